@@ -1,0 +1,2 @@
+//! nic-model
+pub mod clock;

@@ -1,0 +1,4 @@
+//! testbench
+
+pub mod frame;
+pub mod summary;

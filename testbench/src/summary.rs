@@ -1,0 +1,257 @@
+//! What a run found, as plain data: the printed summary, `summary.json`, the plots and the report all
+//! read this and nothing else, so that they cannot disagree.
+//!
+//! Every list is in a fixed order (by declaration or by time), every number comes from simulated time:
+//! the same run gives the same bytes.
+
+use serde::Serialize;
+
+/// Everything a run found.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct RunSummary {
+    /// What ran, on what.
+    pub run: RunInfo,
+    /// Packets and bytes by what became of them.
+    pub packets: PacketTotals,
+    /// Why packets went to the host, most packets first.
+    pub to_host: Vec<ReasonCount>,
+    /// Why packets were dropped, most packets first.
+    pub dropped: Vec<ReasonCount>,
+    /// Time through the board for packets the hardware forwarded (first bit in to first bit out).
+    pub hardware_latency: Distribution,
+    /// The same for packets that went over the host.
+    pub host_latency: Distribution,
+    /// Connections in software and in hardware.
+    pub connections: ConnectionTotals,
+    /// The flow table.
+    pub table: TableTotals,
+    /// From the driver's decision to the completion that says the entry is in the table.
+    pub insertion_latency: Distribution,
+    /// Hardware counters brought back into the software entries.
+    pub counters: CounterTotals,
+    /// Verdicts of the invariant monitors, in the order of the architecture's list.
+    pub monitors: Vec<MonitorVerdict>,
+    /// What happened to packets over time, in equal bins.
+    pub over_time: Vec<TimeBin>,
+    /// Table occupancy over time.
+    pub occupancy: Vec<OccupancyPoint>,
+    /// The waveform, if one was written.
+    pub wave: Option<WaveInfo>,
+}
+
+/// What ran, on what.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct RunInfo {
+    /// Name of the scenario, or the capture's file name.
+    pub name: String,
+    /// One sentence on where the traffic comes from.
+    pub source: String,
+    /// NIC preset or configuration file.
+    pub nic: String,
+    /// Offload policy.
+    pub policy: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Simulated time from the first frame to the end of the run, in seconds.
+    pub simulated_seconds: f64,
+    /// Set when the input ended before its end: what was wrong, and where.
+    pub cut_short: Option<String>,
+    /// Anything else a reader must know to read the numbers right.
+    pub notes: Vec<String>,
+}
+
+/// Packets and bytes by what became of them. Bytes are frame lengths on the wire without FCS.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct PacketTotals {
+    /// Frames that reached a port.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Forwarded by the hardware without the host.
+    pub hardware: u64,
+    /// Their bytes.
+    pub hardware_bytes: u64,
+    /// Given to the host.
+    pub host: u64,
+    /// Their bytes.
+    pub host_bytes: u64,
+    /// Forwarded by the host.
+    pub host_forwarded: u64,
+    /// Consumed by the host without being forwarded as they came (fragments held for reassembly).
+    pub host_consumed: u64,
+    /// Dropped, in hardware or by the host.
+    pub dropped: u64,
+    /// hardware / received, 0..=1.
+    pub hit_rate_packets: f64,
+    /// hardware_bytes / received_bytes, 0..=1.
+    pub hit_rate_bytes: f64,
+}
+
+/// One cause and how often it was met.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct ReasonCount {
+    /// Short name as in `ctnic trace` and in the waveform: `miss`, `tcp-syn`, `fragment`...
+    pub reason: String,
+    /// One phrase for people.
+    pub meaning: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A distribution of times.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct Distribution {
+    /// How many values.
+    pub count: u64,
+    /// Smallest, in nanoseconds.
+    pub min_ns: f64,
+    /// Median.
+    pub p50_ns: f64,
+    /// 90th percentile.
+    pub p90_ns: f64,
+    /// 99th percentile.
+    pub p99_ns: f64,
+    /// 99.9th percentile.
+    pub p999_ns: f64,
+    /// Largest.
+    pub max_ns: f64,
+    /// Arithmetic mean.
+    pub mean_ns: f64,
+    /// The distribution function: (nanoseconds, share of values at most that), rising in both.
+    pub cdf: Vec<(f64, f64)>,
+}
+
+/// Connections in software and in hardware.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct ConnectionTotals {
+    /// Connections the tracker made.
+    pub seen: u64,
+    /// Times a connection was put into hardware.
+    pub offloaded: u64,
+    /// Times a connection was taken out of hardware, by cause.
+    pub un_offloaded: Vec<CauseCount>,
+    /// Refused insertions, by cause (table full...).
+    pub refused: Vec<CauseCount>,
+    /// In the software table at the end.
+    pub live_at_end: u64,
+    /// Of these, in hardware.
+    pub in_hardware_at_end: u64,
+    /// Most connections in the software table at once.
+    pub peak_live: u64,
+}
+
+/// One cause and how often it was met.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct CauseCount {
+    /// Short name: `tcp-fin`, `tcp-rst`, `aged`...
+    pub cause: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// The flow table.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct TableTotals {
+    /// `cuckoo 2x4, 65536 buckets, stash 16`, for people.
+    pub organisation: String,
+    /// Slots in the main table and the stash.
+    pub capacity: u64,
+    /// Slots in the stash alone.
+    pub stash_capacity: u64,
+    /// Entries at the end.
+    pub occupied_at_end: u64,
+    /// Most entries at once.
+    pub peak_occupied: u64,
+    /// Most entries in the stash at once.
+    pub peak_stash: u64,
+    /// Insertions that found a place.
+    pub inserted: u64,
+    /// Insertions that did not.
+    pub insert_failed: u64,
+    /// Entries moved to make room.
+    pub moves: u64,
+    /// Entries removed.
+    pub removed: u64,
+}
+
+/// Hardware counters brought back into the software entries.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct CounterTotals {
+    /// Packets the hardware counted.
+    pub hardware_packets: u64,
+    /// Bytes the hardware counted (IP length, as conntrack counts).
+    pub hardware_bytes: u64,
+    /// Packets added to software entries from hardware counters.
+    pub synchronised_packets: u64,
+    /// Bytes added to software entries from hardware counters.
+    pub synchronised_bytes: u64,
+    /// Counter records read.
+    pub records: u64,
+    /// Whether both sides are equal at the end.
+    pub reconciled: bool,
+}
+
+/// What one invariant monitor says.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct MonitorVerdict {
+    /// Number in the architecture's list of invariants.
+    pub number: u32,
+    /// Short name: `packet conservation`...
+    pub name: String,
+    /// The invariant in one sentence.
+    pub invariant: String,
+    /// How many times it was checked.
+    pub checks: u64,
+    /// How many times it did not hold.
+    pub violations: u64,
+    /// The first violations, each with connection, time and packet.
+    pub first: Vec<String>,
+}
+
+impl MonitorVerdict {
+    /// Whether the invariant held through the run.
+    pub fn held(&self) -> bool {
+        self.violations == 0
+    }
+}
+
+/// What happened to packets in one span of time.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct TimeBin {
+    /// Start of the bin, seconds since the first frame.
+    pub start_seconds: f64,
+    /// Length of the bin in seconds.
+    pub length_seconds: f64,
+    /// Forwarded by the hardware.
+    pub hits: u64,
+    /// Missed the table.
+    pub misses: u64,
+    /// Given to the host for another reason, by reason name; the same names in the same order in every bin.
+    pub traps: Vec<(String, u64)>,
+}
+
+/// Table occupancy at one time.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct OccupancyPoint {
+    /// Seconds since the first frame.
+    pub seconds: f64,
+    /// Entries in the main table and the stash.
+    pub entries: u64,
+    /// Entries in the stash.
+    pub stash: u64,
+}
+
+/// The waveform that was written.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct WaveInfo {
+    /// File name, relative to the output directory where it lies in it.
+    pub file: String,
+    /// Value changes recorded.
+    pub changes: u64,
+    /// Start and end of the recorded window, seconds.
+    pub window_seconds: (f64, f64),
+    /// Set when the window ends before the run does: why.
+    pub limited: Option<String>,
+}
