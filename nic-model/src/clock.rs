@@ -42,6 +42,11 @@ impl Picos {
         self.0 / 1_000
     }
 
+    /// Whole nanoseconds, rounded up.
+    pub const fn as_nanos_up(self) -> u64 {
+        self.0.div_ceil(1_000)
+    }
+
     /// Seconds as a real number, for people and plots.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 * 1e-12

@@ -1,0 +1,183 @@
+//! Bringing the card up: identify it, lay the rings into memory, tell the card, enable it.
+
+use crate::platform::{Platform, Work};
+use nic_model::config::RingConfig;
+use nic_model::host::descriptors::{
+    AgingReport, Command, CommandCompletion, CounterRecord, ReceiveBuffer, ReceiveCompletion,
+    TransmitDescriptor,
+};
+use nic_model::host::memory::{DmaAddress, DmaError};
+use nic_model::host::registers as reg;
+use nic_model::host::rings::Ring;
+
+/// Why the card could not be brought up, or had to be given up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Another device, or none.
+    #[error("no ctnic card: DEVICE_ID reads {found:#010x}, not {:#010x}", reg::DEVICE_ID_VALUE)]
+    NotOurs {
+        /// What was read.
+        found: u32,
+    },
+    /// The card speaks another version of the interface.
+    #[error("the card speaks interface version {}.{}, this driver speaks 1.x", .found >> 16, .found & 0xffff)]
+    Version {
+        /// What was read.
+        found: u32,
+    },
+    /// The region of DMA memory is too small for rings and buffers.
+    #[error("the DMA region is too small: {needed} more bytes were needed")]
+    Memory {
+        /// Size of the allocation that failed.
+        needed: usize,
+    },
+    /// A ring size that is not a power of two.
+    #[error("a ring of {entries} entries: the number must be a power of two")]
+    RingSize {
+        /// The number.
+        entries: u32,
+    },
+    /// The driver itself reached outside its DMA region.
+    #[error(transparent)]
+    Dma(#[from] DmaError),
+}
+
+/// The rings and buffers the driver shares with the card.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Empty receive buffers, driver to card.
+    pub receive: Ring,
+    /// Received frames, card to driver.
+    pub receive_done: Ring,
+    /// Frames to send, driver to card.
+    pub transmit: Ring,
+    /// Where the card writes how many of those it is done with.
+    pub transmit_head: DmaAddress,
+    /// Commands, driver to firmware.
+    pub command: Ring,
+    /// Their completions.
+    pub command_done: Ring,
+    /// Aging reports, firmware to driver.
+    pub event: Ring,
+    /// Counter records, firmware to driver.
+    pub counter: Ring,
+    /// The first receive buffer; the others follow.
+    pub buffers: DmaAddress,
+    /// Size of a receive buffer, bytes.
+    pub buffer_bytes: u32,
+    /// Entries the card's table can hold.
+    pub table_capacity: u32,
+}
+
+impl Layout {
+    /// Bytes of DMA memory a layout needs, alignment included.
+    pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
+        let r = |entries: u32, size: usize| entries as usize * size + 64;
+        r(rings.receive_entries, size_of::<ReceiveBuffer>())
+            + r(rings.receive_entries, size_of::<ReceiveCompletion>())
+            + r(rings.transmit_entries, size_of::<TransmitDescriptor>())
+            + r(rings.command_entries, size_of::<Command>())
+            + r(rings.command_entries, size_of::<CommandCompletion>())
+            + r(rings.event_entries, size_of::<AgingReport>())
+            + r(rings.counter_entries, size_of::<CounterRecord>())
+            + r(rings.receive_entries, buffer_bytes as usize)
+            + 128
+    }
+
+    /// Where buffer number `buffer` lies.
+    pub const fn buffer_address(&self, buffer: u32) -> DmaAddress {
+        self.buffers
+            .offset(buffer as u64 * self.buffer_bytes as u64)
+    }
+
+    /// Identifies the card, allocates everything, and enables the card.
+    ///
+    /// # Errors
+    /// Any [`DeviceError`]; the card is left disabled then.
+    pub fn bring_up(
+        platform: &mut impl Platform,
+        rings: &RingConfig,
+        buffer_bytes: u32,
+    ) -> Result<Self, DeviceError> {
+        identify(platform)?;
+        let layout = Self {
+            receive: ring::<ReceiveBuffer>(platform, rings.receive_entries)?,
+            receive_done: ring::<ReceiveCompletion>(platform, rings.receive_entries)?,
+            transmit: ring::<TransmitDescriptor>(platform, rings.transmit_entries)?,
+            transmit_head: allocate(platform, size_of::<u32>())?,
+            command: ring::<Command>(platform, rings.command_entries)?,
+            command_done: ring::<CommandCompletion>(platform, rings.command_entries)?,
+            event: ring::<AgingReport>(platform, rings.event_entries)?,
+            counter: ring::<CounterRecord>(platform, rings.counter_entries)?,
+            buffers: allocate(platform, rings.receive_entries as usize * buffer_bytes as usize)?,
+            buffer_bytes,
+            table_capacity: read(platform, reg::TABLE_CAPACITY),
+        };
+        layout.announce(platform);
+        write(platform, reg::CONTROL, reg::ENABLE);
+        Ok(layout)
+    }
+
+    fn announce(&self, platform: &mut impl Platform) {
+        for (register, address) in [
+            (reg::RECEIVE_BASE_LOW, self.receive.address(0)),
+            (reg::RECEIVE_DONE_LOW, self.receive_done.address(0)),
+            (reg::TRANSMIT_BASE_LOW, self.transmit.address(0)),
+            (reg::TRANSMIT_HEAD_LOW, self.transmit_head),
+            (reg::COMMAND_BASE_LOW, self.command.address(0)),
+            (reg::COMMAND_DONE_LOW, self.command_done.address(0)),
+            (reg::EVENT_BASE_LOW, self.event.address(0)),
+            (reg::COUNTER_BASE_LOW, self.counter.address(0)),
+        ] {
+            write(platform, register, address.0 as u32);
+            write(platform, register + 4, (address.0 >> 32) as u32);
+        }
+        for (register, ring) in [
+            (reg::RECEIVE_ENTRIES, &self.receive),
+            (reg::TRANSMIT_ENTRIES, &self.transmit),
+            (reg::COMMAND_ENTRIES, &self.command),
+            (reg::EVENT_ENTRIES, &self.event),
+            (reg::COUNTER_ENTRIES, &self.counter),
+        ] {
+            write(platform, register, ring.entries());
+        }
+    }
+}
+
+fn identify(platform: &mut impl Platform) -> Result<(), DeviceError> {
+    let found = read(platform, reg::DEVICE_ID);
+    if found != reg::DEVICE_ID_VALUE {
+        return Err(DeviceError::NotOurs { found });
+    }
+    let found = read(platform, reg::INTERFACE_VERSION);
+    if found >> 16 != reg::INTERFACE_VERSION_VALUE >> 16 {
+        return Err(DeviceError::Version { found });
+    }
+    Ok(())
+}
+
+fn read(platform: &mut impl Platform, offset: u32) -> u32 {
+    platform.spend(Work::RegisterRead, 1);
+    platform.read_register(offset)
+}
+
+/// Writes a register and accounts for the work.
+pub(crate) fn write(platform: &mut impl Platform, offset: u32, value: u32) {
+    platform.spend(Work::RegisterWrite, 1);
+    platform.write_register(offset, value);
+}
+
+fn allocate(platform: &mut impl Platform, bytes: usize) -> Result<DmaAddress, DeviceError> {
+    platform
+        .memory()
+        .allocate(bytes)
+        .ok_or(DeviceError::Memory { needed: bytes })
+}
+
+fn ring<D>(platform: &mut impl Platform, entries: u32) -> Result<Ring, DeviceError> {
+    if !entries.is_power_of_two() {
+        return Err(DeviceError::RingSize { entries });
+    }
+    let base = allocate(platform, entries as usize * size_of::<D>())?;
+    Ok(Ring::new(base, entries, size_of::<D>() as u32))
+}

@@ -1,0 +1,150 @@
+//! Commands: what each does to the table, and what it costs.
+
+use crate::processor::{Processor, Scheduler};
+use nic_model::chip::Chip;
+use nic_model::clock::Picos;
+use nic_model::config::FirmwareConfig;
+use nic_model::flow_table::entry::{EntryAction, EntryState, FlowKey};
+use nic_model::flow_table::{InsertError, Slot};
+use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, Status};
+use nic_model::host::registers as reg;
+use nic_model::host::rings::Ring;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Cycles a command takes before its result is known. Search and moves of an insertion come on top, when they
+/// have turned out to be needed.
+pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
+    let own = match command.opcode_or_err() {
+        Ok(Opcode::Insert) => config.insert_cycles,
+        Ok(Opcode::Delete) => config.delete_cycles,
+        Ok(Opcode::ReadCounters) => config.counter_read_cycles,
+        Ok(Opcode::Nop) | Err(_) => 0,
+    };
+    u64::from(config.decode_cycles) + u64::from(own)
+}
+
+/// The ring of command completions.
+pub fn completion_ring(chip: &Chip) -> Ring {
+    let bytes = size_of::<CommandCompletion>();
+    chip.ring(reg::COMMAND_DONE_LOW, reg::COMMAND_ENTRIES, bytes)
+}
+
+/// Executes a command; its completion, and the cycles that come on top.
+pub(crate) fn execute(
+    processor: &mut Processor,
+    now: Picos,
+    command: &Command,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> (CommandCompletion, u64) {
+    processor.stats.commands += 1;
+    let completion = CommandCompletion::new()
+        .with_phase(completion_ring(chip).phase(processor.completed))
+        .with_sequence(command.sequence())
+        .with_cookie(command.cookie());
+    match command.opcode_or_err() {
+        Ok(Opcode::Nop) => (completion, 0),
+        Ok(Opcode::Insert) => insert(processor, now, command, completion, chip, schedule),
+        Ok(Opcode::Delete) => (delete(now, command, completion, chip, schedule), 0),
+        Ok(Opcode::ReadCounters) => (read(now, command, completion, chip), 0),
+        Err(_) => (completion.with_status(Status::Invalid), 0),
+    }
+}
+
+fn key_of(command: &Command) -> FlowKey {
+    FlowKey([
+        command.key_0(),
+        command.key_1(),
+        command.key_2(),
+        command.key_3(),
+        command.key_4(),
+    ])
+}
+
+fn insert(
+    processor: &mut Processor,
+    now: Picos,
+    command: &Command,
+    completion: CommandCompletion,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> (CommandCompletion, u64) {
+    let completion = completion.with_opcode(Opcode::Insert);
+    let key = key_of(command);
+    if !matches!(key.ip_version(), 4 | 6) || !matches!(key.protocol(), TCP | UDP) {
+        return (completion.with_status(Status::Invalid), 0);
+    }
+    let action = EntryAction {
+        egress: [command.egress_lower_to_higher(), command.egress_higher_to_lower()],
+        cookie: command.cookie(),
+        decrement_ttl: command.decrement_ttl(),
+        originator_is_lower: command.originator_is_lower(),
+    };
+    let config = &processor.config;
+    let search = |buckets: u32| u64::from(buckets.saturating_sub(1)) * u64::from(config.search_cycles);
+    match chip.insert(now, key, EntryState::new(action, now), schedule) {
+        Ok(inserted) => {
+            let moves = inserted.moves.min(u16::MAX.into()) as u16;
+            let cycles = search(inserted.visited_buckets)
+                + u64::from(inserted.moves) * u64::from(config.move_cycles);
+            (completion.with_slot(inserted.slot.0).with_moves(moves), cycles)
+        }
+        Err(InsertError::Duplicate { slot }) => {
+            (completion.with_status(Status::Duplicate).with_slot(slot.0), 0)
+        }
+        Err(InsertError::Full { visited_buckets }) => {
+            let cycles = search(visited_buckets);
+            processor.stats.table_full += 1;
+            (completion.with_status(Status::TableFull), cycles)
+        }
+    }
+}
+
+/// The slot of the entry with the command's key, if it carries the command's cookie.
+fn find(command: &Command, chip: &Chip) -> Option<Slot> {
+    let key = key_of(command);
+    let table = chip.table();
+    let slot = table.find(&key, table.hash(&key))?;
+    let state = table.state(slot)?;
+    (state.cookie() == command.cookie()).then_some(slot)
+}
+
+fn delete(
+    now: Picos,
+    command: &Command,
+    completion: CommandCompletion,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> CommandCompletion {
+    let completion = completion.with_opcode(Opcode::Delete);
+    let removed = find(command, chip).and_then(|slot| Some((slot, chip.remove(now, slot, schedule)?)));
+    match removed {
+        Some((slot, (_, state))) => with_counters(completion, slot, &state.counters(now)),
+        None => completion.with_status(Status::NotFound),
+    }
+}
+
+fn read(now: Picos, command: &Command, completion: CommandCompletion, chip: &mut Chip) -> CommandCompletion {
+    let completion = completion.with_opcode(Opcode::ReadCounters);
+    let found = find(command, chip).and_then(|slot| Some((slot, chip.read_counters(now, slot)?.0)));
+    match found {
+        Some((slot, counters)) => with_counters(completion, slot, &counters),
+        None => completion.with_status(Status::NotFound),
+    }
+}
+
+fn with_counters(
+    completion: CommandCompletion,
+    slot: Slot,
+    counters: &nic_model::flow_table::EntryCounters,
+) -> CommandCompletion {
+    completion
+        .with_slot(slot.0)
+        .with_packets_0(counters.packets[0])
+        .with_packets_1(counters.packets[1])
+        .with_bytes_0(counters.bytes[0])
+        .with_bytes_1(counters.bytes[1])
+        .with_last_seen_ns(counters.last_seen.as_nanos_up())
+}

@@ -1,0 +1,270 @@
+//! The processor: one thing at a time, each for as many cycles as it costs, commands first, then aging
+//! reports, then counters.
+
+use crate::{aging_service, command, counter_service};
+use nic_model::chip::{Chip, ChipEvent, Notice};
+use nic_model::clock::{ClockDomain, Picos};
+use nic_model::config::FirmwareConfig;
+use nic_model::event::Schedule;
+use nic_model::flow_table::Slot;
+use nic_model::host::descriptors::Command;
+use nic_model::host::rings::Ring;
+use nic_model::host::{Outside, registers as reg};
+use std::collections::VecDeque;
+
+/// Something that happens in the processor at a time of its own.
+#[derive(Debug)]
+pub enum FirmwareEvent {
+    /// Commands have come by DMA.
+    CommandsFetched {
+        /// Number of the first.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
+    /// The work in hand is done.
+    Done(Work),
+    /// Time for the counter service to pass over the table.
+    CounterPass,
+}
+
+/// One piece of work.
+#[derive(Debug)]
+pub enum Work {
+    /// Execute a command.
+    Command(Command),
+    /// The completion of a command that needed more time than expected (moves) is sent.
+    Complete(Box<[u8]>),
+    /// Report an idle entry.
+    Report(Slot),
+    /// Read some counters.
+    Counters,
+}
+
+/// Codes of the work on the waveform beside those of command opcodes.
+mod wave_code {
+    pub(super) const REPORT: u8 = 8;
+    pub(super) const COUNTERS: u8 = 9;
+    pub(super) const COMPLETE: u8 = 10;
+}
+
+/// What the firmware did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FirmwareStats {
+    /// Commands executed.
+    pub commands: u64,
+    /// Insertions refused because the table was full.
+    pub table_full: u64,
+    /// Counter records written.
+    pub counter_records: u64,
+    /// Idle entries reported.
+    pub aging_reports: u64,
+    /// Time spent working.
+    pub busy: Picos,
+}
+
+/// Schedules events of both the chip and the firmware.
+pub trait Scheduler: Schedule<ChipEvent> + Schedule<FirmwareEvent> {}
+impl<T: Schedule<ChipEvent> + Schedule<FirmwareEvent>> Scheduler for T {}
+
+/// The processor and its queues.
+#[derive(Debug)]
+pub struct Processor {
+    pub(crate) config: FirmwareConfig,
+    clock: ClockDomain,
+    busy: bool,
+    enabled: bool,
+    fetched: u32,
+    fetching: bool,
+    tail: u32,
+    commands: VecDeque<Command>,
+    pub(crate) completed: u32,
+    pub(crate) reports: VecDeque<Slot>,
+    pub(crate) events_produced: u32,
+    pub(crate) counters: counter_service::CounterService,
+    pub(crate) stats: FirmwareStats,
+}
+
+impl Processor {
+    /// An idle processor.
+    pub fn new(config: &FirmwareConfig) -> Self {
+        Self {
+            clock: ClockDomain::from_khz(config.clock_khz),
+            config: config.clone(),
+            busy: false,
+            enabled: false,
+            fetched: 0,
+            fetching: false,
+            tail: 0,
+            commands: VecDeque::new(),
+            completed: 0,
+            reports: VecDeque::new(),
+            events_produced: 0,
+            counters: counter_service::CounterService::default(),
+            stats: FirmwareStats::default(),
+        }
+    }
+
+    /// What the firmware did.
+    pub const fn stats(&self) -> &FirmwareStats {
+        &self.stats
+    }
+
+    /// Whether no work is in hand or waiting.
+    pub fn is_idle(&self) -> bool {
+        !self.busy
+            && !self.fetching
+            && self.commands.is_empty()
+            && self.tail == self.fetched
+            && self.reports.is_empty()
+            && !self.counters.is_passing()
+    }
+
+    /// The chip has something for the firmware.
+    pub fn notice(&mut self, now: Picos, notice: Notice, chip: &mut Chip, schedule: &mut impl Scheduler) {
+        match notice {
+            Notice::None => {}
+            Notice::Enabled if !self.enabled => {
+                self.enabled = true;
+                self.schedule_counter_pass(now, schedule);
+            }
+            Notice::Enabled => {}
+            Notice::Commands(tail) => {
+                self.tail = tail;
+                self.fetch(now, chip, schedule);
+            }
+            Notice::Consumed => self.start(now, chip, schedule),
+            Notice::Idle => {
+                self.reports.extend(chip.take_idle());
+                self.start(now, chip, schedule);
+            }
+        }
+    }
+
+    /// Applies an event at its time.
+    pub fn handle(
+        &mut self,
+        now: Picos,
+        event: FirmwareEvent,
+        chip: &mut Chip,
+        schedule: &mut impl Scheduler,
+        outside: &mut impl Outside,
+    ) {
+        match event {
+            FirmwareEvent::CommandsFetched { first, count } => {
+                self.commands_fetched(first, count, chip, outside);
+                self.fetch(now, chip, schedule);
+            }
+            FirmwareEvent::CounterPass => {
+                self.counters.begin();
+                self.schedule_counter_pass(now, schedule);
+            }
+            FirmwareEvent::Done(work) => {
+                self.busy = false;
+                self.finish(now, work, chip, schedule);
+            }
+        }
+        self.start(now, chip, schedule);
+    }
+
+    fn schedule_counter_pass(&self, now: Picos, schedule: &mut impl Scheduler) {
+        let at = now + Picos::from_millis(self.config.counter_interval_ms.into());
+        schedule.schedule(at, FirmwareEvent::CounterPass);
+    }
+
+    fn fetch(&mut self, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {
+        let waiting = self.tail.wrapping_sub(self.fetched);
+        let batch = self.config.fetch_batch;
+        if self.fetching || waiting == 0 || self.commands.len() >= 2 * batch as usize {
+            return;
+        }
+        let ring = command_ring(chip);
+        let count = ring.contiguous(self.fetched, waiting.min(ring.entries()).min(batch));
+        if count == 0 {
+            return;
+        }
+        self.fetching = true;
+        let done = chip.dma_read(now, count as usize * size_of::<Command>());
+        let first = self.fetched;
+        schedule.schedule(done, FirmwareEvent::CommandsFetched { first, count });
+    }
+
+    fn commands_fetched(&mut self, first: u32, count: u32, chip: &mut Chip, outside: &mut impl Outside) {
+        self.fetching = false;
+        let ring = command_ring(chip);
+        for number in (0..count).map(|i| first.wrapping_add(i)) {
+            match outside.memory().read(ring.address(number)) {
+                Ok(bytes) => self.commands.push_back(Command::from_bytes(bytes)),
+                Err(_) => return chip.dma_failed(),
+            }
+        }
+        self.fetched = first.wrapping_add(count);
+    }
+
+    /// Takes the next piece of work if none is in hand.
+    fn start(&mut self, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {
+        if self.busy {
+            return;
+        }
+        let (work, cycles, code) = if let Some(command) = self.commands.pop_front() {
+            let code = command.opcode_or_err().map_or(7, |opcode| opcode as u8);
+            let cycles = command::cost_cycles(&command, &self.config);
+            (Work::Command(command), cycles, code)
+        } else if let Some(slot) = aging_service::next(self, chip) {
+            let cycles = u64::from(self.config.aging_report_cycles);
+            (Work::Report(slot), cycles, wave_code::REPORT)
+        } else if let Some(entries) = self.counters.next_batch(chip) {
+            let cycles = u64::from(self.config.counter_read_cycles) * u64::from(entries.max(1));
+            (Work::Counters, cycles, wave_code::COUNTERS)
+        } else {
+            return;
+        };
+        self.work(now, work, cycles, code, chip, schedule);
+        // A command taken from the queue makes room for fetching more.
+        self.fetch(now, chip, schedule);
+    }
+
+    fn work(
+        &mut self,
+        now: Picos,
+        work: Work,
+        cycles: u64,
+        code: u8,
+        chip: &mut Chip,
+        schedule: &mut impl Scheduler,
+    ) {
+        let duration = self.clock.cycles(cycles);
+        self.busy = true;
+        self.stats.busy += duration;
+        let waiting = self.commands.len() + self.reports.len();
+        chip.probe.firmware(now, now + duration, code, waiting);
+        schedule.schedule(now + duration, FirmwareEvent::Done(work));
+    }
+
+    fn finish(&mut self, now: Picos, work: Work, chip: &mut Chip, schedule: &mut impl Scheduler) {
+        match work {
+            Work::Command(command) => {
+                let (completion, more_cycles) = command::execute(self, now, &command, chip, schedule);
+                let bytes: Box<[u8]> = Box::new(completion.into_bytes());
+                if more_cycles > 0 {
+                    self.work(now, Work::Complete(bytes), more_cycles, wave_code::COMPLETE, chip, schedule);
+                } else {
+                    self.complete(now, bytes, chip, schedule);
+                }
+            }
+            Work::Complete(bytes) => self.complete(now, bytes, chip, schedule),
+            Work::Report(slot) => aging_service::report(self, now, slot, chip, schedule),
+            Work::Counters => counter_service::read_batch(self, now, chip, schedule),
+        }
+    }
+
+    fn complete(&mut self, now: Picos, bytes: Box<[u8]>, chip: &mut Chip, schedule: &mut impl Scheduler) {
+        let ring = command::completion_ring(chip);
+        chip.dma_write(now, ring.address(self.completed), bytes, schedule);
+        self.completed = self.completed.wrapping_add(1);
+    }
+}
+
+fn command_ring(chip: &Chip) -> Ring {
+    chip.ring(reg::COMMAND_BASE_LOW, reg::COMMAND_ENTRIES, size_of::<Command>())
+}

@@ -1,0 +1,130 @@
+//! The register file and what a register write sets going.
+
+use super::{Chip, ChipEvent, Notice};
+use crate::clock::Picos;
+use crate::event::Schedule;
+use crate::host::memory::DmaAddress;
+use crate::host::registers::{self as reg, Access};
+use crate::host::{Outside, rings::Ring};
+
+const WORDS: usize = 0x100 / 4;
+
+/// Values of the writable registers, by word.
+#[derive(Debug, Clone)]
+pub(super) struct RegisterFile {
+    words: [u32; WORDS],
+    status: u32,
+}
+
+impl Default for RegisterFile {
+    fn default() -> Self {
+        Self {
+            words: [0; WORDS],
+            status: 0,
+        }
+    }
+}
+
+impl RegisterFile {
+    /// What software reads; unknown and write-only registers read as zero.
+    pub(super) fn read(&self, offset: u32) -> u32 {
+        match offset {
+            reg::DEVICE_ID => reg::DEVICE_ID_VALUE,
+            reg::INTERFACE_VERSION => reg::INTERFACE_VERSION_VALUE,
+            reg::STATUS => self.status,
+            _ => match access(offset) {
+                Some(Access::ReadWrite) => self.written(offset),
+                _ => 0,
+            },
+        }
+    }
+
+    /// The last value written.
+    pub(super) fn written(&self, offset: u32) -> u32 {
+        self.words.get(offset as usize / 4).copied().unwrap_or(0)
+    }
+
+    /// An address held in a register pair.
+    pub(super) fn address(&self, low: u32) -> DmaAddress {
+        DmaAddress(u64::from(self.written(low)) | u64::from(self.written(low + 4)) << 32)
+    }
+
+    /// A ring held in a register pair and the entries register.
+    pub(super) fn ring(&self, base_low: u32, entries: u32, descriptor_bytes: u32) -> Ring {
+        let entries = self.written(entries);
+        let usable = if entries.is_power_of_two() { entries } else { 0 };
+        Ring::new(self.address(base_low), usable, descriptor_bytes)
+    }
+
+    pub(super) const fn enabled(&self) -> bool {
+        self.status & reg::ENABLE != 0
+    }
+
+    /// Stops the rings after a DMA error.
+    pub(super) const fn fail(&mut self) {
+        self.status = reg::DMA_ERROR;
+    }
+
+    fn write(&mut self, offset: u32, value: u32) -> bool {
+        if matches!(access(offset), None | Some(Access::Read)) || offset % 4 != 0 {
+            return false;
+        }
+        let Some(word) = self.words.get_mut(offset as usize / 4) else {
+            return false;
+        };
+        *word = value;
+        if offset == reg::CONTROL {
+            self.status = self.status & !reg::ENABLE | value & reg::ENABLE;
+        }
+        true
+    }
+}
+
+fn access(offset: u32) -> Option<Access> {
+    reg::MAP
+        .iter()
+        .find(|register| register.offset == offset)
+        .map(|register| register.access)
+}
+
+impl Chip {
+    /// A register write arrives. Writes to registers that do not exist or may only be read are ignored, as a
+    /// bus would.
+    pub(super) fn register_write(
+        &mut self,
+        now: Picos,
+        offset: u32,
+        value: u32,
+        schedule: &mut impl Schedule<ChipEvent>,
+        outside: &mut impl Outside,
+    ) -> Notice {
+        if !self.registers.write(offset, value) {
+            return Notice::None;
+        }
+        self.probe.doorbell(now, offset, value);
+        if offset == reg::CONTROL {
+            return if self.registers.enabled() {
+                Notice::Enabled
+            } else {
+                Notice::None
+            };
+        }
+        if !self.registers.enabled() {
+            return Notice::None;
+        }
+        match offset {
+            reg::RECEIVE_TAIL => self.fetch_buffers(now, schedule),
+            reg::TRANSMIT_TAIL => self.fetch_transmit(now, schedule),
+            reg::COMMAND_TAIL => return Notice::Commands(value),
+            reg::EVENT_HEAD | reg::COUNTER_HEAD => return Notice::Consumed,
+            reg::INTERRUPT_ARM => {
+                if let Some(at) = self.interrupt.arm(now) {
+                    self.probe.interrupt(now);
+                    outside.interrupt(at);
+                }
+            }
+            _ => {}
+        }
+        Notice::None
+    }
+}

@@ -1,0 +1,115 @@
+//! The way from the host: descriptors by DMA, frames by DMA, the egress port, the count written back.
+
+use super::{Chip, ChipEvent, PORTS};
+use crate::clock::Picos;
+use crate::event::Schedule;
+use crate::host::Outside;
+use crate::host::descriptors::TransmitDescriptor;
+use crate::host::memory::DmaAddress;
+use crate::host::registers as reg;
+use crate::host::rings::Ring;
+
+/// Transmit descriptors fetched in one DMA read.
+const FETCH_BATCH: u32 = 16;
+/// Longest frame the port takes from the host, bytes.
+const MAX_FRAME_BYTES: u32 = 1 << 18;
+
+/// State of the transmit path.
+#[derive(Debug, Default)]
+pub(super) struct TransmitPath {
+    fetched: u32,
+    fetching: bool,
+    payloads_outstanding: u32,
+    done: u32,
+}
+
+impl Chip {
+    pub(super) fn fetch_transmit(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
+        let posted = self.registers.written(reg::TRANSMIT_TAIL).wrapping_sub(self.transmit.fetched);
+        if self.transmit.fetching || posted == 0 {
+            return;
+        }
+        let ring = self.transmit_ring();
+        let first = self.transmit.fetched;
+        let count = ring.contiguous(first, posted.min(ring.entries()).min(FETCH_BATCH));
+        if count == 0 {
+            return;
+        }
+        self.transmit.fetching = true;
+        let done = self.pcie.read(now, count as usize * size_of::<TransmitDescriptor>());
+        schedule.schedule(done, ChipEvent::TransmitFetched { first, count });
+    }
+
+    pub(super) fn transmit_fetched(
+        &mut self,
+        now: Picos,
+        first: u32,
+        count: u32,
+        schedule: &mut impl Schedule<ChipEvent>,
+        outside: &mut impl Outside,
+    ) {
+        self.transmit.fetching = false;
+        let ring = self.transmit_ring();
+        for number in (0..count).map(|i| first.wrapping_add(i)) {
+            let Ok(bytes) = outside.memory().read(ring.address(number)) else {
+                return self.dma_failed();
+            };
+            let descriptor = TransmitDescriptor::from_bytes(bytes);
+            let length = descriptor.captured_bytes().min(MAX_FRAME_BYTES) as usize;
+            let done = self.pcie.read(now, length);
+            self.transmit.payloads_outstanding += 1;
+            schedule.schedule(done, ChipEvent::TransmitPayload { number, descriptor });
+        }
+        self.transmit.fetched = first.wrapping_add(count);
+        self.fetch_transmit(now, schedule);
+    }
+
+    pub(super) fn transmit_payload(
+        &mut self,
+        now: Picos,
+        number: u32,
+        descriptor: &TransmitDescriptor,
+        schedule: &mut impl Schedule<ChipEvent>,
+        outside: &mut impl Outside,
+    ) {
+        self.transmit.payloads_outstanding = self.transmit.payloads_outstanding.saturating_sub(1);
+        self.send(now, descriptor, outside);
+        self.transmit.done = number.wrapping_add(1);
+        if self.transmit.payloads_outstanding == 0 {
+            let value = self.transmit.done;
+            let at = self.pcie.write(now, size_of::<u32>());
+            schedule.schedule(at, ChipEvent::TransmitHead { value });
+        }
+    }
+
+    fn send(&mut self, now: Picos, descriptor: &TransmitDescriptor, outside: &mut impl Outside) {
+        let length = descriptor.captured_bytes();
+        let (tag, port) = (descriptor.ingress_tag(), descriptor.port());
+        let address = DmaAddress(descriptor.address());
+        if length > MAX_FRAME_BYTES || outside.memory().slice(address, length as usize).is_err() {
+            outside.frame_dropped(tag, now);
+            return self.dma_failed();
+        }
+        let wire_len = descriptor.wire_bytes().max(length).min(MAX_FRAME_BYTES);
+        let ready = now + self.timing.cycle;
+        match self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) {
+            Some(departs) => {
+                self.stats.host_sent_frames += 1;
+                self.probe.egress(port, departs, wire_len, ready);
+                outside.frame_out(port, address, length as usize, tag, departs);
+            }
+            None => {
+                self.stats.host_send_dropped += 1;
+                outside.frame_dropped(tag, now);
+            }
+        }
+    }
+
+    fn transmit_ring(&self) -> Ring {
+        self.registers.ring(
+            reg::TRANSMIT_BASE_LOW,
+            reg::TRANSMIT_ENTRIES,
+            size_of::<TransmitDescriptor>() as u32,
+        )
+    }
+}

@@ -1,0 +1,249 @@
+//! The parser: headers within the budget, the flow key, and whether the checksums are right.
+//!
+//! What it cannot turn into a key it hands to the host with a reason. It never looks beyond the captured bytes:
+//! a frame cut short by a capture (captured below wire length) is parsed as far as it goes, and its checksums,
+//! which cannot be checked then, do not count against it.
+
+use super::trap::Reason;
+use crate::config::PipelineConfig;
+use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection};
+use crate::flow_table::hash::Hashes;
+use packet::checksum;
+use packet::{EtherType, Ethernet, Ipv4, Ipv6, Protocol, Tcp, Udp};
+
+/// What the parser found out about a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Parsed {
+    /// The key; meaningless where `to_host` is set.
+    pub key: FlowKey,
+    /// Which of the key's endpoints sent the packet.
+    pub direction: KeyDirection,
+    /// Hashes of the key, filled in by the hash stage.
+    pub hashes: Hashes,
+    /// Why there is no key.
+    pub to_host: Option<Reason>,
+    /// Length of the IP packet by its own header, bytes.
+    pub ip_bytes: u32,
+    /// Where the IP header begins, bytes from the start of the frame.
+    pub l3_offset: u16,
+    /// Bytes of headers the parser walked.
+    pub header_bytes: u16,
+    /// IPv4 TTL or IPv6 hop limit.
+    pub ttl: u8,
+    /// The low 8 TCP flag bits; 0 for other protocols.
+    pub tcp_flags: u8,
+    /// IPv4 options or IPv6 extension headers.
+    pub has_options: bool,
+    /// All checksums were checked and are right.
+    pub checksums_good: bool,
+}
+
+impl Default for Parsed {
+    fn default() -> Self {
+        Self {
+            key: FlowKey::default(),
+            direction: KeyDirection::LowerToHigher,
+            hashes: Hashes::default(),
+            to_host: None,
+            ip_bytes: 0,
+            l3_offset: 0,
+            header_bytes: 14,
+            ttl: 0,
+            tcp_flags: 0,
+            has_options: false,
+            checksums_good: false,
+        }
+    }
+}
+
+/// What the network layer says, for the transport layer to go on with.
+struct Network {
+    source: [u8; 16],
+    destination: [u8; 16],
+    version: u8,
+    protocol: Protocol,
+    /// Where the transport header begins in the frame.
+    l4_offset: usize,
+    /// Transport bytes by the IP header.
+    l4_bytes: usize,
+}
+
+/// The parser with its limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Parser {
+    header_budget_bytes: usize,
+}
+
+impl Parser {
+    /// A parser with the budget of a configuration.
+    pub const fn new(config: &PipelineConfig) -> Self {
+        Self {
+            header_budget_bytes: config.header_budget_bytes as usize,
+        }
+    }
+
+    /// Parses a frame of which `frame` was captured and which was `wire_len` bytes on the wire.
+    #[inline]
+    pub fn parse(&self, frame: &[u8], wire_len: u32) -> Parsed {
+        let mut parsed = Parsed::default();
+        if let Err(reason) = self.walk(frame, wire_len as usize, &mut parsed) {
+            parsed.to_host = Some(reason);
+        }
+        parsed
+    }
+
+    #[inline]
+    fn walk(&self, frame: &[u8], wire_len: usize, parsed: &mut Parsed) -> Result<(), Reason> {
+        let ethernet = Ethernet::new(frame).map_err(|_| Reason::NotIp)?;
+        let l3_offset = ethernet.header_len();
+        parsed.l3_offset = l3_offset as u16;
+        let bytes = ethernet.payload();
+        let l3_wire_len = wire_len.saturating_sub(l3_offset);
+        let network = match ethernet.ethertype() {
+            EtherType::IPV4 => parse_ipv4(bytes, l3_offset, l3_wire_len, parsed)?,
+            EtherType::IPV6 => parse_ipv6(bytes, l3_offset, l3_wire_len, parsed)?,
+            _ => return Err(Reason::NotIp),
+        };
+        self.transport(frame, &network, parsed)
+    }
+
+    #[inline]
+    fn transport(&self, frame: &[u8], network: &Network, parsed: &mut Parsed) -> Result<(), Reason> {
+        let l4_end = frame.len().min(network.l4_offset + network.l4_bytes);
+        let l4 = frame.get(network.l4_offset..l4_end).ok_or(Reason::Malformed)?;
+        let (source_port, destination_port, header_len) = match network.protocol {
+            Protocol::TCP => {
+                let tcp = Tcp::new(l4).map_err(|_| Reason::Malformed)?;
+                if tcp.header_len() < 20 || tcp.header_len() > network.l4_bytes {
+                    return Err(Reason::Malformed);
+                }
+                parsed.tcp_flags = tcp.flags().0 as u8;
+                (tcp.source_port(), tcp.destination_port(), 20)
+            }
+            Protocol::UDP => {
+                let udp = Udp::new(l4).map_err(|_| Reason::Malformed)?;
+                let length = usize::from(udp.length());
+                if length < 8 || length > network.l4_bytes {
+                    return Err(Reason::Malformed);
+                }
+                (udp.source_port(), udp.destination_port(), 8)
+            }
+            _ => return Err(Reason::Protocol),
+        };
+        let header_end = network.l4_offset + header_len;
+        if header_end > self.header_budget_bytes {
+            return Err(Reason::TooDeep);
+        }
+        parsed.header_bytes = header_end as u16;
+        let whole = l4.len() == network.l4_bytes;
+        if whole && !transport_checksum_good(network, l4) {
+            return Err(Reason::BadChecksum);
+        }
+        parsed.checksums_good = whole;
+        let source = Endpoint { address: network.source, port: source_port };
+        let destination = Endpoint { address: network.destination, port: destination_port };
+        (parsed.key, parsed.direction) =
+            FlowKey::new(source, destination, network.protocol.0, network.version, 0);
+        Ok(())
+    }
+}
+
+#[inline]
+fn parse_ipv4(
+    bytes: &[u8],
+    l3_offset: usize,
+    l3_wire_len: usize,
+    parsed: &mut Parsed,
+) -> Result<Network, Reason> {
+    let ip = Ipv4::new(bytes).map_err(|_| Reason::Malformed)?;
+    let (header_len, total_len) = (ip.header_len(), usize::from(ip.total_len()));
+    if total_len < header_len || total_len > l3_wire_len {
+        return Err(Reason::Malformed);
+    }
+    parsed.header_bytes = (l3_offset + header_len) as u16;
+    parsed.ip_bytes = total_len as u32;
+    parsed.ttl = ip.ttl();
+    parsed.has_options = ip.has_options();
+    if !ip.header_checksum_ok() {
+        return Err(Reason::BadChecksum);
+    }
+    if ip.is_fragment() {
+        return Err(Reason::Fragment);
+    }
+    Ok(Network {
+        source: widen(ip.source()),
+        destination: widen(ip.destination()),
+        version: 4,
+        protocol: ip.protocol(),
+        l4_offset: l3_offset + header_len,
+        l4_bytes: total_len - header_len,
+    })
+}
+
+#[inline]
+fn parse_ipv6(
+    bytes: &[u8],
+    l3_offset: usize,
+    l3_wire_len: usize,
+    parsed: &mut Parsed,
+) -> Result<Network, Reason> {
+    let ip = Ipv6::new(bytes).map_err(|_| Reason::Malformed)?;
+    let total_len = 40 + usize::from(ip.payload_len());
+    if total_len > l3_wire_len {
+        return Err(Reason::Malformed);
+    }
+    parsed.header_bytes = (l3_offset + 40) as u16;
+    parsed.ip_bytes = total_len as u32;
+    parsed.ttl = ip.hop_limit();
+    let upper = ip.upper_layer().map_err(|_| Reason::Malformed)?;
+    parsed.has_options = upper.extension_headers > 0;
+    if upper.fragment.is_some() {
+        return Err(Reason::Fragment);
+    }
+    if upper.offset > total_len {
+        return Err(Reason::Malformed);
+    }
+    Ok(Network {
+        source: ip.source(),
+        destination: ip.destination(),
+        version: 6,
+        protocol: upper.protocol,
+        l4_offset: l3_offset + upper.offset,
+        l4_bytes: total_len - upper.offset,
+    })
+}
+
+#[inline]
+fn transport_checksum_good(network: &Network, l4: &[u8]) -> bool {
+    if network.protocol == Protocol::UDP {
+        // A UDP checksum of zero means "none" over IPv4 (RFC 768); Linux accepts it over IPv6 too.
+        if l4[6] == 0 && l4[7] == 0 {
+            return true;
+        }
+        let length = usize::from(u16::from_be_bytes([l4[4], l4[5]]));
+        return checksum_good(network, &l4[..length.min(l4.len())]);
+    }
+    checksum_good(network, l4)
+}
+
+#[inline]
+fn checksum_good(network: &Network, l4: &[u8]) -> bool {
+    if network.version == 4 {
+        let (source, destination) = (narrow(network.source), narrow(network.destination));
+        checksum::l4_ok_v4(source, destination, network.protocol, l4)
+    } else {
+        checksum::l4_ok_v6(network.source, network.destination, network.protocol, l4)
+    }
+}
+
+#[inline]
+fn widen(address: [u8; 4]) -> [u8; 16] {
+    let mut wide = [0; 16];
+    wide[..4].copy_from_slice(&address);
+    wide
+}
+
+#[inline]
+fn narrow(address: [u8; 16]) -> [u8; 4] {
+    [address[0], address[1], address[2], address[3]]
+}

@@ -1,0 +1,353 @@
+//! The bit layout of a flow: 40 bytes of key and 32 bytes of state.
+//!
+//! One entry serves both directions of a connection. The key holds the two endpoints in ascending order,
+//! so that both directions give the same key; which endpoint sent a packet is its [`KeyDirection`].
+//!
+//! ```text
+//! key    word 0..1  lower endpoint's address (IPv4: first 4 bytes, rest zero)
+//!        word 2..3  higher endpoint's address
+//!        word 4     lower port (16) | higher port (16) | protocol (8) | IP version (8) | zone (16)
+//! state  word 0     packets lower->higher (32) | packets higher->lower (32)
+//!        word 1     bytes lower->higher (48)   | flags (16)
+//!        word 2     bytes higher->lower (48)   | egress lower->higher (8) | egress higher->lower (8)
+//!        word 3     last seen, ticks (32)      | cookie (32)
+//! ```
+//! The first field named lies in the low bits. Bytes are IP packet lengths, as conntrack counts them.
+
+use crate::clock::Picos;
+
+/// Which of the key's two endpoints sent the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum KeyDirection {
+    /// The lower endpoint did.
+    LowerToHigher = 0,
+    /// The higher endpoint did.
+    HigherToLower = 1,
+}
+
+impl KeyDirection {
+    /// The other direction.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::LowerToHigher => Self::HigherToLower,
+            Self::HigherToLower => Self::LowerToHigher,
+        }
+    }
+
+    /// 0 or 1, to index per-direction arrays.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// One end of a connection as the parser sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Address; an IPv4 address fills the first 4 bytes, the rest is zero.
+    pub address: [u8; 16],
+    /// Port.
+    pub port: u16,
+}
+
+/// The 40-byte key; 40 zero bytes are no key (an IP version of 0 does not exist).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct FlowKey(pub [u64; 5]);
+
+impl FlowKey {
+    /// Size in bytes.
+    pub const BYTES: usize = 40;
+
+    /// The key of packets between two endpoints, and which of them is `source`.
+    #[inline]
+    pub fn new(
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: u8,
+        ip_version: u8,
+        zone: u16,
+    ) -> (Self, KeyDirection) {
+        let (lower, higher, direction) = if source <= destination {
+            (source, destination, KeyDirection::LowerToHigher)
+        } else {
+            (destination, source, KeyDirection::HigherToLower)
+        };
+        let [a0, a1] = halves(lower.address);
+        let [b0, b1] = halves(higher.address);
+        let last = u64::from(lower.port)
+            | u64::from(higher.port) << 16
+            | u64::from(protocol) << 32
+            | u64::from(ip_version) << 40
+            | u64::from(zone) << 48;
+        (Self([a0, a1, b0, b1, last]), direction)
+    }
+
+    /// The 40 bytes in memory order (little-endian words).
+    #[inline]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The key held in 40 bytes, as [`FlowKey::to_bytes`] gives them.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut words = [0; 5];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = chunk.try_into().map_or(0, u64::from_le_bytes);
+        }
+        Self(words)
+    }
+
+    /// IP protocol number.
+    pub const fn protocol(&self) -> u8 {
+        (self.0[4] >> 32) as u8
+    }
+
+    /// 4 or 6; 0 in the key that is none.
+    pub const fn ip_version(&self) -> u8 {
+        (self.0[4] >> 40) as u8
+    }
+
+    /// Conntrack zone.
+    pub const fn zone(&self) -> u16 {
+        (self.0[4] >> 48) as u16
+    }
+
+    /// The endpoint that sends in `direction`.
+    pub fn sender(&self, direction: KeyDirection) -> Endpoint {
+        let i = direction.index();
+        let mut address = [0; 16];
+        address[..8].copy_from_slice(&self.0[2 * i].to_le_bytes());
+        address[8..].copy_from_slice(&self.0[2 * i + 1].to_le_bytes());
+        Endpoint {
+            address,
+            port: (self.0[4] >> (16 * i)) as u16,
+        }
+    }
+}
+
+#[inline]
+fn halves(address: [u8; 16]) -> [u64; 2] {
+    let value = u128::from_le_bytes(address);
+    [value as u64, (value >> 64) as u64]
+}
+
+/// Flags of an entry's state.
+pub mod flag {
+    /// The slot holds an entry.
+    pub const VALID: u16 = 1 << 0;
+    /// A FIN or RST was trapped: every later packet goes to the host too.
+    pub const CLOSING: u16 = 1 << 1;
+    /// The aging engine has reported the entry and no packet has hit it since.
+    pub const AGE_REPORTED: u16 = 1 << 2;
+    /// TTL or hop limit is decremented.
+    pub const DECREMENT_TTL: u16 = 1 << 3;
+    /// The connection's originator is the key's lower endpoint.
+    pub const ORIGINATOR_IS_LOWER: u16 = 1 << 4;
+    /// Hit since the counter service last read it.
+    pub const DIRTY: u16 = 1 << 5;
+}
+
+/// Length of one tick of the last-seen clock: 2^27 ps, about 134 us; 32 bits wrap after 6.7 days.
+pub const LAST_SEEN_TICK: Picos = Picos(1 << 27);
+
+const BYTES_MASK: u64 = (1 << 48) - 1;
+
+/// The 32-byte state of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct EntryState(pub [u64; 4]);
+
+/// What the host decides about an entry when it is inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EntryAction {
+    /// Egress port by [`KeyDirection`].
+    pub egress: [u8; 2],
+    /// Name the driver gives the entry; comes back in every report about it.
+    pub cookie: u32,
+    /// Whether TTL or hop limit is decremented.
+    pub decrement_ttl: bool,
+    /// Whether the originator is the key's lower endpoint.
+    pub originator_is_lower: bool,
+}
+
+/// Counters of an entry as they are read: both directions by [`KeyDirection`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EntryCounters {
+    /// Packets modulo 2^32.
+    pub packets: [u32; 2],
+    /// Bytes modulo 2^48.
+    pub bytes: [u64; 2],
+    /// No packet hit the entry after this time.
+    pub last_seen: Picos,
+}
+
+impl EntryState {
+    /// The state of an entry inserted at `now`.
+    pub fn new(action: EntryAction, now: Picos) -> Self {
+        let mut flags = flag::VALID;
+        if action.decrement_ttl {
+            flags |= flag::DECREMENT_TTL;
+        }
+        if action.originator_is_lower {
+            flags |= flag::ORIGINATOR_IS_LOWER;
+        }
+        Self([
+            0,
+            u64::from(flags) << 48,
+            u64::from(action.egress[0]) << 48 | u64::from(action.egress[1]) << 56,
+            u64::from(ticks(now)) | u64::from(action.cookie) << 32,
+        ])
+    }
+
+    /// All flags.
+    #[inline]
+    pub const fn flags(&self) -> u16 {
+        (self.0[1] >> 48) as u16
+    }
+
+    /// Whether all bits of `mask` are set.
+    #[inline]
+    pub const fn has(&self, mask: u16) -> bool {
+        self.flags() & mask == mask
+    }
+
+    /// Sets the bits of `mask`.
+    #[inline]
+    pub const fn set(&mut self, mask: u16) {
+        self.0[1] |= (mask as u64) << 48;
+    }
+
+    /// Clears the bits of `mask`.
+    #[inline]
+    pub const fn clear(&mut self, mask: u16) {
+        self.0[1] &= !((mask as u64) << 48);
+    }
+
+    /// Port by which packets of `direction` leave.
+    #[inline]
+    pub const fn egress(&self, direction: KeyDirection) -> u8 {
+        (self.0[2] >> (48 + 8 * direction as u8)) as u8
+    }
+
+    /// The driver's name for the entry.
+    #[inline]
+    pub const fn cookie(&self) -> u32 {
+        (self.0[3] >> 32) as u32
+    }
+
+    /// Counts a packet of `bytes` bytes seen at `now`.
+    #[inline]
+    pub fn count(&mut self, direction: KeyDirection, bytes: u32, now: Picos) {
+        let i = direction.index();
+        let shift = 32 * i as u32;
+        let packets = ((self.0[0] >> shift) as u32).wrapping_add(1);
+        self.0[0] = self.0[0] & !(0xffff_ffff << shift) | u64::from(packets) << shift;
+        let word = &mut self.0[1 + i];
+        *word = *word & !BYTES_MASK | (*word + u64::from(bytes)) & BYTES_MASK;
+        self.0[3] = self.0[3] & !0xffff_ffff | u64::from(ticks(now));
+    }
+
+    /// The counters; last seen is rounded up to the end of its tick, but never beyond `now`.
+    pub fn counters(&self, now: Picos) -> EntryCounters {
+        EntryCounters {
+            packets: [self.0[0] as u32, (self.0[0] >> 32) as u32],
+            bytes: [self.0[1] & BYTES_MASK, self.0[2] & BYTES_MASK],
+            last_seen: self.last_seen_no_later_than(now),
+        }
+    }
+
+    /// The end of the tick in which the last packet hit, at most `now`.
+    pub fn last_seen_no_later_than(&self, now: Picos) -> Picos {
+        let idle_ticks = ticks(now).wrapping_sub(self.0[3] as u32);
+        let tick_start = (now.0 / LAST_SEEN_TICK.0).saturating_sub(idle_ticks.into());
+        Picos(
+            tick_start
+                .saturating_add(1)
+                .saturating_mul(LAST_SEEN_TICK.0),
+        )
+        .min(now)
+    }
+}
+
+#[inline]
+const fn ticks(now: Picos) -> u32 {
+    (now.0 / LAST_SEEN_TICK.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn endpoint(last: u8, port: u16) -> Endpoint {
+        let mut address = [0; 16];
+        address[..4].copy_from_slice(&[10, 0, 0, last]);
+        Endpoint { address, port }
+    }
+
+    #[test]
+    fn both_directions_share_a_key() {
+        let (a, b) = (endpoint(1, 4_000), endpoint(2, 80));
+        let (there, forward) = FlowKey::new(a, b, 6, 4, 7);
+        let (back, backward) = FlowKey::new(b, a, 6, 4, 7);
+        assert_eq!(there, back);
+        assert_eq!(forward, backward.reverse());
+        assert_eq!(there.sender(forward), a);
+        assert_eq!(there.sender(backward), b);
+        assert_eq!(
+            (there.protocol(), there.ip_version(), there.zone()),
+            (6, 4, 7)
+        );
+    }
+
+    #[test]
+    fn fields_do_not_touch_each_other() {
+        let action = EntryAction {
+            egress: [1, 2],
+            cookie: 0xdead_beef,
+            decrement_ttl: true,
+            originator_is_lower: false,
+        };
+        let mut state = EntryState::new(action, Picos::ZERO);
+        state.0[0] = u64::MAX;
+        state.0[1] |= BYTES_MASK;
+        state.count(KeyDirection::LowerToHigher, 1, Picos::from_secs(1));
+        let counters = state.counters(Picos::from_secs(2));
+        assert_eq!(
+            counters.packets,
+            [0, u32::MAX],
+            "32-bit packet counters wrap alone"
+        );
+        assert_eq!(counters.bytes, [0, 0], "48-bit byte counters wrap alone");
+        assert_eq!(state.cookie(), 0xdead_beef);
+        assert_eq!(state.egress(KeyDirection::LowerToHigher), 1);
+        assert_eq!(state.egress(KeyDirection::HigherToLower), 2);
+        assert!(state.has(flag::VALID | flag::DECREMENT_TTL));
+        assert!(!state.has(flag::CLOSING));
+    }
+
+    proptest! {
+        #[test]
+        fn last_seen_is_never_early_and_at_most_one_tick_late(seen in 0u64..1 << 60, idle in 0u64..1 << 50) {
+            let mut state = EntryState::new(EntryAction::default(), Picos::ZERO);
+            state.count(KeyDirection::HigherToLower, 40, Picos(seen));
+            let now = Picos(seen + idle);
+            let reported = state.counters(now).last_seen;
+            prop_assert!(reported >= Picos(seen));
+            prop_assert!(reported - Picos(seen) <= LAST_SEEN_TICK);
+            prop_assert!(reported <= now);
+        }
+
+        #[test]
+        fn a_key_survives_its_bytes(words in any::<[u64; 5]>()) {
+            let key = FlowKey(words);
+            prop_assert_eq!(FlowKey::from_bytes(&key.to_bytes()), key);
+        }
+    }
+}

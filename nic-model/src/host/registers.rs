@@ -1,0 +1,94 @@
+//! The register window: every register's offset, access and meaning, declared once.
+//!
+//! Registers are 32 bits wide. Ring base addresses take two registers, low half first; the pair takes effect
+//! when the ring is enabled by [`CONTROL`].
+
+/// How software may use a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Write only; reads as zero.
+    Write,
+    /// Read and write.
+    ReadWrite,
+}
+
+/// One register of the map.
+#[derive(Debug, Clone, Copy)]
+pub struct Register {
+    /// Name.
+    pub name: &'static str,
+    /// Byte offset in the window.
+    pub offset: u32,
+    /// How software may use it.
+    pub access: Access,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+macro_rules! register_map {
+    ($($offset:literal $access:ident $name:ident $meaning:literal)*) => {
+        $(#[doc = $meaning] pub const $name: u32 = $offset;)*
+        /// All registers in ascending order of offset.
+        pub const MAP: &[Register] = &[
+            $(Register { name: stringify!($name), offset: $offset, access: Access::$access, meaning: $meaning },)*
+        ];
+    };
+}
+
+register_map! {
+    0x000 Read      DEVICE_ID            "Identifies the card: 0x6374_6e69 (\"ctni\")."
+    0x004 Read      INTERFACE_VERSION    "Version of this interface, major in the high half, minor in the low half."
+    0x008 Read      PORTS                "Number of Ethernet ports."
+    0x00c Read      TABLE_CAPACITY       "Entries the flow table can hold, stash included."
+    0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA."
+    0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings."
+    0x020 ReadWrite RECEIVE_BASE_LOW     "Receive buffer ring, address bits 31:0."
+    0x024 ReadWrite RECEIVE_BASE_HIGH    "Receive buffer ring, address bits 63:32."
+    0x028 ReadWrite RECEIVE_ENTRIES      "Receive buffer ring and receive completion ring, entries, a power of two."
+    0x02c Write     RECEIVE_TAIL         "Doorbell: buffers posted so far, modulo 2^32."
+    0x030 ReadWrite RECEIVE_DONE_LOW     "Receive completion ring, address bits 31:0."
+    0x034 ReadWrite RECEIVE_DONE_HIGH    "Receive completion ring, address bits 63:32."
+    0x040 ReadWrite TRANSMIT_BASE_LOW    "Transmit ring, address bits 31:0."
+    0x044 ReadWrite TRANSMIT_BASE_HIGH   "Transmit ring, address bits 63:32."
+    0x048 ReadWrite TRANSMIT_ENTRIES     "Transmit ring, entries, a power of two."
+    0x04c Write     TRANSMIT_TAIL        "Doorbell: descriptors posted so far, modulo 2^32."
+    0x050 ReadWrite TRANSMIT_HEAD_LOW    "Where the card writes the number of descriptors it is done with (32 bits), address bits 31:0."
+    0x054 ReadWrite TRANSMIT_HEAD_HIGH   "The same, address bits 63:32."
+    0x060 ReadWrite COMMAND_BASE_LOW     "Command ring, address bits 31:0."
+    0x064 ReadWrite COMMAND_BASE_HIGH    "Command ring, address bits 63:32."
+    0x068 ReadWrite COMMAND_ENTRIES      "Command ring and command completion ring, entries, a power of two."
+    0x06c Write     COMMAND_TAIL         "Doorbell: commands posted so far, modulo 2^32."
+    0x070 ReadWrite COMMAND_DONE_LOW     "Command completion ring, address bits 31:0."
+    0x074 ReadWrite COMMAND_DONE_HIGH    "Command completion ring, address bits 63:32."
+    0x080 ReadWrite EVENT_BASE_LOW       "Event ring (aging reports), address bits 31:0."
+    0x084 ReadWrite EVENT_BASE_HIGH      "Event ring, address bits 63:32."
+    0x088 ReadWrite EVENT_ENTRIES        "Event ring, entries, a power of two."
+    0x08c Write     EVENT_HEAD           "Events consumed so far, modulo 2^32; the card never overwrites what lies beyond."
+    0x0a0 ReadWrite COUNTER_BASE_LOW     "Counter ring, address bits 31:0."
+    0x0a4 ReadWrite COUNTER_BASE_HIGH    "Counter ring, address bits 63:32."
+    0x0a8 ReadWrite COUNTER_ENTRIES      "Counter ring, entries, a power of two."
+    0x0ac Write     COUNTER_HEAD         "Counter records consumed so far, modulo 2^32."
+    0x0c0 Write     INTERRUPT_ARM        "Writing any value allows one interrupt: at once if something was delivered since the last one."
+}
+
+/// Value of [`DEVICE_ID`].
+pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
+/// Value of [`INTERFACE_VERSION`]: 1.0.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0001_0000;
+/// Bit of [`CONTROL`] and [`STATUS`].
+pub const ENABLE: u32 = 1 << 0;
+/// Bit of [`STATUS`].
+pub const DMA_ERROR: u32 = 1 << 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_aligned_ascending_and_unique() {
+        assert!(MAP.iter().all(|register| register.offset % 4 == 0));
+        assert!(MAP.windows(2).all(|pair| pair[0].offset < pair[1].offset));
+    }
+}
