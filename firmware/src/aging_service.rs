@@ -12,7 +12,11 @@ use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 
 fn ring(chip: &Chip) -> Ring {
-    chip.ring(reg::EVENT_BASE_LOW, reg::EVENT_ENTRIES, size_of::<AgingReport>())
+    chip.ring(
+        reg::EVENT_BASE_LOW,
+        reg::EVENT_ENTRIES,
+        size_of::<AgingReport>(),
+    )
 }
 
 /// The next idle entry to report.
@@ -29,7 +33,9 @@ pub(crate) fn report(
     schedule: &mut impl Scheduler,
 ) {
     let ring = ring(chip);
-    let waiting = processor.events_produced.wrapping_sub(chip.written(reg::EVENT_HEAD));
+    let waiting = processor
+        .events_produced
+        .wrapping_sub(chip.written(reg::EVENT_HEAD));
     if waiting >= ring.entries() {
         chip.retry_report(now, slot, schedule);
         return;
@@ -47,5 +53,10 @@ pub(crate) fn report(
         .with_slot(slot.0);
     processor.events_produced = number.wrapping_add(1);
     processor.stats.aging_reports += 1;
-    chip.dma_write(now, ring.address(number), Box::new(report.into_bytes()), schedule);
+    chip.dma_write(
+        now,
+        ring.address(number),
+        Box::new(report.into_bytes()),
+        schedule,
+    );
 }

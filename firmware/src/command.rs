@@ -77,23 +77,31 @@ fn insert(
         return (completion.with_status(Status::Invalid), 0);
     }
     let action = EntryAction {
-        egress: [command.egress_lower_to_higher(), command.egress_higher_to_lower()],
+        egress: [
+            command.egress_lower_to_higher(),
+            command.egress_higher_to_lower(),
+        ],
         cookie: command.cookie(),
         decrement_ttl: command.decrement_ttl(),
         originator_is_lower: command.originator_is_lower(),
     };
     let config = &processor.config;
-    let search = |buckets: u32| u64::from(buckets.saturating_sub(1)) * u64::from(config.search_cycles);
+    let search =
+        |buckets: u32| u64::from(buckets.saturating_sub(1)) * u64::from(config.search_cycles);
     match chip.insert(now, key, EntryState::new(action, now), schedule) {
         Ok(inserted) => {
             let moves = inserted.moves.min(u16::MAX.into()) as u16;
             let cycles = search(inserted.visited_buckets)
                 + u64::from(inserted.moves) * u64::from(config.move_cycles);
-            (completion.with_slot(inserted.slot.0).with_moves(moves), cycles)
+            (
+                completion.with_slot(inserted.slot.0).with_moves(moves),
+                cycles,
+            )
         }
-        Err(InsertError::Duplicate { slot }) => {
-            (completion.with_status(Status::Duplicate).with_slot(slot.0), 0)
-        }
+        Err(InsertError::Duplicate { slot }) => (
+            completion.with_status(Status::Duplicate).with_slot(slot.0),
+            0,
+        ),
         Err(InsertError::Full { visited_buckets }) => {
             let cycles = search(visited_buckets);
             processor.stats.table_full += 1;
@@ -119,14 +127,20 @@ fn delete(
     schedule: &mut impl Scheduler,
 ) -> CommandCompletion {
     let completion = completion.with_opcode(Opcode::Delete);
-    let removed = find(command, chip).and_then(|slot| Some((slot, chip.remove(now, slot, schedule)?)));
+    let removed =
+        find(command, chip).and_then(|slot| Some((slot, chip.remove(now, slot, schedule)?)));
     match removed {
         Some((slot, (_, state))) => with_counters(completion, slot, &state.counters(now)),
         None => completion.with_status(Status::NotFound),
     }
 }
 
-fn read(now: Picos, command: &Command, completion: CommandCompletion, chip: &mut Chip) -> CommandCompletion {
+fn read(
+    now: Picos,
+    command: &Command,
+    completion: CommandCompletion,
+    chip: &mut Chip,
+) -> CommandCompletion {
     let completion = completion.with_opcode(Opcode::ReadCounters);
     let found = find(command, chip).and_then(|slot| Some((slot, chip.read_counters(now, slot)?.0)));
     match found {

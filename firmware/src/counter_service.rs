@@ -22,7 +22,11 @@ pub(crate) struct CounterService {
 }
 
 fn ring(chip: &Chip) -> Ring {
-    chip.ring(reg::COUNTER_BASE_LOW, reg::COUNTER_ENTRIES, size_of::<CounterRecord>())
+    chip.ring(
+        reg::COUNTER_BASE_LOW,
+        reg::COUNTER_ENTRIES,
+        size_of::<CounterRecord>(),
+    )
 }
 
 impl CounterService {
@@ -50,7 +54,10 @@ impl CounterService {
         let table = chip.table();
         let mut slot = cursor;
         while slot < table.capacity() && (self.batch.len() as u32) < want {
-            if table.state(Slot(slot)).is_some_and(|state| state.has(flag::DIRTY)) {
+            if table
+                .state(Slot(slot))
+                .is_some_and(|state| state.has(flag::DIRTY))
+            {
                 self.batch.push(Slot(slot));
             }
             slot += 1;
@@ -64,7 +71,12 @@ impl CounterService {
 }
 
 /// Reads the chosen entries and writes their records.
-pub(crate) fn read_batch(processor: &mut Processor, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {
+pub(crate) fn read_batch(
+    processor: &mut Processor,
+    now: Picos,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) {
     let ring = ring(chip);
     let service = &mut processor.counters;
     let first = service.produced;

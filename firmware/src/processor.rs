@@ -121,7 +121,13 @@ impl Processor {
     }
 
     /// The chip has something for the firmware.
-    pub fn notice(&mut self, now: Picos, notice: Notice, chip: &mut Chip, schedule: &mut impl Scheduler) {
+    pub fn notice(
+        &mut self,
+        now: Picos,
+        notice: Notice,
+        chip: &mut Chip,
+        schedule: &mut impl Scheduler,
+    ) {
         match notice {
             Notice::None => {}
             Notice::Enabled if !self.enabled => {
@@ -189,7 +195,13 @@ impl Processor {
         schedule.schedule(done, FirmwareEvent::CommandsFetched { first, count });
     }
 
-    fn commands_fetched(&mut self, first: u32, count: u32, chip: &mut Chip, outside: &mut impl Outside) {
+    fn commands_fetched(
+        &mut self,
+        first: u32,
+        count: u32,
+        chip: &mut Chip,
+        outside: &mut impl Outside,
+    ) {
         self.fetching = false;
         let ring = command_ring(chip);
         for number in (0..count).map(|i| first.wrapping_add(i)) {
@@ -244,10 +256,18 @@ impl Processor {
     fn finish(&mut self, now: Picos, work: Work, chip: &mut Chip, schedule: &mut impl Scheduler) {
         match work {
             Work::Command(command) => {
-                let (completion, more_cycles) = command::execute(self, now, &command, chip, schedule);
+                let (completion, more_cycles) =
+                    command::execute(self, now, &command, chip, schedule);
                 let bytes: Box<[u8]> = Box::new(completion.into_bytes());
                 if more_cycles > 0 {
-                    self.work(now, Work::Complete(bytes), more_cycles, wave_code::COMPLETE, chip, schedule);
+                    self.work(
+                        now,
+                        Work::Complete(bytes),
+                        more_cycles,
+                        wave_code::COMPLETE,
+                        chip,
+                        schedule,
+                    );
                 } else {
                     self.complete(now, bytes, chip, schedule);
                 }
@@ -258,7 +278,13 @@ impl Processor {
         }
     }
 
-    fn complete(&mut self, now: Picos, bytes: Box<[u8]>, chip: &mut Chip, schedule: &mut impl Scheduler) {
+    fn complete(
+        &mut self,
+        now: Picos,
+        bytes: Box<[u8]>,
+        chip: &mut Chip,
+        schedule: &mut impl Scheduler,
+    ) {
         let ring = command::completion_ring(chip);
         chip.dma_write(now, ring.address(self.completed), bytes, schedule);
         self.completed = self.completed.wrapping_add(1);
@@ -266,5 +292,9 @@ impl Processor {
 }
 
 fn command_ring(chip: &Chip) -> Ring {
-    chip.ring(reg::COMMAND_BASE_LOW, reg::COMMAND_ENTRIES, size_of::<Command>())
+    chip.ring(
+        reg::COMMAND_BASE_LOW,
+        reg::COMMAND_ENTRIES,
+        size_of::<Command>(),
+    )
 }

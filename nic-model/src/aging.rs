@@ -81,7 +81,12 @@ impl AgingEngine {
 
     /// The step at `now` if one is due then: the slots of idle entries that were not reported before, and the
     /// time of the next step.
-    pub fn step(&mut self, now: Picos, table: &CuckooTable, found: &mut Vec<Slot>) -> Option<Picos> {
+    pub fn step(
+        &mut self,
+        now: Picos,
+        table: &CuckooTable,
+        found: &mut Vec<Slot>,
+    ) -> Option<Picos> {
         if now != self.scheduled || !self.enabled {
             return None;
         }
@@ -95,7 +100,9 @@ impl AgingEngine {
 
     fn scan(&self, block: usize, now: Picos, table: &CuckooTable, found: &mut Vec<Slot>) -> Picos {
         let first = block as u32 * self.entries_per_step;
-        let end = first.saturating_add(self.entries_per_step).min(table.capacity());
+        let end = first
+            .saturating_add(self.entries_per_step)
+            .min(table.capacity());
         let mut not_before = Picos::NEVER;
         for slot in (first..end).map(Slot) {
             let Some(state) = table.state(slot) else {
@@ -148,7 +155,10 @@ mod tests {
     use crate::flow_table::entry::{EntryAction, FlowKey};
 
     fn table() -> CuckooTable {
-        CuckooTable::new(&TableConfig { buckets: 64, ..TableConfig::default() })
+        CuckooTable::new(&TableConfig {
+            buckets: 64,
+            ..TableConfig::default()
+        })
     }
 
     fn key(n: u64) -> FlowKey {
@@ -169,15 +179,23 @@ mod tests {
         let (mut table, config) = (table(), config());
         let mut engine = AgingEngine::new(&config, table.capacity());
         let mut found = Vec::new();
+        let mut clock = Picos::ZERO;
         for n in 0..40 {
-            let born = Picos::from_millis(n * 7);
-            let slot = table.insert(key(n), EntryState::new(EntryAction::default(), born)).expect("room").slot;
+            let born = clock + Picos::from_millis(n * 7);
+            let slot = table
+                .insert(key(n), EntryState::new(EntryAction::default(), born))
+                .expect("room")
+                .slot;
             engine.watch(slot, TCP, born);
             let mut next = engine.scheduled;
             let mut steps = 0;
             while found.is_empty() {
-                assert!(steps < 4, "every step of an idle engine is one that may find something");
+                assert!(
+                    steps < 4,
+                    "every step of an idle engine is one that may find something"
+                );
                 let at = next;
+                clock = at;
                 next = engine.step(at, &table, &mut found).unwrap_or(Picos::NEVER);
                 steps += 1;
                 if !found.is_empty() {
@@ -195,10 +213,15 @@ mod tests {
     fn a_hit_puts_the_report_off() {
         let (mut table, config) = (table(), config());
         let mut engine = AgingEngine::new(&config, table.capacity());
-        let slot = table.insert(key(1), EntryState::new(EntryAction::default(), Picos::ZERO)).expect("room").slot;
+        let slot = table
+            .insert(key(1), EntryState::new(EntryAction::default(), Picos::ZERO))
+            .expect("room")
+            .slot;
         let mut next = engine.watch(slot, TCP, Picos::ZERO);
         let hit = Picos::from_millis(900);
-        table.with_state(slot, |state| state.count(crate::flow_table::KeyDirection::LowerToHigher, 40, hit));
+        table.with_state(slot, |state| {
+            state.count(crate::flow_table::KeyDirection::LowerToHigher, 40, hit)
+        });
         let mut found = Vec::new();
         while let Some(at) = next {
             next = engine.step(at, &table, &mut found);

@@ -340,7 +340,9 @@ impl Chip {
         mac.taken(parse.start, wire_len);
         let hash = self.hash_stage.admit(parse.done, self.timing.cycle);
         let fifo_bytes = mac.receive_fifo_used_bytes();
-        self.probe.front(port, wire_len, fifo_bytes, &reception, &parse, &hash, parsed);
+        self.probe.front(
+            port, wire_len, fifo_bytes, &reception, &parse, &hash, parsed,
+        );
         Ok(Front {
             first_bit: reception.first_bit,
             last_bit: reception.last_bit,
@@ -368,9 +370,21 @@ impl Chip {
             Err(verdict) => verdict,
             Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
         };
-        self.probe.verdict(front.lookup_at, looked_up, Some(reason), cookie);
+        self.probe
+            .verdict(front.lookup_at, looked_up, Some(reason), cookie);
         let in_whole = decided.max(front.last_bit);
-        let fate = self.to_host(in_whole, reason, cookie, port, frame, wire_len, front.first_bit, parsed, ingress_tag, schedule);
+        let fate = self.to_host(
+            in_whole,
+            reason,
+            cookie,
+            port,
+            frame,
+            wire_len,
+            front.first_bit,
+            parsed,
+            ingress_tag,
+            schedule,
+        );
         match fate {
             Ok(()) => {
                 self.stats.count_to_host(reason, wire_len);
@@ -436,7 +450,9 @@ impl Chip {
         (slot, state): (Slot, EntryState),
         decided: Picos,
     ) -> Fate {
-        let counted = self.counter_stage.admit(decided, self.timing.counter_interval);
+        let counted = self
+            .counter_stage
+            .admit(decided, self.timing.counter_interval);
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
         if state.has(flag::DECREMENT_TTL) {
@@ -450,7 +466,8 @@ impl Chip {
         };
         let port = state.egress(parsed.direction);
         let looked_up = front.lookup_at + self.timing.lookup;
-        self.probe.hit(front.lookup_at, looked_up, slot, state.cookie());
+        self.probe
+            .hit(front.lookup_at, looked_up, slot, state.cookie());
         let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
             self.stats.count_drop(DropReason::EgressFull);
             return Fate::Dropped(DropReason::EgressFull);
@@ -463,7 +480,8 @@ impl Chip {
             port,
             departs,
             cookie: state.cookie(),
-            from_originator: originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher),
+            from_originator: originator_is_lower
+                == (parsed.direction == KeyDirection::LowerToHigher),
         }
     }
 
@@ -541,13 +559,19 @@ impl Chip {
     ) -> Result<Inserted, InsertError> {
         let inserted = self.table.insert(key, state)?;
         self.stats.table_inserted += 1;
-        self.stats.note_occupancy(self.table.occupied(), self.table.stash_occupied());
+        self.stats
+            .note_occupancy(self.table.occupied(), self.table.stash_occupied());
         // A moved entry may lie in a block that was not watched for it: watch where it went.
         if inserted.moves > 0 {
             self.watch_all_blocks_of_moves(now, schedule);
         }
         self.watch_age(inserted.slot, key.protocol(), now, schedule);
-        self.probe.table(now, self.table.occupied(), self.table.stash_occupied(), self.table.moves());
+        self.probe.table(
+            now,
+            self.table.occupied(),
+            self.table.stash_occupied(),
+            self.table.moves(),
+        );
         Ok(inserted)
     }
 
@@ -567,7 +591,12 @@ impl Chip {
             self.schedule_aging(at, schedule);
             self.watch_age(new, protocol, now, schedule);
         }
-        self.probe.table(now, self.table.occupied(), self.table.stash_occupied(), self.table.moves());
+        self.probe.table(
+            now,
+            self.table.occupied(),
+            self.table.stash_occupied(),
+            self.table.moves(),
+        );
         Some(removed)
     }
 
@@ -602,14 +631,20 @@ impl Chip {
     }
 
     /// An idle entry could not be reported (firmware only): look at it again in the next pass.
-    pub fn retry_report(&mut self, now: Picos, slot: Slot, schedule: &mut impl Schedule<ChipEvent>) {
+    pub fn retry_report(
+        &mut self,
+        now: Picos,
+        slot: Slot,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
         let at = self.aging.retry(slot, now);
         self.schedule_aging(at, schedule);
     }
 
     /// The ring declared by a register pair and an entries register (firmware only).
     pub fn ring(&self, base_low: u32, entries: u32, descriptor_bytes: usize) -> Ring {
-        self.registers.ring(base_low, entries, descriptor_bytes as u32)
+        self.registers
+            .ring(base_low, entries, descriptor_bytes as u32)
     }
 
     /// The last value written to a write-only register (firmware only).
@@ -617,7 +652,13 @@ impl Chip {
         self.registers.written(offset)
     }
 
-    fn watch_age(&mut self, slot: Slot, protocol: u8, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
+    fn watch_age(
+        &mut self,
+        slot: Slot,
+        protocol: u8,
+        now: Picos,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
         let at = self.aging.watch(slot, protocol, now);
         self.schedule_aging(at, schedule);
     }
@@ -647,7 +688,13 @@ impl Chip {
         }
     }
 
-    fn host_write(&mut self, now: Picos, address: DmaAddress, data: &[u8], outside: &mut impl Outside) {
+    fn host_write(
+        &mut self,
+        now: Picos,
+        address: DmaAddress,
+        data: &[u8],
+        outside: &mut impl Outside,
+    ) {
         if outside.memory().write(address, data).is_err() {
             self.dma_failed();
             return;

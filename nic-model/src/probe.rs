@@ -169,7 +169,10 @@ impl Probe {
 
     /// A packet walked from the port to the hash stage.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "one call per packet, not one per signal")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call per packet, not one per signal"
+    )]
     pub(crate) fn front(
         &mut self,
         port: u8,
@@ -189,7 +192,11 @@ impl Probe {
         pulse(r, s.parser_valid, parse.start, parse.done);
         r.change(s.parser_port, parse.start.0, port.into());
         r.change(s.parser_length, parse.start.0, wire_len.into());
-        r.change(s.parser_header_bytes, parse.start.0, parsed.header_bytes.into());
+        r.change(
+            s.parser_header_bytes,
+            parse.start.0,
+            parsed.header_bytes.into(),
+        );
         pulse(r, s.hash_valid, hash.start, hash.done);
         r.change(s.hash_first, hash.start.0, parsed.hashes.first.into());
         r.change(s.hash_second, hash.start.0, parsed.hashes.second.into());
@@ -210,7 +217,13 @@ impl Probe {
 
     /// The packet goes to the host for `reason`.
     #[inline]
-    pub(crate) fn verdict(&mut self, start: Picos, done: Picos, reason: Option<Reason>, cookie: Option<u32>) {
+    pub(crate) fn verdict(
+        &mut self,
+        start: Picos,
+        done: Picos,
+        reason: Option<Reason>,
+        cookie: Option<u32>,
+    ) {
         let Some(active) = &mut self.0 else { return };
         let (s, r) = (&active.signals, &mut active.recorder);
         pulse(r, s.lookup_valid, start, done);
@@ -228,13 +241,20 @@ impl Probe {
         let (s, r) = (&active.signals, &mut active.recorder);
         let p = &s.ports[usize::from(port) & 1];
         pulse(r, s.rewrite_valid, rewritten, rewritten + STROBE);
-        pulse(r, p.tx_valid, departs, departs + Picos(u64::from(wire_len) * 80));
+        pulse(
+            r,
+            p.tx_valid,
+            departs,
+            departs + Picos(u64::from(wire_len) * 80),
+        );
         r.change(p.tx_length, departs.0, wire_len.into());
     }
 
     pub(crate) fn host_queue(&mut self, now: Picos, held: u64) {
         let Some(active) = &mut self.0 else { return };
-        active.recorder.change(active.signals.host_held_frames, now.0, held);
+        active
+            .recorder
+            .change(active.signals.host_held_frames, now.0, held);
     }
 
     pub(crate) fn doorbell(&mut self, now: Picos, offset: u32, value: u32) {
@@ -247,7 +267,12 @@ impl Probe {
 
     pub(crate) fn interrupt(&mut self, now: Picos) {
         let Some(active) = &mut self.0 else { return };
-        pulse(&mut active.recorder, active.signals.interrupt, now, now + STROBE);
+        pulse(
+            &mut active.recorder,
+            active.signals.interrupt,
+            now,
+            now + STROBE,
+        );
     }
 
     pub(crate) fn table(&mut self, now: Picos, entries: u32, stash: u32, moves: u64) {

@@ -68,10 +68,12 @@ impl ChipStats {
 
     /// Frames given to the host for any reason.
     pub fn to_host_total(&self) -> Count {
-        self.to_host.iter().fold(Count::default(), |sum, count| Count {
-            packets: sum.packets + count.packets,
-            bytes: sum.bytes + count.bytes,
-        })
+        self.to_host
+            .iter()
+            .fold(Count::default(), |sum, count| Count {
+                packets: sum.packets + count.packets,
+                bytes: sum.bytes + count.bytes,
+            })
     }
 
     /// Frames dropped for any reason.

@@ -36,7 +36,11 @@ impl FstSink {
                 match step {
                     Walk::Enter(name) => header.scope(name, "", FstScopeType::Module)?,
                     Walk::Leave => header.up_scope()?,
-                    Walk::Signal { index, name, width_bits } => {
+                    Walk::Signal {
+                        index,
+                        name,
+                        width_bits,
+                    } => {
                         let id = header.var(
                             name,
                             FstSignalType::bit_vec(width_bits),
@@ -88,7 +92,9 @@ impl Sink for FstSink {
         for (i, digit) in digits.iter_mut().rev().enumerate() {
             *digit = b'0' + (value >> i & 1) as u8;
         }
-        self.body.signal_change(self.ids[signal], digits).map_err(text)
+        self.body
+            .signal_change(self.ids[signal], digits)
+            .map_err(text)
     }
 
     fn finish(mut self: Box<Self>, end_ps: u64) -> Result<(), String> {

@@ -55,11 +55,20 @@ impl Recorder {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let widths = design.widths();
-        let fail = |message: String| WaveError::Fst { path: path.to_owned(), message };
+        let fail = |message: String| WaveError::Fst {
+            path: path.to_owned(),
+            message,
+        };
         if widths.len() > MAX_SIGNALS {
-            return Err(fail(format!("{} signals are more than {MAX_SIGNALS}", widths.len())));
+            return Err(fail(format!(
+                "{} signals are more than {MAX_SIGNALS}",
+                widths.len()
+            )));
         }
-        let io = |source| WaveError::Io { path: path.to_owned(), source };
+        let io = |source| WaveError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let file = std::fs::File::create(&partial).map_err(io)?;
         let sink: Box<dyn Sink> = match format {
             Format::Fst => Box::new(fst::FstSink::new(file, design).map_err(fail)?),
@@ -70,7 +79,10 @@ impl Recorder {
             error: None,
             path: path.to_owned(),
             partial,
-            masks: widths.iter().map(|width| u64::MAX >> (64 - width)).collect(),
+            masks: widths
+                .iter()
+                .map(|width| u64::MAX >> (64 - width))
+                .collect(),
             written: vec![0; widths.len()],
             staged: vec![None; widths.len()],
             touched: Vec::new(),
@@ -114,19 +126,34 @@ impl Recorder {
     /// # Errors
     /// Something could not be written, now or earlier.
     pub fn finish(mut self, end_ps: u64) -> Result<WaveSummary, WaveError> {
-        let last = self.pending.iter().map(|change| change.time_ps).max().unwrap_or(0);
+        let last = self
+            .pending
+            .iter()
+            .map(|change| change.time_ps)
+            .max()
+            .unwrap_or(0);
         let end_ps = end_ps.max(last);
         self.write_before(u64::MAX);
         if let (None, Some(sink)) = (&self.error, self.sink.take()) {
             self.error = sink.finish(end_ps).err();
         }
         if let Some(message) = self.error.take() {
-            return Err(WaveError::Fst { path: self.path.clone(), message });
+            return Err(WaveError::Fst {
+                path: self.path.clone(),
+                message,
+            });
         }
-        let io = |source| WaveError::Io { path: self.path.clone(), source };
+        let io = |source| WaveError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let bytes = std::fs::metadata(&self.partial).map_err(io)?.len();
         std::fs::rename(&self.partial, &self.path).map_err(io)?;
-        Ok(WaveSummary { changes: self.changes, late_changes: self.late_changes, bytes })
+        Ok(WaveSummary {
+            changes: self.changes,
+            late_changes: self.late_changes,
+            bytes,
+        })
     }
 
     fn write_before(&mut self, limit_ps: u64) {
@@ -213,10 +240,18 @@ mod tests {
                 Command::End(_) => dumping = false,
                 Command::ChangeVector(code, value) if !dumping => {
                     let text = value.to_string();
-                    out.push((time, names[&code].to_owned(), u64::from_str_radix(&text, 2).expect("binary")));
+                    out.push((
+                        time,
+                        names[&code].to_owned(),
+                        u64::from_str_radix(&text, 2).expect("binary"),
+                    ));
                 }
                 Command::ChangeScalar(code, value) if !dumping => {
-                    out.push((time, names[&code].to_owned(), u64::from(value == ::vcd::Value::V1)));
+                    out.push((
+                        time,
+                        names[&code].to_owned(),
+                        u64::from(value == ::vcd::Value::V1),
+                    ));
                 }
                 _ => {}
             }
@@ -227,7 +262,8 @@ mod tests {
     fn design() -> (Design, [SignalId; 3]) {
         let mut design = Design::new();
         let scope = design.scope("top.unit");
-        let ids = [("a", 1), ("b", 8), ("c", 64)].map(|(name, width)| design.signal(scope, name, width));
+        let ids =
+            [("a", 1), ("b", 8), ("c", 64)].map(|(name, width)| design.signal(scope, name, width));
         (design, ids)
     }
 
@@ -243,7 +279,10 @@ mod tests {
         recorder.change(b, 20, 0x1ff);
         recorder.change(b, 30, 0xff);
         let summary = recorder.finish(40).expect("finished");
-        assert_eq!(read_back(&path), [(10, "a".into(), 1), (20, "b".into(), 0xff)]);
+        assert_eq!(
+            read_back(&path),
+            [(10, "a".into(), 1), (20, "b".into(), 0xff)]
+        );
         assert_eq!(summary.changes, 2);
     }
 
@@ -261,7 +300,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_created_is_an_error_that_names_it() {
         let (design, _) = design();
-        let error = Recorder::create(Path::new("/nonexistent/w.fst"), &design, Format::Fst).err().expect("refused");
+        let error = Recorder::create(Path::new("/nonexistent/w.fst"), &design, Format::Fst)
+            .err()
+            .expect("refused");
         assert!(error.to_string().contains("/nonexistent/w.fst"), "{error}");
     }
 

@@ -61,7 +61,10 @@ impl Design {
     }
 
     pub(crate) fn widths(&self) -> Vec<u32> {
-        self.signals.iter().map(|signal| signal.width_bits).collect()
+        self.signals
+            .iter()
+            .map(|signal| signal.width_bits)
+            .collect()
     }
 
     fn path(&self, signal: &Signal) -> String {
@@ -69,7 +72,10 @@ impl Design {
     }
 
     /// Walks the hierarchy as a tree: scopes are entered and left, signals declared, each once.
-    pub(crate) fn walk<E>(&self, visit: &mut impl FnMut(Walk<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn walk<E>(
+        &self,
+        visit: &mut impl FnMut(Walk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut order: Vec<usize> = (0..self.signals.len()).collect();
         // A tree needs siblings together: order by the path of scopes, by first mention at each level.
         order.sort_by_key(|index| self.rank(&self.scopes[self.signals[*index].scope]));
@@ -86,7 +92,11 @@ impl Design {
                 open.push(name);
                 visit(Walk::Enter(name))?;
             }
-            visit(Walk::Signal { index, name: &signal.name, width_bits: signal.width_bits })?;
+            visit(Walk::Signal {
+                index,
+                name: &signal.name,
+                width_bits: signal.width_bits,
+            })?;
         }
         open.iter().try_for_each(|_| visit(Walk::Leave))
     }
@@ -111,7 +121,11 @@ impl Design {
 pub(crate) enum Walk<'a> {
     Enter(&'a str),
     Leave,
-    Signal { index: usize, name: &'a str, width_bits: u32 },
+    Signal {
+        index: usize,
+        name: &'a str,
+        width_bits: u32,
+    },
 }
 
 #[cfg(test)]
@@ -121,7 +135,13 @@ mod tests {
     #[test]
     fn every_scope_is_entered_once_though_signals_come_mixed() {
         let mut design = Design::new();
-        for (scope, name) in [("a.x", "1"), ("a.y", "2"), ("b", "3"), ("a.x", "4"), ("a", "5")] {
+        for (scope, name) in [
+            ("a.x", "1"),
+            ("a.y", "2"),
+            ("b", "3"),
+            ("a.x", "4"),
+            ("a", "5"),
+        ] {
             let scope = design.scope(scope);
             design.signal(scope, name, 1);
         }

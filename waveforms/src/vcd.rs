@@ -22,7 +22,11 @@ impl VcdSink {
             match step {
                 Walk::Enter(name) => writer.add_module(name)?,
                 Walk::Leave => writer.upscope()?,
-                Walk::Signal { index, name, width_bits } => {
+                Walk::Signal {
+                    index,
+                    name,
+                    width_bits,
+                } => {
                     ids[index] = Some(writer.add_var(VarType::Wire, width_bits, name, None)?);
                 }
             }
@@ -36,7 +40,11 @@ impl VcdSink {
             write_value(&mut writer, *id, width, 0)?;
         }
         writer.end()?;
-        Ok(Self { writer, ids, last_time: 0 })
+        Ok(Self {
+            writer,
+            ids,
+            last_time: 0,
+        })
     }
 }
 
@@ -44,25 +52,41 @@ impl Sink for VcdSink {
     fn time(&mut self, time_ps: u64) -> Result<(), String> {
         if time_ps > self.last_time {
             self.last_time = time_ps;
-            self.writer.timestamp(time_ps).map_err(|error| error.to_string())?;
+            self.writer
+                .timestamp(time_ps)
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
     fn change(&mut self, signal: usize, width: u32, value: u64) -> Result<(), String> {
-        write_value(&mut self.writer, self.ids[signal], width, value).map_err(|error| error.to_string())
+        write_value(&mut self.writer, self.ids[signal], width, value)
+            .map_err(|error| error.to_string())
     }
 
     fn finish(mut self: Box<Self>, end_ps: u64) -> Result<(), String> {
         if end_ps > self.last_time {
-            self.writer.timestamp(end_ps).map_err(|error| error.to_string())?;
+            self.writer
+                .timestamp(end_ps)
+                .map_err(|error| error.to_string())?;
         }
         self.writer.flush().map_err(|error| error.to_string())
     }
 }
 
-fn write_value(writer: &mut Writer<BufWriter<File>>, id: IdCode, width: u32, value: u64) -> io::Result<()> {
-    let bit = |i: u32| if value >> i & 1 == 1 { Value::V1 } else { Value::V0 };
+fn write_value(
+    writer: &mut Writer<BufWriter<File>>,
+    id: IdCode,
+    width: u32,
+    value: u64,
+) -> io::Result<()> {
+    let bit = |i: u32| {
+        if value >> i & 1 == 1 {
+            Value::V1
+        } else {
+            Value::V0
+        }
+    };
     if width == 1 {
         return writer.change_scalar(id, bit(0));
     }

@@ -7,7 +7,9 @@ use crate::signal::Design;
 pub fn gtkw(design: &Design, wave_file: &str, hex: &[&str]) -> String {
     // Trace flags of GTKWave (its manual, "save file" appendix): 0x22 right-justified hexadecimal,
     // 0x24 right-justified decimal, 0x28 binary, 0xc00200 / 0x1401200 begin and end of a group.
-    let mut out = format!("[*] ctnic\n[dumpfile] \"{wave_file}\"\n[timestart] 0\n[sst_width] 220\n[signals_width] 260\n");
+    let mut out = format!(
+        "[*] ctnic\n[dumpfile] \"{wave_file}\"\n[timestart] 0\n[sst_width] 220\n[signals_width] 260\n"
+    );
     let mut group: Option<String> = None;
     for (path, width) in design.signals() {
         let (scope, name) = path.rsplit_once('.').unwrap_or(("", &path));
@@ -22,7 +24,11 @@ pub fn gtkw(design: &Design, wave_file: &str, hex: &[&str]) -> String {
             _ if hex.iter().any(|suffix| name.ends_with(suffix)) => "22",
             _ => "24",
         };
-        let range = if width > 1 { format!("[{}:0]", width - 1) } else { String::new() };
+        let range = if width > 1 {
+            format!("[{}:0]", width - 1)
+        } else {
+            String::new()
+        };
         out.push_str(&format!("@{flags}\n{path}{range}\n"));
     }
     if let Some(open) = group {
@@ -43,7 +49,10 @@ mod tests {
         design.signal(parser, "valid", 1);
         design.signal(hash, "crc32c", 32);
         let text = gtkw(&design, "wave.fst", &["crc32c"]);
-        assert_eq!(text.matches("@c00200").count(), text.matches("@1401200").count());
+        assert_eq!(
+            text.matches("@c00200").count(),
+            text.matches("@1401200").count()
+        );
         assert!(text.contains("@28\nboard.parser.valid\n"));
         assert!(text.contains("@22\nboard.hash.crc32c[31:0]\n"));
     }

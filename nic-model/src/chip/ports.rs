@@ -52,7 +52,11 @@ impl RegisterFile {
     /// A ring held in a register pair and the entries register.
     pub(super) fn ring(&self, base_low: u32, entries: u32, descriptor_bytes: u32) -> Ring {
         let entries = self.written(entries);
-        let usable = if entries.is_power_of_two() { entries } else { 0 };
+        let usable = if entries.is_power_of_two() {
+            entries
+        } else {
+            0
+        };
         Ring::new(self.address(base_low), usable, descriptor_bytes)
     }
 

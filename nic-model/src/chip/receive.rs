@@ -60,7 +60,10 @@ impl ReceivePath {
 
 impl Chip {
     /// Takes a frame into the packet buffer and starts its DMA.
-    #[expect(clippy::too_many_arguments, reason = "one frame with all that is known of it")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one frame with all that is known of it"
+    )]
     pub(super) fn to_host(
         &mut self,
         now: Picos,
@@ -133,18 +136,26 @@ impl Chip {
 
     /// Fetches more buffer descriptors if few are left and the driver has posted some.
     pub(super) fn fetch_buffers(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
-        let posted = self.registers.written(reg::RECEIVE_TAIL).wrapping_sub(self.receive.fetched);
+        let posted = self
+            .registers
+            .written(reg::RECEIVE_TAIL)
+            .wrapping_sub(self.receive.fetched);
         if self.receive.fetching || posted == 0 || self.receive.buffers.len() >= FETCH_BELOW {
             return;
         }
         let ring = self.buffer_ring();
         // A tail further ahead than the ring is long is a driver's mistake; take what can be there.
-        let count = ring.contiguous(self.receive.fetched, posted.min(ring.entries()).min(FETCH_BATCH));
+        let count = ring.contiguous(
+            self.receive.fetched,
+            posted.min(ring.entries()).min(FETCH_BATCH),
+        );
         if count == 0 {
             return;
         }
         self.receive.fetching = true;
-        let done = self.pcie.read(now, count as usize * size_of::<ReceiveBuffer>());
+        let done = self
+            .pcie
+            .read(now, count as usize * size_of::<ReceiveBuffer>());
         let first = self.receive.fetched;
         schedule.schedule(done, ChipEvent::BuffersFetched { first, count });
     }
@@ -161,7 +172,10 @@ impl Chip {
         let ring = self.buffer_ring();
         for number in (0..count).map(|i| first.wrapping_add(i)) {
             match outside.memory().read(ring.address(number)) {
-                Ok(bytes) => self.receive.buffers.push_back(ReceiveBuffer::from_bytes(bytes)),
+                Ok(bytes) => self
+                    .receive
+                    .buffers
+                    .push_back(ReceiveBuffer::from_bytes(bytes)),
                 Err(_) => return self.dma_failed(),
             }
         }

@@ -25,7 +25,10 @@ pub(super) struct TransmitPath {
 
 impl Chip {
     pub(super) fn fetch_transmit(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
-        let posted = self.registers.written(reg::TRANSMIT_TAIL).wrapping_sub(self.transmit.fetched);
+        let posted = self
+            .registers
+            .written(reg::TRANSMIT_TAIL)
+            .wrapping_sub(self.transmit.fetched);
         if self.transmit.fetching || posted == 0 {
             return;
         }
@@ -36,7 +39,9 @@ impl Chip {
             return;
         }
         self.transmit.fetching = true;
-        let done = self.pcie.read(now, count as usize * size_of::<TransmitDescriptor>());
+        let done = self
+            .pcie
+            .read(now, count as usize * size_of::<TransmitDescriptor>());
         schedule.schedule(done, ChipEvent::TransmitFetched { first, count });
     }
 

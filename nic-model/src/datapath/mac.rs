@@ -61,7 +61,12 @@ impl MacPort {
     /// A frame arrives; `None` if the FIFO has no room for it. A frame offered while the wire is still busy
     /// with the one before begins when the wire is free.
     #[inline]
-    pub fn receive(&mut self, arrival: Picos, wire_len: u32, header_bytes: u32) -> Option<Reception> {
+    pub fn receive(
+        &mut self,
+        arrival: Picos,
+        wire_len: u32,
+        header_bytes: u32,
+    ) -> Option<Reception> {
         let first_bit = arrival.max(self.receive_free);
         self.receive_free = first_bit + self.wire_time(wire_len);
         while let Some((taken, bytes)) = self.receive_fifo.front() {
@@ -111,7 +116,11 @@ mod tests {
     use super::*;
 
     fn port(rate_gbps: u32, receive_fifo_bytes: u32) -> MacPort {
-        MacPort::new(&PortConfig { rate_gbps, receive_fifo_bytes, ..PortConfig::default() })
+        MacPort::new(&PortConfig {
+            rate_gbps,
+            receive_fifo_bytes,
+            ..PortConfig::default()
+        })
     }
 
     #[test]
@@ -120,7 +129,11 @@ mod tests {
         assert_eq!(port(100, 1 << 20).wire_time(60), Picos(6_720));
         // At 10 Gb/s: 14.88 million per second.
         assert_eq!(port(10, 1 << 20).wire_time(60), Picos(67_200));
-        assert_eq!(port(10, 1 << 20).wire_time(14), Picos(67_200), "short frames are padded");
+        assert_eq!(
+            port(10, 1 << 20).wire_time(14),
+            Picos(67_200),
+            "short frames are padded"
+        );
     }
 
     #[test]
@@ -145,9 +158,14 @@ mod tests {
 
     #[test]
     fn a_congested_port_drops_what_it_cannot_hold() {
-        let config = PortConfig { transmit_fifo_bytes: 2_048, ..PortConfig::default() };
+        let config = PortConfig {
+            transmit_fifo_bytes: 2_048,
+            ..PortConfig::default()
+        };
         let mut port = MacPort::new(&config);
-        let sent = (0..100).filter(|_| port.transmit(Picos::ZERO, 1_000).is_some()).count();
+        let sent = (0..100)
+            .filter(|_| port.transmit(Picos::ZERO, 1_000).is_some())
+            .count();
         assert_eq!(sent, 3, "one on the wire, two waiting");
     }
 }

@@ -108,9 +108,16 @@ impl Parser {
     }
 
     #[inline]
-    fn transport(&self, frame: &[u8], network: &Network, parsed: &mut Parsed) -> Result<(), Reason> {
+    fn transport(
+        &self,
+        frame: &[u8],
+        network: &Network,
+        parsed: &mut Parsed,
+    ) -> Result<(), Reason> {
         let l4_end = frame.len().min(network.l4_offset + network.l4_bytes);
-        let l4 = frame.get(network.l4_offset..l4_end).ok_or(Reason::Malformed)?;
+        let l4 = frame
+            .get(network.l4_offset..l4_end)
+            .ok_or(Reason::Malformed)?;
         let (source_port, destination_port, header_len) = match network.protocol {
             Protocol::TCP => {
                 let tcp = Tcp::new(l4).map_err(|_| Reason::Malformed)?;
@@ -140,8 +147,14 @@ impl Parser {
             return Err(Reason::BadChecksum);
         }
         parsed.checksums_good = whole;
-        let source = Endpoint { address: network.source, port: source_port };
-        let destination = Endpoint { address: network.destination, port: destination_port };
+        let source = Endpoint {
+            address: network.source,
+            port: source_port,
+        };
+        let destination = Endpoint {
+            address: network.destination,
+            port: destination_port,
+        };
         (parsed.key, parsed.direction) =
             FlowKey::new(source, destination, network.protocol.0, network.version, 0);
         Ok(())

@@ -173,7 +173,12 @@ mod tests {
     }
 
     fn parsed(tcp_flags: u8) -> Parsed {
-        Parsed { tcp_flags, ttl: 64, ip_bytes: 100, ..Parsed::default() }
+        Parsed {
+            tcp_flags,
+            ttl: 64,
+            ip_bytes: 100,
+            ..Parsed::default()
+        }
     }
 
     #[test]
@@ -181,16 +186,34 @@ mod tests {
         let config = TrapConfig::default();
         let state = EntryState::default();
         assert_eq!(check(&config, &parsed(0x10), &state, 1_500), None);
-        assert_eq!(check(&config, &parsed(0x11), &state, 1_500), Some(Reason::TcpFin));
-        assert_eq!(check(&config, &parsed(0x02), &state, 1_500), Some(Reason::TcpSyn));
-        assert_eq!(check(&config, &parsed(0x07), &state, 1_500), Some(Reason::TcpRst));
+        assert_eq!(
+            check(&config, &parsed(0x11), &state, 1_500),
+            Some(Reason::TcpFin)
+        );
+        assert_eq!(
+            check(&config, &parsed(0x02), &state, 1_500),
+            Some(Reason::TcpSyn)
+        );
+        assert_eq!(
+            check(&config, &parsed(0x07), &state, 1_500),
+            Some(Reason::TcpRst)
+        );
     }
 
     #[test]
     fn a_reason_switched_off_does_not_trap() {
-        let config = TrapConfig { tcp_fin: false, mtu: false, ttl: false, ..TrapConfig::default() };
+        let config = TrapConfig {
+            tcp_fin: false,
+            mtu: false,
+            ttl: false,
+            ..TrapConfig::default()
+        };
         let state = EntryState::default();
-        let packet = Parsed { ttl: 1, ip_bytes: 9_000, ..parsed(0x11) };
+        let packet = Parsed {
+            ttl: 1,
+            ip_bytes: 9_000,
+            ..parsed(0x11)
+        };
         assert_eq!(check(&config, &packet, &state, 1_500), None);
     }
 
@@ -198,6 +221,9 @@ mod tests {
     fn after_a_close_everything_is_trapped() {
         let mut state = EntryState::default();
         state.set(flag::CLOSING);
-        assert_eq!(check(&TrapConfig::default(), &parsed(0x10), &state, 1_500), Some(Reason::Closing));
+        assert_eq!(
+            check(&TrapConfig::default(), &parsed(0x10), &state, 1_500),
+            Some(Reason::Closing)
+        );
     }
 }

@@ -70,7 +70,11 @@ mod tests {
         let mut interrupt = Interrupt::new(&PcieConfig::default());
         assert_eq!(interrupt.deliver(Picos(5)), None);
         assert!(interrupt.arm(Picos(10)).is_some());
-        assert_eq!(interrupt.deliver(Picos(11)), None, "silent until armed again");
+        assert_eq!(
+            interrupt.deliver(Picos(11)),
+            None,
+            "silent until armed again"
+        );
         assert!(interrupt.arm(Picos(12)).is_some());
         assert_eq!(interrupt.fired(), 2);
     }
@@ -83,6 +87,9 @@ mod tests {
         let first = interrupt.deliver(Picos(1)).expect("fires");
         interrupt.arm(Picos(2));
         let second = interrupt.deliver(Picos(3)).expect("fires");
-        assert_eq!(second - first, Picos::from_nanos(config.interrupt_moderation_ns.into()));
+        assert_eq!(
+            second - first,
+            Picos::from_nanos(config.interrupt_moderation_ns.into())
+        );
     }
 }

@@ -82,7 +82,10 @@ impl HostMemory {
     }
 
     fn index(&self, address: DmaAddress, length: usize) -> Result<usize, DmaError> {
-        let error = DmaError { address: address.0, length };
+        let error = DmaError {
+            address: address.0,
+            length,
+        };
         let start = address.0.checked_sub(Self::BASE).ok_or(error)?;
         let start = usize::try_from(start).map_err(|_| error)?;
         match start.checked_add(length) {

@@ -24,7 +24,14 @@ pub trait Outside {
 
     /// The first bit of a frame the host sent leaves `port` at `at`; its `length` bytes lie at `address`. `ingress_tag` is the one of the received
     /// frame it carries on, or [`NO_TAG`].
-    fn frame_out(&mut self, port: u8, address: DmaAddress, length: usize, ingress_tag: u64, at: Picos);
+    fn frame_out(
+        &mut self,
+        port: u8,
+        address: DmaAddress,
+        length: usize,
+        ingress_tag: u64,
+        at: Picos,
+    );
 
     /// A frame the host sent was dropped in the card.
     fn frame_dropped(&mut self, ingress_tag: u64, at: Picos);

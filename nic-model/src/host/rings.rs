@@ -65,6 +65,9 @@ mod tests {
         assert_eq!(ring.address(5), DmaAddress(0x1010));
         assert!(ring.phase(3) && !ring.phase(4) && ring.phase(8));
         assert_eq!(ring.contiguous(2, 10), 2);
-        assert!(ring.phase(u32::MAX.wrapping_add(1)), "counts wrap without a seam");
+        assert!(
+            ring.phase(u32::MAX.wrapping_add(1)),
+            "counts wrap without a seam"
+        );
     }
 }

@@ -1,0 +1,161 @@
+//! A connection: two tuples, a state, a timeout, counters.
+
+use crate::protocol::ProtocolState;
+use crate::protocol::tcp::TcpState;
+use crate::timeout::Time;
+use crate::tuple::{Direction, Tuple, Zone};
+
+/// A stable name for a connection: a dense index that is used again after the connection is gone, and a generation that
+/// tells one use from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ConnectionId {
+    /// The index.
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// The generation.
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// Status bits, with the values ctnetlink exports (`CTA_STATUS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// No bit.
+    pub const NONE: Self = Self(0);
+    /// Matched an expectation when it was made.
+    pub const EXPECTED: Self = Self(1 << 0);
+    /// Packets were seen in both directions.
+    pub const SEEN_REPLY: Self = Self(1 << 1);
+    /// Not to be dropped early.
+    pub const ASSURED: Self = Self(1 << 2);
+    /// In the table.
+    pub const CONFIRMED: Self = Self(1 << 3);
+    /// Source is translated.
+    pub const SRC_NAT: Self = Self(1 << 4);
+    /// Destination is translated.
+    pub const DST_NAT: Self = Self(1 << 5);
+    /// Being deleted.
+    pub const DYING: Self = Self(1 << 9);
+    /// The timeout is not refreshed by packets.
+    pub const FIXED_TIMEOUT: Self = Self(1 << 10);
+    /// In a software flow table.
+    pub const OFFLOAD: Self = Self(1 << 14);
+    /// In hardware.
+    pub const HW_OFFLOAD: Self = Self(1 << 15);
+
+    /// Whether all bits of `other` are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the bits of `other` too.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// Packets and bytes (IP lengths) of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub(crate) tuples: [Tuple; 2],
+    pub(crate) zone: Zone,
+    pub(crate) status: Status,
+    pub(crate) mark: u32,
+    /// When it expires; before confirmation, the span it will then live.
+    pub(crate) timeout: Time,
+    pub(crate) counters: [Counters; 2],
+    pub(crate) protocol: ProtocolState,
+}
+
+impl Connection {
+    /// The tuple of packets in this direction.
+    pub const fn tuple(&self, direction: Direction) -> &Tuple {
+        &self.tuples[direction.index()]
+    }
+
+    /// Its zone.
+    pub const fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// Its status bits.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Its mark (0 if none was set).
+    pub const fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    /// Packets and bytes in this direction.
+    pub const fn counters(&self, direction: Direction) -> Counters {
+        self.counters[direction.index()]
+    }
+
+    /// The TCP state; `None` for other protocols.
+    pub const fn tcp_state(&self) -> Option<TcpState> {
+        match &self.protocol {
+            ProtocolState::Tcp(tcp) => Some(tcp.state),
+            _ => None,
+        }
+    }
+
+    /// The state of its protocol.
+    pub const fn protocol_state(&self) -> &ProtocolState {
+        &self.protocol
+    }
+
+    /// Time left; zero once expired. An offloaded connection does not expire here.
+    pub fn remaining(&self, now: Time) -> Time {
+        self.timeout - now
+    }
+
+    /// Whether it is expired. An offloaded one never is: whoever offloaded it decides.
+    pub fn is_expired(&self, now: Time) -> bool {
+        self.timeout <= now && self.status.contains(Status::CONFIRMED) && !self.is_offloaded()
+    }
+
+    /// Whether it is in a flow table, software or hardware.
+    pub const fn is_offloaded(&self) -> bool {
+        self.status.0 & (Status::OFFLOAD.0 | Status::HW_OFFLOAD.0) != 0
+    }
+
+    /// Sets the timeout to `span` from `now`, unless it is fixed.
+    pub(crate) fn refresh(&mut self, span: Time, now: Time) {
+        if self.status.contains(Status::FIXED_TIMEOUT) {
+            return;
+        }
+        self.timeout = if self.status.contains(Status::CONFIRMED) {
+            now + span
+        } else {
+            span
+        };
+    }
+}

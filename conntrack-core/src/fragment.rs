@@ -1,0 +1,317 @@
+//! Reassembly ahead of tracking: fragments are held until their datagram is whole, and the datagram is tracked once.
+//!
+//! Limits as the kernel's: a datagram that is not complete in time is given up (30 s for IPv4, `frag6_timeout` for IPv6),
+//! memory is bounded, overlapping fragments spoil the whole datagram (RFC 5722, which Linux applies to IPv4 too).
+
+use crate::sysctl::Config;
+use crate::timeout::Time;
+use crate::tuple::Zone;
+use crate::verdict::Reason;
+use packet::{Ipv4, Ipv6, Protocol, UpperLayer, checksum};
+use std::collections::BTreeMap;
+
+/// How long an incomplete IPv4 datagram is kept (`net.ipv4.ipfrag_time`).
+const IPV4_TIMEOUT: Time = Time::from_secs(30);
+/// Longest datagram, bytes.
+const MAX_DATAGRAM_BYTES: usize = 65_535;
+/// Accounting for one piece beside its bytes.
+const PIECE_OVERHEAD_BYTES: usize = 64;
+
+/// What fragments of one datagram have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    source: [u8; 16],
+    destination: [u8; 16],
+    identification: u32,
+    protocol: u8,
+    family: u8,
+    zone: Zone,
+}
+
+#[derive(Debug)]
+struct Piece {
+    offset: usize,
+    /// Length on the wire.
+    length: usize,
+    /// What was captured of it.
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    begun: Time,
+    pieces: Vec<Piece>,
+    total: Option<usize>,
+    /// Headers up to the fragmentable part, from the fragment at offset 0.
+    head: Option<Vec<u8>>,
+    held_bytes: usize,
+    spoilt: bool,
+}
+
+/// Incomplete datagrams.
+#[derive(Debug, Default)]
+pub(crate) struct Reassembly {
+    queues: BTreeMap<Key, Queue>,
+    held_bytes: usize,
+}
+
+/// What became of a fragment.
+#[derive(Debug)]
+pub(crate) enum Reassembled {
+    /// It is held.
+    Held,
+    /// It completed a datagram: the whole packet, and whether all of it was captured.
+    Whole {
+        packet: Vec<u8>,
+        complete_capture: bool,
+    },
+    /// It was dropped.
+    Dropped(Reason),
+}
+
+/// One fragment, as either IP version presents it.
+struct Fragment<'a> {
+    key: Key,
+    offset: usize,
+    more: bool,
+    length: usize,
+    bytes: &'a [u8],
+    head: Vec<u8>,
+}
+
+impl Reassembly {
+    /// An IPv4 fragment.
+    pub(crate) fn ipv4(
+        &mut self,
+        ip: &Ipv4<'_>,
+        bytes: &[u8],
+        zone: Zone,
+        now: Time,
+        config: &Config,
+    ) -> Reassembled {
+        let header_len = ip.header_len();
+        let mut head = bytes[..header_len].to_vec();
+        head[6..8].fill(0);
+        let fragment = Fragment {
+            key: Key {
+                source: widen(ip.source()),
+                destination: widen(ip.destination()),
+                identification: ip.identification().into(),
+                protocol: ip.protocol().0,
+                family: 4,
+                zone,
+            },
+            offset: ip.fragment_offset_bytes().into(),
+            more: ip.more_fragments(),
+            length: usize::from(ip.total_len()).saturating_sub(header_len),
+            bytes: ip.payload(),
+            head,
+        };
+        self.add(fragment, now, config)
+    }
+
+    /// An IPv6 fragment.
+    pub(crate) fn ipv6(
+        &mut self,
+        ip: &Ipv6<'_>,
+        upper: &UpperLayer,
+        bytes: &[u8],
+        zone: Zone,
+        now: Time,
+        config: &Config,
+    ) -> Reassembled {
+        let Some(header) = upper.fragment else {
+            return Reassembled::Dropped(Reason::FragmentInvalid);
+        };
+        let data_at = header.header_offset + 8;
+        let mut head = bytes[..header.header_offset].to_vec();
+        if let Some(next_header) = head.get_mut(header.previous_next_header_offset) {
+            *next_header = header.next_header.0;
+        }
+        let end = bytes.len().min(ip.total_len());
+        let fragment = Fragment {
+            key: Key {
+                source: ip.source(),
+                destination: ip.destination(),
+                identification: header.identification,
+                protocol: 0,
+                family: 6,
+                zone,
+            },
+            offset: header.offset_bytes.into(),
+            more: header.more,
+            length: ip.total_len().saturating_sub(data_at),
+            bytes: bytes.get(data_at..end).unwrap_or(&[]),
+            head,
+        };
+        self.add(fragment, now, config)
+    }
+
+    fn add(&mut self, fragment: Fragment<'_>, now: Time, config: &Config) -> Reassembled {
+        self.expire(now, config);
+        let end = fragment.offset + fragment.length;
+        let misaligned = fragment.more && fragment.length % 8 != 0;
+        if fragment.length == 0 || misaligned || end + fragment.head.len() > MAX_DATAGRAM_BYTES {
+            return Reassembled::Dropped(Reason::FragmentInvalid);
+        }
+        let cost = fragment.bytes.len() + PIECE_OVERHEAD_BYTES;
+        if (self.held_bytes + cost) as u64 > config.frag6_high_thresh {
+            return Reassembled::Dropped(Reason::FragmentMemory);
+        }
+        let queue = self.queues.entry(fragment.key).or_insert_with(|| Queue {
+            begun: now,
+            pieces: Vec::new(),
+            total: None,
+            head: None,
+            held_bytes: 0,
+            spoilt: false,
+        });
+        if let Err(reason) = queue.add(&fragment, end) {
+            self.held_bytes -= queue.held_bytes;
+            queue.spoil();
+            return Reassembled::Dropped(reason);
+        }
+        queue.held_bytes += cost;
+        self.held_bytes += cost;
+        let Some(whole) = queue.assemble() else {
+            return Reassembled::Held;
+        };
+        self.held_bytes -= queue.held_bytes;
+        self.queues.remove(&fragment.key);
+        whole
+    }
+
+    /// Gives up datagrams that were not completed in time.
+    pub(crate) fn expire(&mut self, now: Time, config: &Config) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let held = &mut self.held_bytes;
+        self.queues.retain(|key, queue| {
+            let limit = if key.family == 4 {
+                IPV4_TIMEOUT
+            } else {
+                config.frag6_timeout
+            };
+            let keep = now - queue.begun < limit;
+            if !keep {
+                *held -= queue.held_bytes;
+            }
+            keep
+        });
+    }
+
+    /// Datagrams being put together.
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len()
+    }
+}
+
+impl Queue {
+    fn add(&mut self, fragment: &Fragment<'_>, end: usize) -> Result<(), Reason> {
+        if self.spoilt {
+            return Err(Reason::FragmentOverlap);
+        }
+        let beyond = self
+            .total
+            .is_some_and(|total| end > total || (!fragment.more && end != total));
+        let short = !fragment.more
+            && self
+                .pieces
+                .iter()
+                .any(|piece| piece.offset + piece.length > end);
+        if beyond || short {
+            return Err(Reason::FragmentInvalid);
+        }
+        let at = self
+            .pieces
+            .partition_point(|piece| piece.offset < fragment.offset);
+        let overlaps_next = self.pieces.get(at).is_some_and(|next| next.offset < end);
+        let overlaps_previous = at
+            .checked_sub(1)
+            .and_then(|i| self.pieces.get(i))
+            .is_some_and(|previous| previous.offset + previous.length > fragment.offset);
+        if overlaps_next || overlaps_previous {
+            return Err(Reason::FragmentOverlap);
+        }
+        if !fragment.more {
+            self.total = Some(end);
+        }
+        if fragment.offset == 0 {
+            self.head = Some(fragment.head.clone());
+        }
+        self.pieces.insert(
+            at,
+            Piece {
+                offset: fragment.offset,
+                length: fragment.length,
+                bytes: fragment.bytes.to_vec(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Drops what is held; fragments of the same datagram that still come are dropped too.
+    fn spoil(&mut self) {
+        self.spoilt = true;
+        self.pieces.clear();
+        self.head = None;
+        self.held_bytes = 0;
+    }
+
+    /// The whole packet, once there is no gap.
+    fn assemble(&self) -> Option<Reassembled> {
+        let total = self.total?;
+        let head = self.head.as_ref()?;
+        let have: usize = self.pieces.iter().map(|piece| piece.length).sum();
+        if have != total {
+            return None;
+        }
+        let mut packet = head.clone();
+        let mut complete_capture = true;
+        for piece in &self.pieces {
+            packet.extend_from_slice(&piece.bytes);
+            complete_capture &= piece.bytes.len() == piece.length;
+            packet.resize(head.len() + piece.offset + piece.length, 0);
+        }
+        if packet.len() > MAX_DATAGRAM_BYTES {
+            return Some(Reassembled::Dropped(Reason::FragmentInvalid));
+        }
+        set_length(&mut packet, head.len());
+        Some(Reassembled::Whole {
+            packet,
+            complete_capture,
+        })
+    }
+}
+
+/// Writes the whole packet's length into its header, and the IPv4 header checksum.
+fn set_length(packet: &mut [u8], head_len: usize) {
+    let total = packet.len();
+    if packet[0] >> 4 == 4 {
+        packet[2..4].copy_from_slice(&(total as u16).to_be_bytes());
+        packet[10..12].fill(0);
+        let sum = checksum::finish(checksum::sum(&packet[..head_len]));
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    } else {
+        packet[4..6].copy_from_slice(&((total - 40) as u16).to_be_bytes());
+    }
+}
+
+fn widen(address: [u8; 4]) -> [u8; 16] {
+    let mut wide = [0; 16];
+    wide[..4].copy_from_slice(&address);
+    wide
+}
+
+/// Whether an IPv6 packet is an atomic fragment: whole, but with a fragment header (RFC 6946).
+pub(crate) fn is_atomic(upper: &UpperLayer) -> bool {
+    upper
+        .fragment
+        .is_some_and(|header| header.offset_bytes == 0 && !header.more)
+}
+
+/// Whether a protocol value stands for "nothing follows".
+pub(crate) fn is_no_next_header(protocol: Protocol) -> bool {
+    protocol == Protocol::NO_NEXT_HEADER
+}

@@ -1,0 +1,89 @@
+//! What a driver that puts connections into hardware needs of the tracker.
+
+use crate::connection::{ConnectionId, Status};
+use crate::protocol::ProtocolState;
+use crate::timeout::Time;
+use crate::tracker::Tracker;
+use crate::tuple::Direction;
+
+impl Tracker {
+    /// The connection is in a flow table now, in hardware if `hardware`. It no longer expires here: whoever offloaded
+    /// it decides. Windows are not checked for the packets that still come this way, because the others pass unseen
+    /// (as the kernel's act_ct sets both directions liberal).
+    pub fn set_offloaded(&mut self, id: ConnectionId, hardware: bool) -> bool {
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        let bits = if hardware {
+            Status::OFFLOAD.with(Status::HW_OFFLOAD)
+        } else {
+            Status::OFFLOAD
+        };
+        connection.status = connection.status.with(bits);
+        if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
+            tcp.set_liberal(true);
+        }
+        true
+    }
+
+    /// Adds packets and bytes that were counted elsewhere.
+    pub fn account(
+        &mut self,
+        id: ConnectionId,
+        direction: Direction,
+        packets: u64,
+        bytes: u64,
+    ) -> bool {
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        let counters = &mut connection.counters[direction.index()];
+        counters.packets = counters.packets.saturating_add(packets);
+        counters.bytes = counters.bytes.saturating_add(bytes);
+        true
+    }
+
+    /// The connection is back in software alone. Windows are learnt anew, and the timeout is that of its state, counted
+    /// from `last_seen`, the last packet anybody saw (as the kernel's flow table leaves it on teardown).
+    pub fn resume_software(&mut self, id: ConnectionId, last_seen: Time, now: Time) -> bool {
+        let config = self.config().clone();
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        connection.status = connection
+            .status
+            .without(Status::OFFLOAD.with(Status::HW_OFFLOAD));
+        let assured = connection.status.contains(Status::ASSURED);
+        let span = match &mut connection.protocol {
+            ProtocolState::Tcp(tcp) => {
+                tcp.set_liberal(false);
+                tcp.forget_windows();
+                tcp.state.timeout(&config)
+            }
+            ProtocolState::Udp(_) if assured => config.udp_timeout_stream,
+            ProtocolState::Udp(_) => config.udp_timeout,
+            _ => config.generic_timeout,
+        };
+        connection.timeout = last_seen.min(now) + span;
+        true
+    }
+
+    /// Extends the timeout of a UDP-like or established connection to what it would be had its last packet, at
+    /// `last_seen`, come this way. Never shortens it.
+    pub fn note_seen(&mut self, id: ConnectionId, last_seen: Time) -> bool {
+        let config = self.config().clone();
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        let span = match &connection.protocol {
+            ProtocolState::Tcp(tcp) => tcp.state.timeout(&config),
+            ProtocolState::Udp(_) if connection.status.contains(Status::ASSURED) => {
+                config.udp_timeout_stream
+            }
+            ProtocolState::Udp(_) => config.udp_timeout,
+            _ => config.generic_timeout,
+        };
+        connection.timeout = connection.timeout.max(last_seen + span);
+        true
+    }
+}

@@ -1,0 +1,224 @@
+//! From bytes to what tracking needs: the checks of the IP layer, the transport header's place, the tuple.
+
+use crate::protocol::{icmp, icmpv6};
+use crate::tuple::Tuple;
+use crate::verdict::Reason;
+use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, UpperLayer, checksum, gre};
+
+/// An IP packet whose header has been checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Network<'a> {
+    pub(crate) family: u8,
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) protocol: Protocol,
+    /// Captured bytes of the transport layer.
+    pub(crate) l4: &'a [u8],
+    /// Its length by the IP header.
+    pub(crate) l4_len: usize,
+    /// Length of the whole packet by the IP header, without an IPv6 atomic fragment header.
+    pub(crate) total_len: usize,
+}
+
+/// What the IP header turned out to be.
+#[derive(Debug)]
+pub(crate) enum Parsed<'a> {
+    Whole(Network<'a>),
+    FragmentV4(Ipv4<'a>),
+    FragmentV6(Ipv6<'a>, UpperLayer),
+    /// The IP layer lets it pass, connection tracking cannot read it.
+    Invalid(Reason),
+    /// The IP layer drops it.
+    Dropped(Reason),
+}
+
+/// Checks the IP header as the kernel's receive functions do (`ip_rcv`, `ipv6_rcv` as documented by their counters
+/// InHdrErrors and InTruncatedPkts).
+#[inline]
+pub(crate) fn parse(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
+    match bytes.first().map(|byte| byte >> 4) {
+        Some(4) => parse_v4(bytes, wire_len),
+        Some(6) => parse_v6(bytes, wire_len),
+        Some(_) => Parsed::Dropped(Reason::IpVersion),
+        None => Parsed::Dropped(Reason::IpHeaderTruncated),
+    }
+}
+
+fn parse_v4(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
+    let ip = match Ipv4::new(bytes) {
+        Ok(ip) => ip,
+        Err(packet::Error::BadHeaderLength(_)) => return Parsed::Dropped(Reason::IpHeaderLength),
+        Err(_) => return Parsed::Dropped(Reason::IpHeaderTruncated),
+    };
+    let (header_len, total_len) = (ip.header_len(), usize::from(ip.total_len()));
+    if !ip.header_checksum_ok() {
+        return Parsed::Dropped(Reason::IpHeaderChecksum);
+    }
+    if total_len > wire_len || total_len < header_len {
+        return Parsed::Dropped(Reason::IpTotalLength);
+    }
+    if ip.is_fragment() {
+        return Parsed::FragmentV4(ip);
+    }
+    Parsed::Whole(Network {
+        family: 4,
+        source: widen(ip.source()),
+        destination: widen(ip.destination()),
+        protocol: ip.protocol(),
+        l4: ip.payload(),
+        l4_len: total_len - header_len,
+        total_len,
+    })
+}
+
+fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
+    let Ok(ip) = Ipv6::new(bytes) else {
+        return Parsed::Dropped(Reason::IpHeaderTruncated);
+    };
+    if ip.total_len() > wire_len {
+        return Parsed::Dropped(Reason::IpTotalLength);
+    }
+    let Ok(upper) = ip.upper_layer() else {
+        return Parsed::Invalid(Reason::ExtensionHeaders);
+    };
+    let atomic = crate::fragment::is_atomic(&upper);
+    if upper.fragment.is_some() && !atomic {
+        return Parsed::FragmentV6(ip, upper);
+    }
+    if crate::fragment::is_no_next_header(upper.protocol) {
+        return Parsed::Invalid(Reason::NoNextHeader);
+    }
+    let end = bytes.len().min(ip.total_len());
+    Parsed::Whole(Network {
+        family: 6,
+        source: ip.source(),
+        destination: ip.destination(),
+        protocol: upper.protocol,
+        l4: bytes.get(upper.offset..end).unwrap_or(&[]),
+        l4_len: ip.total_len().saturating_sub(upper.offset),
+        total_len: ip.total_len() - if atomic { 8 } else { 0 },
+    })
+}
+
+impl Network<'_> {
+    /// The tuple; why there is none.
+    #[inline]
+    pub(crate) fn tuple(&self) -> Result<Tuple, Reason> {
+        let (source_id, destination_id) = self.ids()?;
+        Ok(Tuple {
+            source: self.source,
+            destination: self.destination,
+            source_id,
+            destination_id,
+            protocol: self.protocol.0,
+            family: self.family,
+        })
+    }
+
+    fn ids(&self) -> Result<(u16, u16), Reason> {
+        match self.protocol {
+            Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => {
+                let ports: &[u8; 4] = self.l4.first_chunk().ok_or(Reason::TransportTruncated)?;
+                let [a, b, c, d] = *ports;
+                Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+            }
+            Protocol::ICMP if self.family == 4 => {
+                let icmp = Icmp::new(self.l4).map_err(|_| Reason::TransportTruncated)?;
+                let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
+                Ok((icmp.identifier(), kind))
+            }
+            Protocol::ICMPV6 if self.family == 6 => {
+                let icmp = Icmpv6::new(self.l4).map_err(|_| Reason::TransportTruncated)?;
+                let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
+                Ok((icmp.identifier(), kind))
+            }
+            Protocol::ICMP | Protocol::ICMPV6 => Err(Reason::IcmpType),
+            Protocol::GRE => match Gre::new(self.l4) {
+                Ok(gre) if gre.version() == 1 => {
+                    if gre.protocol() != gre::PROTOCOL_PPP {
+                        return Err(Reason::GreVersion);
+                    }
+                    Ok((0, gre.call_id().ok_or(Reason::TransportTruncated)?))
+                }
+                _ => Ok((0, 0)),
+            },
+            _ => Ok((0, 0)),
+        }
+    }
+
+    /// Whether the transport checksum over `covered` bytes is right, taking `protocol` for the pseudo header.
+    pub(crate) fn checksum_ok(&self, protocol: Protocol, covered: &[u8]) -> bool {
+        if self.family == 4 {
+            let narrow = |a: [u8; 16]| [a[0], a[1], a[2], a[3]];
+            checksum::l4_ok_v4(
+                narrow(self.source),
+                narrow(self.destination),
+                protocol,
+                covered,
+            )
+        } else {
+            checksum::l4_ok_v6(self.source, self.destination, protocol, covered)
+        }
+    }
+
+    /// Whether all transport bytes were captured.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.l4.len() == self.l4_len
+    }
+
+    /// The ICMP type if this is an ICMP error.
+    pub(crate) fn is_icmp_error(&self) -> bool {
+        let Some(icmp_type) = self.l4.first().copied() else {
+            return false;
+        };
+        match (self.family, self.protocol) {
+            (4, Protocol::ICMP) => icmp::is_error(icmp_type),
+            (6, Protocol::ICMPV6) => icmpv6::is_error(icmp_type),
+            _ => false,
+        }
+    }
+}
+
+/// The packet quoted by an ICMP error: as much of it as there is.
+pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
+    if family == 4 {
+        let ip = Ipv4::new(bytes).ok()?;
+        if ip.fragment_offset_bytes() != 0 {
+            return None;
+        }
+        return Some(Network {
+            family: 4,
+            source: widen(ip.source()),
+            destination: widen(ip.destination()),
+            protocol: ip.protocol(),
+            l4: &bytes[ip.header_len()..],
+            l4_len: bytes.len() - ip.header_len(),
+            total_len: bytes.len(),
+        });
+    }
+    let ip = Ipv6::new(bytes).ok()?;
+    let upper = ip.upper_layer().ok()?;
+    if upper
+        .fragment
+        .is_some_and(|header| header.offset_bytes != 0)
+    {
+        return None;
+    }
+    let l4 = bytes.get(upper.offset..)?;
+    Some(Network {
+        family: 6,
+        source: ip.source(),
+        destination: ip.destination(),
+        protocol: upper.protocol,
+        l4,
+        l4_len: l4.len(),
+        total_len: bytes.len(),
+    })
+}
+
+#[inline]
+fn widen(address: [u8; 4]) -> [u8; 16] {
+    let mut wide = [0; 16];
+    wide[..4].copy_from_slice(&address);
+    wide
+}

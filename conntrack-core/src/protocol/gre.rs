@@ -1,0 +1,12 @@
+//! GRE: keyed only in version 1 (PPTP); a flow with replies is a stream.
+
+use super::{Context, Outcome, assure};
+use crate::connection::Status;
+
+pub(crate) fn packet(status: &mut Status, context: &Context<'_>, changed: &mut bool) -> Outcome {
+    if !status.contains(Status::SEEN_REPLY) {
+        return Outcome::Accept(context.config.gre_timeout);
+    }
+    *changed |= assure(status);
+    Outcome::Accept(context.config.gre_timeout_stream)
+}

@@ -1,0 +1,426 @@
+//! TCP: the state machine, and what happens around it. The table is in [`state_table`], windows in [`window`].
+
+mod segment;
+mod state_table;
+mod window;
+
+pub(crate) use segment::Segment;
+pub use state_table::{Class, TcpState};
+use state_table::{Transition, transition};
+use window::WindowVerdict;
+
+use super::{Context, Outcome, assure};
+use crate::connection::Status;
+use crate::sysctl::Config;
+use crate::timeout::Time;
+use crate::tuple::Direction;
+use crate::verdict::Reason;
+
+/// Flags of one side (values as in the kernel's `IP_CT_TCP_FLAG_*`).
+pub(crate) mod side_flag {
+    pub(crate) const WINDOW_SCALE: u8 = 0x01;
+    pub(crate) const SACK_PERM: u8 = 0x02;
+    pub(crate) const CLOSE_INIT: u8 = 0x04;
+    pub(crate) const BE_LIBERAL: u8 = 0x08;
+    pub(crate) const DATA_UNACKNOWLEDGED: u8 = 0x10;
+    pub(crate) const MAXACK_SET: u8 = 0x20;
+    /// Only in `last_flags`.
+    pub(crate) const EXP_CHALLENGE_ACK: u8 = 0x40;
+    /// Only in `last_flags`.
+    pub(crate) const SIMULTANEOUS_OPEN: u8 = 0x80;
+}
+
+/// What one side has sent and may send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Side {
+    /// Highest sequence number sent, plus length.
+    pub(crate) end: u32,
+    /// Highest the other side's window allows.
+    pub(crate) max_end: u32,
+    /// Largest window advertised, scaled; 0 = unknown.
+    pub(crate) max_window: u32,
+    /// Highest acknowledgment sent.
+    pub(crate) max_ack: u32,
+    pub(crate) scale: u8,
+    pub(crate) flags: u8,
+}
+
+/// What is kept of a TCP connection.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpTrack {
+    pub(crate) sides: [Side; 2],
+    pub(crate) last_seq: u32,
+    pub(crate) last_ack: u32,
+    pub(crate) last_end: u32,
+    pub(crate) last_window: u16,
+    /// The state.
+    pub state: TcpState,
+    pub(crate) last_direction: Direction,
+    pub(crate) retransmissions: u8,
+    pub(crate) last_class: Class,
+    pub(crate) last_scale: u8,
+    pub(crate) last_flags: u8,
+}
+
+impl TcpTrack {
+    /// A connection begun by `segment`, or why none can begin with it.
+    pub(crate) fn begin(segment: &Segment, config: &Config) -> Result<Self, Reason> {
+        let mut track = Self {
+            sides: [Side::default(); 2],
+            last_seq: 0,
+            last_ack: 0,
+            last_end: 0,
+            last_window: 0,
+            state: TcpState::None,
+            last_direction: Direction::Original,
+            retransmissions: 0,
+            last_class: Class::None,
+            last_scale: 0,
+            last_flags: 0,
+        };
+        let side = &mut track.sides[0];
+        side.end = segment.end;
+        side.max_window = u32::from(segment.window).max(1);
+        match segment.class {
+            Class::Syn => {
+                side.max_end = side.end;
+                segment.learn_options(side);
+            }
+            Class::Ack if config.tcp_loose => {
+                side.max_end = side.end.wrapping_add(side.max_window);
+                for side in &mut track.sides {
+                    side.flags = side_flag::SACK_PERM | side_flag::BE_LIBERAL;
+                }
+            }
+            Class::Ack => return Err(Reason::TcpNotLoose),
+            _ => return Err(Reason::TcpFirstPacket),
+        }
+        Ok(track)
+    }
+
+    /// The packet's effect.
+    pub(crate) fn packet(
+        &mut self,
+        segment: &Segment,
+        status: &mut Status,
+        timeout_left: Time,
+        shrink_to: &mut Option<Time>,
+        context: &Context<'_>,
+        changed: &mut bool,
+    ) -> Outcome {
+        let direction = context.direction;
+        let mut old = self.state;
+        let mut new = match transition(direction, segment.class, old) {
+            Transition::To(state) => state,
+            Transition::Invalid => return Outcome::Invalid(Reason::TcpState),
+            Transition::Ignore => match self.ignore(segment, direction, old) {
+                Some((resync_old, resync_new)) => {
+                    old = resync_old;
+                    resync_new
+                }
+                None => return Outcome::Ignore,
+            },
+        };
+        let mut in_window = false;
+        match new {
+            TcpState::SynSent if old >= TcpState::TimeWait => {
+                if self.may_reopen(direction) {
+                    return Outcome::Repeat;
+                }
+                self.ignore(segment, direction, old);
+                return Outcome::Ignore;
+            }
+            TcpState::TimeWait if self.is_challenge_ack(segment, direction, old) => {
+                self.last_flags &= !side_flag::EXP_CHALLENGE_ACK;
+                return Outcome::Ignore;
+            }
+            TcpState::SynSent2 => self.last_flags |= side_flag::SIMULTANEOUS_OPEN,
+            TcpState::SynReceived
+                if direction == Direction::Reply
+                    && segment.class == Class::Ack
+                    && self.last_flags & side_flag::SIMULTANEOUS_OPEN != 0 =>
+            {
+                new = TcpState::Established;
+            }
+            TcpState::Close if segment.class == Class::Rst => {
+                match self.reset(segment, *status, direction, old, context.config) {
+                    ResetVerdict::Invalid => return Outcome::Invalid(Reason::TcpReset),
+                    ResetVerdict::InWindow => in_window = true,
+                    ResetVerdict::Check => {}
+                    ResetVerdict::Stay => new = old,
+                }
+            }
+            _ => {}
+        }
+        if !in_window {
+            match self.in_window(segment, direction, context.config) {
+                WindowVerdict::Accept => {}
+                WindowVerdict::Ignore => return Outcome::Ignore,
+                WindowVerdict::Invalid(reason) => {
+                    self.note_invalid(
+                        segment,
+                        *status,
+                        direction,
+                        timeout_left,
+                        shrink_to,
+                        context.config,
+                    );
+                    return Outcome::Invalid(reason);
+                }
+            }
+        }
+        self.accept(segment, status, old, new, context, changed)
+    }
+
+    /// The table says "ignore". Either the packet shows that what was ignored before was right (then the states to go
+    /// on with), or it is remembered and let pass.
+    fn ignore(
+        &mut self,
+        segment: &Segment,
+        direction: Direction,
+        old: TcpState,
+    ) -> Option<(TcpState, TcpState)> {
+        if segment.class == Class::SynAck
+            && self.last_class == Class::Syn
+            && self.last_direction != direction
+            && segment.ack == self.last_end
+        {
+            self.resynchronise(direction);
+            return Some((TcpState::SynSent, TcpState::SynReceived));
+        }
+        self.last_class = segment.class;
+        self.last_direction = direction;
+        self.last_seq = segment.seq;
+        self.last_end = segment.end;
+        self.last_window = segment.window;
+        if segment.class == Class::Syn && direction == Direction::Original {
+            let mut learned = Side::default();
+            segment.learn_options(&mut learned);
+            self.last_flags = learned.flags;
+            self.last_scale = learned.scale;
+            if old == TcpState::LastAck {
+                self.last_flags |= side_flag::EXP_CHALLENGE_ACK;
+            }
+        }
+        if old == TcpState::SynSent && segment.class == Class::Ack && direction == Direction::Reply
+        {
+            self.last_ack = segment.ack;
+        }
+        None
+    }
+
+    /// A SYN/ACK answers the SYN that was ignored: both ends agree on a new connection we had not seen begin.
+    fn resynchronise(&mut self, direction: Direction) {
+        let sender = &mut self.sides[self.last_direction.index()];
+        sender.end = self.last_end;
+        sender.max_end = self.last_end;
+        sender.max_window = u32::from(self.last_window).max(1);
+        sender.scale = self.last_scale;
+        sender.flags = self.last_flags & !side_flag::EXP_CHALLENGE_ACK;
+        let answerer = &mut self.sides[direction.index()];
+        let liberal = answerer.flags & side_flag::BE_LIBERAL;
+        *answerer = Side {
+            flags: liberal,
+            ..Side::default()
+        };
+    }
+
+    fn may_reopen(&self, direction: Direction) -> bool {
+        let flags = self.sides[0].flags | self.sides[1].flags;
+        flags & side_flag::CLOSE_INIT != 0
+            || (self.last_direction == direction && self.last_class == Class::Rst)
+    }
+
+    fn is_challenge_ack(&self, segment: &Segment, direction: Direction, old: TcpState) -> bool {
+        old == TcpState::LastAck
+            && segment.class == Class::Ack
+            && self.last_direction != direction
+            && self.last_class == Class::Syn
+            && self.last_flags & side_flag::EXP_CHALLENGE_ACK != 0
+    }
+
+    /// What a reset that would close the connection deserves (RFC 5961 and the kernel's additions).
+    fn reset(
+        &self,
+        segment: &Segment,
+        status: Status,
+        direction: Direction,
+        old: TcpState,
+        config: &Config,
+    ) -> ResetVerdict {
+        let peer = &self.sides[direction.other().index()];
+        if matches!(
+            self.state,
+            TcpState::FinWait
+                | TcpState::LastAck
+                | TcpState::TimeWait
+                | TcpState::Close
+                | TcpState::CloseWait
+        ) {
+            return ResetVerdict::InWindow;
+        }
+        if peer.flags & side_flag::MAXACK_SET != 0 && self.last_class != Class::Syn {
+            let established =
+                self.state == TcpState::Established && status.contains(Status::ASSURED);
+            if segment.seq == 0 && !established {
+                return ResetVerdict::Check;
+            }
+            if before(segment.seq, peer.max_ack) && !config.tcp_ignore_invalid_rst {
+                return ResetVerdict::Invalid;
+            }
+            if !established || segment.seq == peer.max_ack {
+                return ResetVerdict::Check;
+            }
+            if self.last_class == Class::Ack
+                && self.last_direction == direction
+                && segment.seq == self.last_end
+            {
+                return ResetVerdict::Check;
+            }
+            return ResetVerdict::Stay;
+        }
+        let answers_ignored = (status.contains(Status::SEEN_REPLY)
+            && self.last_class == Class::Syn)
+            || (!status.contains(Status::ASSURED) && self.last_class == Class::Ack);
+        if answers_ignored && segment.ack == self.last_end {
+            return ResetVerdict::InWindow;
+        }
+        if old == TcpState::SynSent
+            && self.last_class == Class::Ack
+            && self.last_direction == Direction::Reply
+            && segment.seq == self.last_ack
+        {
+            return ResetVerdict::InWindow;
+        }
+        ResetVerdict::Check
+    }
+
+    /// A FIN or RST outside the window, from both sides: the connection may well be dead, so it need not live for days.
+    fn note_invalid(
+        &mut self,
+        segment: &Segment,
+        status: Status,
+        direction: Direction,
+        timeout_left: Time,
+        shrink_to: &mut Option<Time>,
+        config: &Config,
+    ) {
+        let closing = |class| matches!(class, Class::Rst | Class::Fin);
+        if !status.contains(Status::ASSURED)
+            || status.contains(Status::FIXED_TIMEOUT)
+            || !closing(segment.class)
+        {
+            return;
+        }
+        if self.last_direction != direction && closing(self.last_class) {
+            let target = config.tcp_timeout_unacknowledged;
+            if timeout_left >= Time::from_secs(120) && timeout_left > target {
+                *shrink_to = Some(target);
+            }
+        } else {
+            self.last_class = segment.class;
+            self.last_direction = direction;
+        }
+    }
+
+    /// The packet is good: state, timeout, ASSURED.
+    fn accept(
+        &mut self,
+        segment: &Segment,
+        status: &mut Status,
+        old: TcpState,
+        new: TcpState,
+        context: &Context<'_>,
+        changed: &mut bool,
+    ) -> Outcome {
+        let config = context.config;
+        self.last_class = segment.class;
+        self.last_direction = context.direction;
+        if new == TcpState::FinWait && old != TcpState::FinWait {
+            self.sides[context.direction.index()].flags |= side_flag::CLOSE_INIT;
+        }
+        *changed |= self.state != new;
+        self.state = new;
+        let mut timeout = self.timeout(segment.class, config);
+        if !status.contains(Status::SEEN_REPLY) {
+            if segment.class == Class::Rst {
+                return Outcome::AcceptAndKill;
+            }
+            if segment.class == Class::Syn && old == TcpState::SynSent {
+                return Outcome::Ignore;
+            }
+            if new == TcpState::Established {
+                timeout = timeout.min(config.tcp_timeout_unacknowledged);
+            }
+        } else if !status.contains(Status::ASSURED)
+            && matches!(old, TcpState::SynReceived | TcpState::Established)
+            && new == TcpState::Established
+        {
+            *changed |= assure(status);
+        }
+        Outcome::Accept(timeout)
+    }
+
+    fn timeout(&self, class: Class, config: &Config) -> Time {
+        let own = self.state.timeout(config);
+        let (retrans, unacknowledged) = (
+            config.tcp_timeout_max_retrans,
+            config.tcp_timeout_unacknowledged,
+        );
+        let data_pending =
+            (self.sides[0].flags | self.sides[1].flags) & side_flag::DATA_UNACKNOWLEDGED != 0;
+        if u64::from(self.retransmissions) >= config.tcp_max_retrans && own > retrans {
+            retrans
+        } else if class == Class::Rst {
+            config.tcp_timeout_close
+        } else if data_pending && own > unacknowledged {
+            unacknowledged
+        } else if self.last_window == 0 && own > retrans {
+            retrans
+        } else {
+            own
+        }
+    }
+
+    /// Windows are not checked while packets pass unseen (flow table), both ways.
+    pub(crate) fn set_liberal(&mut self, liberal: bool) {
+        for side in &mut self.sides {
+            if liberal {
+                side.flags |= side_flag::BE_LIBERAL;
+            } else {
+                side.flags &= !side_flag::BE_LIBERAL;
+            }
+        }
+    }
+
+    /// Forgets the windows, which are stale after packets passed unseen: both sides learn anew.
+    pub(crate) fn forget_windows(&mut self) {
+        for side in &mut self.sides {
+            side.max_window = 0;
+            side.flags &= !side_flag::MAXACK_SET;
+        }
+    }
+}
+
+/// What a reset deserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ResetVerdict {
+    /// It is refused.
+    Invalid,
+    /// It is good without a look at the window.
+    InWindow,
+    /// The window decides.
+    Check,
+    /// It may be forged: the connection stays as it is (but its timeout shrinks), and the window decides.
+    Stay,
+}
+
+/// `a` comes before `b` in sequence space.
+pub(crate) const fn before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+/// `a` comes after `b` in sequence space.
+pub(crate) const fn after(a: u32, b: u32) -> bool {
+    before(b, a)
+}

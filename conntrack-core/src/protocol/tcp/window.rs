@@ -1,0 +1,216 @@
+//! Window tracking: may this segment have been sent, as far as both sides' windows tell?
+//!
+//! After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), with window scaling, SACK and the
+//! allowances Linux makes.
+
+use super::{Class, Segment, Side, TcpState, TcpTrack, after, before, side_flag};
+use crate::sysctl::Config;
+use crate::tuple::Direction;
+use crate::verdict::Reason;
+use packet::TcpFlags;
+
+/// What the window says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WindowVerdict {
+    Accept,
+    Ignore,
+    Invalid(Reason),
+}
+
+/// An acknowledgment may lie this far back even if the window is smaller.
+const MAX_ACK_WINDOW: u32 = 66_000;
+
+impl TcpTrack {
+    pub(super) fn in_window(
+        &mut self,
+        segment: &Segment<'_>,
+        direction: Direction,
+        config: &Config,
+    ) -> WindowVerdict {
+        let (mut seq, mut ack, mut end) = (segment.seq, segment.ack, segment.end);
+        let (s, r) = (direction.index(), direction.other().index());
+        let mut sack = ack;
+        if self.sides[r].flags & side_flag::SACK_PERM != 0 {
+            sack = segment.sack();
+        }
+        let has_ack = segment.has(TcpFlags::ACK);
+        if self.meet_sender(segment, direction, sack) {
+            return WindowVerdict::Accept;
+        }
+        let (sender, receiver) = (self.sides[s], self.sides[r]);
+        if !has_ack || (segment.class == Class::Rst && ack == 0) {
+            ack = receiver.end;
+            sack = ack;
+        }
+        if segment.class == Class::Rst && segment.seq == 0 && self.state == TcpState::SynSent {
+            seq = sender.end;
+            end = seq;
+        }
+        let verdict = judge(&sender, &receiver, seq, end, sack);
+        if verdict != WindowVerdict::Accept {
+            if verdict == WindowVerdict::Ignore && !before(seq, sender.max_end.wrapping_add(1)) {
+                let sender = &mut self.sides[s];
+                sender.end = end;
+                sender.flags |= side_flag::DATA_UNACKNOWLEDGED;
+            }
+            let liberal = sender.flags & side_flag::BE_LIBERAL != 0 || config.tcp_be_liberal;
+            return if liberal {
+                WindowVerdict::Accept
+            } else {
+                verdict
+            };
+        }
+        self.advance_windows(segment, direction, ack, sack, end);
+        self.count_retransmission(segment, direction, seq, ack, end);
+        WindowVerdict::Accept
+    }
+
+    /// Learns a side that is not known yet, or begins it anew; whether that settles the matter.
+    fn meet_sender(&mut self, segment: &Segment<'_>, direction: Direction, sack: u32) -> bool {
+        let (s, r) = (direction.index(), direction.other().index());
+        let syn = segment.has(TcpFlags::SYN);
+        let has_ack = segment.has(TcpFlags::ACK);
+        if self.sides[s].max_window == 0 {
+            if syn {
+                self.begin_side(segment, direction);
+                return !has_ack;
+            }
+            let sender = &mut self.sides[s];
+            sender.end = segment.end;
+            sender.max_window = (u32::from(segment.window) << sender.scale).max(1);
+            sender.max_end = segment.end.wrapping_add(sender.max_window);
+            let receiver = &mut self.sides[r];
+            if receiver.max_window == 0 {
+                receiver.end = sack;
+                receiver.max_end = sack;
+            } else if sack == receiver.end.wrapping_add(1) {
+                // The answer to a keep-alive we did not see.
+                receiver.end = receiver.end.wrapping_add(1);
+            }
+        } else if syn
+            && after(segment.end, self.sides[s].end)
+            && matches!(self.state, TcpState::SynSent | TcpState::SynReceived)
+        {
+            self.begin_side(segment, direction);
+            return direction == Direction::Reply && !has_ack;
+        }
+        false
+    }
+
+    fn begin_side(&mut self, segment: &Segment<'_>, direction: Direction) {
+        let side = &mut self.sides[direction.index()];
+        side.end = segment.end;
+        side.max_end = segment.end;
+        side.max_window = u32::from(segment.window).max(1);
+        segment.learn_options(side);
+        let both = self.sides[0].flags & self.sides[1].flags;
+        if direction == Direction::Reply && both & side_flag::WINDOW_SCALE == 0 {
+            self.sides[0].scale = 0;
+            self.sides[1].scale = 0;
+        }
+    }
+
+    fn advance_windows(
+        &mut self,
+        segment: &Segment<'_>,
+        direction: Direction,
+        ack: u32,
+        sack: u32,
+        end: u32,
+    ) {
+        let (s, r) = (direction.index(), direction.other().index());
+        let mut window = u32::from(segment.window);
+        if !segment.has(TcpFlags::SYN) {
+            window <<= self.sides[s].scale;
+        }
+        let sender = &mut self.sides[s];
+        let reach = window.wrapping_add(sack.wrapping_sub(ack));
+        sender.max_window = sender.max_window.max(reach);
+        if after(end, sender.end) {
+            sender.end = end;
+            sender.flags |= side_flag::DATA_UNACKNOWLEDGED;
+        }
+        if segment.has(TcpFlags::ACK)
+            && (sender.flags & side_flag::MAXACK_SET == 0 || after(ack, sender.max_ack))
+        {
+            sender.max_ack = ack;
+            sender.flags |= side_flag::MAXACK_SET;
+        }
+        let sender_max_end = sender.max_end;
+        let receiver = &mut self.sides[r];
+        if receiver.max_window != 0 && after(end, sender_max_end) {
+            receiver.max_window = receiver
+                .max_window
+                .wrapping_add(end.wrapping_sub(sender_max_end));
+        }
+        if after(sack.wrapping_add(window), receiver.max_end.wrapping_sub(1)) {
+            receiver.max_end = sack.wrapping_add(window);
+            if window == 0 {
+                receiver.max_end = receiver.max_end.wrapping_add(1);
+            }
+        }
+        if ack == receiver.end {
+            receiver.flags &= !side_flag::DATA_UNACKNOWLEDGED;
+        }
+    }
+
+    fn count_retransmission(
+        &mut self,
+        segment: &Segment<'_>,
+        direction: Direction,
+        seq: u32,
+        ack: u32,
+        end: u32,
+    ) {
+        if segment.class != Class::Ack {
+            return;
+        }
+        if self.last_direction == direction
+            && self.last_seq == seq
+            && self.last_ack == ack
+            && self.last_end == end
+            && self.last_window == segment.window
+        {
+            self.retransmissions = self.retransmissions.saturating_add(1);
+        } else {
+            self.last_direction = direction;
+            self.last_seq = seq;
+            self.last_ack = ack;
+            self.last_end = end;
+            self.last_window = segment.window;
+            self.retransmissions = 0;
+        }
+    }
+}
+
+/// The four bounds.
+fn judge(sender: &Side, receiver: &Side, seq: u32, end: u32, sack: u32) -> WindowVerdict {
+    let ack_window = sender.max_window.max(MAX_ACK_WINDOW);
+    let in_receive_window = receiver.max_window == 0
+        || after(
+            end,
+            sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1),
+        );
+    let ack_not_too_old = after(sack, receiver.end.wrapping_sub(ack_window).wrapping_sub(1));
+    let ack_not_too_new = before(sack, receiver.end.wrapping_add(1));
+    if !before(seq, sender.max_end.wrapping_add(1)) {
+        let overshot = end.wrapping_sub(sender.max_end).wrapping_add(1);
+        let tolerable = receiver.max_window != 0
+            && in_receive_window
+            && ack_not_too_old
+            && overshot <= receiver.max_window
+            && ack_not_too_new;
+        return if tolerable {
+            WindowVerdict::Ignore
+        } else {
+            WindowVerdict::Invalid(Reason::TcpSequenceOverUpper)
+        };
+    }
+    if !ack_not_too_new {
+        return WindowVerdict::Invalid(Reason::TcpAckOverUpper);
+    }
+    if !in_receive_window || !ack_not_too_old {
+        return WindowVerdict::Ignore;
+    }
+    WindowVerdict::Accept
+}

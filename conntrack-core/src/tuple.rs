@@ -1,0 +1,137 @@
+//! What identifies one direction of a connection.
+
+use packet::Protocol;
+use serde::Serialize;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Direction of a packet relative to the one that made the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Direction {
+    /// As the first packet.
+    Original = 0,
+    /// Against it.
+    Reply = 1,
+}
+
+impl Direction {
+    /// 0 or 1, to index per-direction arrays.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The other direction.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Original => Self::Reply,
+            Self::Reply => Self::Original,
+        }
+    }
+}
+
+/// A conntrack zone: equal tuples in different zones are different connections. 0 is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+pub struct Zone(pub u16);
+
+/// One direction of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tuple {
+    /// Source address; an IPv4 address fills the first 4 bytes, the rest is zero.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+    /// Source port; ICMP identifier; GRE key of the source.
+    pub source_id: u16,
+    /// Destination port; ICMP type (high byte) and code (low byte); GRE key of the destination.
+    pub destination_id: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub family: u8,
+}
+
+impl Tuple {
+    /// The protocol as a name.
+    pub const fn protocol(&self) -> Protocol {
+        Protocol(self.protocol)
+    }
+
+    /// The tuple of packets in the other direction; `None` for an ICMP type that has no counterpart.
+    pub fn inverted(&self) -> Option<Self> {
+        let mut inverted = Self {
+            source: self.destination,
+            destination: self.source,
+            source_id: self.destination_id,
+            destination_id: self.source_id,
+            ..*self
+        };
+        if self.protocol() == Protocol::ICMP || self.protocol() == Protocol::ICMPV6 {
+            let [icmp_type, code] = self.destination_id.to_be_bytes();
+            let counterpart = if self.protocol() == Protocol::ICMP {
+                crate::protocol::icmp::counterpart(icmp_type)
+            } else {
+                crate::protocol::icmpv6::counterpart(icmp_type)
+            };
+            inverted.source_id = self.source_id;
+            inverted.destination_id = u16::from_be_bytes([counterpart?, code]);
+        }
+        Some(inverted)
+    }
+
+    /// Source address.
+    pub fn source_ip(&self) -> IpAddr {
+        ip(self.family, self.source)
+    }
+
+    /// Destination address.
+    pub fn destination_ip(&self) -> IpAddr {
+        ip(self.family, self.destination)
+    }
+}
+
+fn ip(family: u8, bytes: [u8; 16]) -> IpAddr {
+    if family == 4 {
+        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(bytes))
+    }
+}
+
+impl fmt::Display for Tuple {
+    /// `tcp 192.0.2.1:4000>198.51.100.1:80`, `icmp 192.0.2.1>198.51.100.1 type=8 code=0 id=7`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.protocol().name() {
+            Some(name) => write!(f, "{name} ")?,
+            None => write!(f, "{} ", self.protocol)?,
+        }
+        let (source, destination) = (self.source_ip(), self.destination_ip());
+        match self.protocol() {
+            Protocol::ICMP | Protocol::ICMPV6 => {
+                let [icmp_type, code] = self.destination_id.to_be_bytes();
+                write!(
+                    f,
+                    "{source}>{destination} type={icmp_type} code={code} id={}",
+                    self.source_id
+                )
+            }
+            _ if self.source_id == 0 && self.destination_id == 0 => {
+                write!(f, "{source}>{destination}")
+            }
+            _ if self.family == 4 => {
+                write!(
+                    f,
+                    "{source}:{}>{destination}:{}",
+                    self.source_id, self.destination_id
+                )
+            }
+            _ => write!(
+                f,
+                "[{source}]:{}>[{destination}]:{}",
+                self.source_id, self.destination_id
+            ),
+        }
+    }
+}
