@@ -2,6 +2,7 @@
 
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
+use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 
@@ -14,6 +15,11 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// The name made of these parts, as somebody kept them; it may name nothing.
+    pub const fn from_parts(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
     /// The index.
     pub const fn index(self) -> u32 {
         self.index
@@ -140,6 +146,18 @@ impl Connection {
     /// Whether it is expired. An offloaded one never is: whoever offloaded it decides.
     pub fn is_expired(&self, now: Time) -> bool {
         self.timeout <= now && self.status.contains(Status::CONFIRMED) && !self.is_offloaded()
+    }
+
+    /// How long it lives after a packet, in its present state, disregarding unacknowledged data and retransmissions.
+    pub fn state_timeout(&self, config: &Config) -> Time {
+        match &self.protocol {
+            ProtocolState::Tcp(tcp) => tcp.state.timeout(config),
+            ProtocolState::Udp(_) if self.status.contains(Status::ASSURED) => {
+                config.udp_timeout_stream
+            }
+            ProtocolState::Udp(_) => config.udp_timeout,
+            _ => config.generic_timeout,
+        }
     }
 
     /// Whether it is in a flow table, software or hardware.

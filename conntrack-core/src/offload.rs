@@ -67,23 +67,4 @@ impl Tracker {
         connection.timeout = last_seen.min(now) + span;
         true
     }
-
-    /// Extends the timeout of a UDP-like or established connection to what it would be had its last packet, at
-    /// `last_seen`, come this way. Never shortens it.
-    pub fn note_seen(&mut self, id: ConnectionId, last_seen: Time) -> bool {
-        let config = self.config().clone();
-        let Some(connection) = self.store.get_mut(id) else {
-            return false;
-        };
-        let span = match &connection.protocol {
-            ProtocolState::Tcp(tcp) => tcp.state.timeout(&config),
-            ProtocolState::Udp(_) if connection.status.contains(Status::ASSURED) => {
-                config.udp_timeout_stream
-            }
-            ProtocolState::Udp(_) => config.udp_timeout,
-            _ => config.generic_timeout,
-        };
-        connection.timeout = connection.timeout.max(last_seen + span);
-        true
-    }
 }

@@ -217,6 +217,7 @@ impl NodeTable {
     }
 
     /// Number of nodes.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.used
     }

@@ -52,7 +52,7 @@ impl<'a> Packet<'a> {
 /// The connection tracker.
 #[derive(Debug)]
 pub struct Tracker {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) store: Store,
     reassembly: Reassembly,
     stats: Stats,

@@ -14,7 +14,10 @@ use nic_model::host::rings::Ring;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Another device, or none.
-    #[error("no ctnic card: DEVICE_ID reads {found:#010x}, not {:#010x}", reg::DEVICE_ID_VALUE)]
+    #[error(
+        "no ctnic card: DEVICE_ID reads {found:#010x}, not {:#010x}",
+        reg::DEVICE_ID_VALUE
+    )]
     NotOurs {
         /// What was read.
         found: u32,
@@ -109,7 +112,10 @@ impl Layout {
             command_done: ring::<CommandCompletion>(platform, rings.command_entries)?,
             event: ring::<AgingReport>(platform, rings.event_entries)?,
             counter: ring::<CounterRecord>(platform, rings.counter_entries)?,
-            buffers: allocate(platform, rings.receive_entries as usize * buffer_bytes as usize)?,
+            buffers: allocate(
+                platform,
+                rings.receive_entries as usize * buffer_bytes as usize,
+            )?,
             buffer_bytes,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
         };

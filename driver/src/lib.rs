@@ -1,1 +1,30 @@
-//! driver
+//! The host driver: owns connection tracking, decides what goes into hardware, and brings back what the hardware saw.
+//!
+//! A [`Driver`] sits between a card, reached only by registers, rings and an interrupt ([`platform`], [`device`]), and a
+//! [`Switch`] that says where packets go. Every packet the hardware did not forward is tracked in software; a
+//! [`policy`] decides which connections to offload; [`offload`] keeps the life of each offloaded connection; [`sync`]
+//! adds hardware counters to the software entries.
+//!
+//! To integrate it: implement [`Platform`] for your machine and [`Switch`] for your pipeline, call
+//! [`Driver::start`] once, and [`Driver::poll`] from the interrupt handler until it says [`Progress::Idle`].
+//! `examples/switch.rs` is a whole switch in about a hundred lines.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+pub mod device;
+mod driver;
+mod fragments;
+pub mod observer;
+pub mod offload;
+pub mod platform;
+pub mod policy;
+mod queues;
+pub mod switch;
+mod sync;
+
+pub use device::DeviceError;
+pub use driver::{Clock, Driver, DriverConfig, DriverStats, Progress};
+pub use observer::{Disposition, Observer, PacketReport};
+pub use platform::{Platform, Work};
+pub use switch::{Egress, Received, Switch, TwoPort};

@@ -163,7 +163,13 @@ impl ReportQueue {
     }
 
     /// Gives the card the room back, once a quarter of the ring is consumed or when `now`.
-    pub(crate) fn announce(&mut self, platform: &mut impl Platform, ring: &Ring, head: u32, now: bool) {
+    pub(crate) fn announce(
+        &mut self,
+        platform: &mut impl Platform,
+        ring: &Ring,
+        head: u32,
+        now: bool,
+    ) {
         let unannounced = self.consumed.wrapping_sub(self.announced);
         if unannounced >= ring.entries() / 4 || (now && unannounced > 0) {
             self.announced = self.consumed;
@@ -179,7 +185,9 @@ pub(crate) fn take_aging(
     ring: &Ring,
 ) -> Result<Option<AgingReport>, DeviceError> {
     let phase = |bytes: &[u8; 32]| AgingReport::from_bytes(*bytes).phase();
-    Ok(queue.take(platform, ring, phase)?.map(AgingReport::from_bytes))
+    Ok(queue
+        .take(platform, ring, phase)?
+        .map(AgingReport::from_bytes))
 }
 
 /// The next counter record.
@@ -189,5 +197,7 @@ pub(crate) fn take_counters(
     ring: &Ring,
 ) -> Result<Option<CounterRecord>, DeviceError> {
     let phase = |bytes: &[u8; 64]| CounterRecord::from_bytes(*bytes).phase();
-    Ok(queue.take(platform, ring, phase)?.map(CounterRecord::from_bytes))
+    Ok(queue
+        .take(platform, ring, phase)?
+        .map(CounterRecord::from_bytes))
 }

@@ -30,7 +30,10 @@ pub fn sum(bytes: &[u8]) -> u32 {
 #[inline]
 fn tail(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let mut total: u64 = words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)))
+        .sum();
     let (halves, rest) = rest.as_chunks::<2>();
     for half in halves {
         total += u64::from(u16::from_ne_bytes(*half));
@@ -45,7 +48,10 @@ fn tail(bytes: &[u8]) -> u64 {
 #[inline]
 pub(crate) fn sum_20(header: &[u8; 20]) -> u32 {
     let (words, _) = header.as_chunks::<4>();
-    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let total: u64 = words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)))
+        .sum();
     u32::from(u16::from_be(fold_u64(total)))
 }
 
@@ -77,22 +83,36 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 
 /// Partial sum of the IPv4 pseudo header; `len` is the length of the transport header and payload.
 #[inline]
-pub fn pseudo_header_v4(source: [u8; 4], destination: [u8; 4], protocol: Protocol, len: u32) -> u32 {
+pub fn pseudo_header_v4(
+    source: [u8; 4],
+    destination: [u8; 4],
+    protocol: Protocol,
+    len: u32,
+) -> u32 {
     let (source, destination) = (u32::from_be_bytes(source), u32::from_be_bytes(destination));
-    let addresses = (source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff);
+    let addresses =
+        (source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff);
     addresses + u32::from(protocol.0) + (len >> 16) + (len & 0xffff)
 }
 
 /// Partial sum of the IPv6 pseudo header; `len` is the length of the transport header and payload.
 #[inline]
-pub fn pseudo_header_v6(source: [u8; 16], destination: [u8; 16], protocol: Protocol, len: u32) -> u32 {
+pub fn pseudo_header_v6(
+    source: [u8; 16],
+    destination: [u8; 16],
+    protocol: Protocol,
+    len: u32,
+) -> u32 {
     sum_16(source) + sum_16(destination) + u32::from(protocol.0) + (len >> 16) + (len & 0xffff)
 }
 
 #[inline]
 fn sum_16(address: [u8; 16]) -> u32 {
     let (words, _) = address.as_chunks::<2>();
-    words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum()
+    words
+        .iter()
+        .map(|word| u32::from(u16::from_be_bytes(*word)))
+        .sum()
 }
 
 /// Whether the checksum in the transport bytes `l4` is right over IPv4. `l4` must be whole.
@@ -160,7 +180,10 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_1071() {
-        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+        assert_eq!(
+            fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])),
+            0xddf2
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl<'a> Dccp<'a> {
     /// Views `bytes`, which begin with the source port.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Source port.
@@ -86,10 +89,21 @@ impl<'a> Dccp<'a> {
     #[inline]
     pub fn sequence(&self) -> Option<u64> {
         if !self.extended_sequence() {
-            return Some(u32::from_be_bytes([0, self.header[9], self.header[10], self.header[11]]).into());
+            return Some(
+                u32::from_be_bytes([0, self.header[9], self.header[10], self.header[11]]).into(),
+            );
         }
         let &[a, b, c, d] = self.bytes.get(MIN_HEADER_LEN..)?.first_chunk()?;
-        Some(u64::from_be_bytes([0, 0, self.header[10], self.header[11], a, b, c, d]))
+        Some(u64::from_be_bytes([
+            0,
+            0,
+            self.header[10],
+            self.header[11],
+            a,
+            b,
+            c,
+            d,
+        ]))
     }
 
     /// The captured bytes that the checksum covers.
@@ -97,7 +111,10 @@ impl<'a> Dccp<'a> {
     pub fn covered(&self) -> &'a [u8] {
         match usize::from(self.checksum_coverage()) {
             0 => self.bytes,
-            coverage => self.bytes.get(..self.header_len() + (coverage - 1) * 4).unwrap_or(self.bytes),
+            coverage => self
+                .bytes
+                .get(..self.header_len() + (coverage - 1) * 4)
+                .unwrap_or(self.bytes),
         }
     }
 }
@@ -108,16 +125,52 @@ mod tests {
 
     #[test]
     fn short_and_long_sequence_numbers() {
-        let mut bytes = [0, 1, 0, 2, 4, 0x12, 0xab, 0xcd, REQUEST << 1, 1, 2, 3, 4, 5, 6, 7];
+        let mut bytes = [
+            0,
+            1,
+            0,
+            2,
+            4,
+            0x12,
+            0xab,
+            0xcd,
+            REQUEST << 1,
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+        ];
         let dccp = Dccp::new(&bytes).unwrap();
-        assert_eq!((dccp.source_port(), dccp.destination_port(), dccp.header_len()), (1, 2, 16));
+        assert_eq!(
+            (
+                dccp.source_port(),
+                dccp.destination_port(),
+                dccp.header_len()
+            ),
+            (1, 2, 16)
+        );
         assert_eq!((dccp.checksum_coverage(), dccp.checksum()), (2, 0xabcd));
-        assert_eq!((dccp.packet_type(), dccp.sequence()), (REQUEST, Some(0x01_0203)));
+        assert_eq!(
+            (dccp.packet_type(), dccp.sequence()),
+            (REQUEST, Some(0x01_0203))
+        );
         bytes[8] = RESET << 1 | 1;
         let dccp = Dccp::new(&bytes).unwrap();
-        assert_eq!((dccp.packet_type(), dccp.sequence()), (RESET, Some(0x0203_0405_0607)));
+        assert_eq!(
+            (dccp.packet_type(), dccp.sequence()),
+            (RESET, Some(0x0203_0405_0607))
+        );
         assert_eq!(Dccp::new(&bytes[..15]).unwrap().sequence(), None);
-        assert_eq!(Dccp::new(&bytes[..11]).unwrap_err(), Error::TooShort { needed: 12, available: 11 });
+        assert_eq!(
+            Dccp::new(&bytes[..11]).unwrap_err(),
+            Error::TooShort {
+                needed: 12,
+                available: 11
+            }
+        );
     }
 
     #[test]

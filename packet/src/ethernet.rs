@@ -148,7 +148,8 @@ impl<'a> Ethernet<'a> {
             if !self.ethertype.is_vlan() {
                 break;
             }
-            let Some((&[tci_high, tci_low, type_high, type_low], rest)) = self.payload.split_first_chunk()
+            let Some((&[tci_high, tci_low, type_high, type_low], rest)) =
+                self.payload.split_first_chunk()
             else {
                 return Err(Error::TooShort {
                     needed: available - self.payload.len() + VLAN_TAG_LEN,
@@ -183,7 +184,9 @@ impl<'a> Ethernet<'a> {
     /// The VLAN tags, outermost first.
     #[inline]
     pub fn vlan_tags(&self) -> &[VlanTag] {
-        self.tags.get(..usize::from(self.tag_count)).unwrap_or(&self.tags)
+        self.tags
+            .get(..usize::from(self.tag_count))
+            .unwrap_or(&self.tags)
     }
 
     /// What the payload is, behind the tags.
@@ -228,7 +231,10 @@ mod tests {
         assert_eq!(view.destination(), MacAddress([1, 2, 3, 4, 5, 6]));
         assert_eq!(view.source().to_string(), "07:08:09:0a:0b:0c");
         assert!(view.vlan_tags().is_empty());
-        assert_eq!((view.ethertype(), view.header_len(), view.payload()), (EtherType::IPV4, 14, &[42][..]));
+        assert_eq!(
+            (view.ethertype(), view.header_len(), view.payload()),
+            (EtherType::IPV4, 14, &[42][..])
+        );
     }
 
     #[test]
@@ -237,8 +243,18 @@ mod tests {
         let view = Ethernet::new(&bytes).unwrap();
         assert_eq!(view.ethertype(), EtherType::IPV6);
         assert_eq!((view.header_len(), view.payload()), (22, &[42][..]));
-        let [outer, inner] = view.vlan_tags() else { panic!("two tags") };
-        assert_eq!((outer.tpid, outer.id(), outer.priority(), outer.drop_eligible()), (EtherType::QINQ, 1, 5, true));
+        let [outer, inner] = view.vlan_tags() else {
+            panic!("two tags")
+        };
+        assert_eq!(
+            (
+                outer.tpid,
+                outer.id(),
+                outer.priority(),
+                outer.drop_eligible()
+            ),
+            (EtherType::QINQ, 1, 5, true)
+        );
         assert_eq!((inner.tpid, inner.id()), (EtherType::VLAN, 2));
 
         let bytes = frame(&[0x8100, 0x8100, 0x8100, 0x0800], &[]);
@@ -250,8 +266,20 @@ mod tests {
     fn a_cut_tag_is_too_short() {
         let bytes = frame(&[0x8100, 0x8100, 0x0800], &[]);
         let error = Ethernet::new(&bytes[..21]).unwrap_err();
-        assert_eq!(error, Error::TooShort { needed: 22, available: 21 });
+        assert_eq!(
+            error,
+            Error::TooShort {
+                needed: 22,
+                available: 21
+            }
+        );
         let error = Ethernet::new(&bytes[..13]).unwrap_err();
-        assert_eq!(error, Error::TooShort { needed: 14, available: 13 });
+        assert_eq!(
+            error,
+            Error::TooShort {
+                needed: 14,
+                available: 13
+            }
+        );
     }
 }

@@ -32,7 +32,10 @@ impl<'a> Gre<'a> {
     /// Views `bytes`, which begin with the flags.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Flags and version as one word.
@@ -97,13 +100,17 @@ impl<'a> Gre<'a> {
         if !present {
             return None;
         }
-        self.bytes.get(offset..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
+        self.bytes
+            .get(offset..)?
+            .first_chunk()
+            .map(|word| u32::from_be_bytes(*word))
     }
 
     /// Checksum of version 0.
     #[inline]
     pub fn checksum(&self) -> Option<u16> {
-        self.word(self.version() == 0 && self.has(CHECKSUM), MIN_HEADER_LEN).map(|word| (word >> 16) as u16)
+        self.word(self.version() == 0 && self.has(CHECKSUM), MIN_HEADER_LEN)
+            .map(|word| (word >> 16) as u16)
     }
 
     /// Key of version 0; in version 1 payload length and call id as one word.
@@ -115,13 +122,21 @@ impl<'a> Gre<'a> {
     /// Payload length of version 1.
     #[inline]
     pub fn payload_len(&self) -> Option<u16> {
-        if self.version() == 1 { self.key().map(|key| (key >> 16) as u16) } else { None }
+        if self.version() == 1 {
+            self.key().map(|key| (key >> 16) as u16)
+        } else {
+            None
+        }
     }
 
     /// Call id of version 1: the peer's call that the packet belongs to.
     #[inline]
     pub fn call_id(&self) -> Option<u16> {
-        if self.version() == 1 { self.key().map(|key| key as u16) } else { None }
+        if self.version() == 1 {
+            self.key().map(|key| key as u16)
+        } else {
+            None
+        }
     }
 
     /// Sequence number.
@@ -150,30 +165,56 @@ mod tests {
     #[test]
     fn version_0_plain_and_with_everything() {
         let gre = Gre::new(&[0, 0, 8, 0, 42]).unwrap();
-        assert_eq!((gre.version(), gre.protocol(), gre.header_len()), (0, EtherType::IPV4, 4));
-        assert_eq!((gre.checksum(), gre.key(), gre.sequence(), gre.call_id()), (None, None, None, None));
+        assert_eq!(
+            (gre.version(), gre.protocol(), gre.header_len()),
+            (0, EtherType::IPV4, 4)
+        );
+        assert_eq!(
+            (gre.checksum(), gre.key(), gre.sequence(), gre.call_id()),
+            (None, None, None, None)
+        );
         assert_eq!(gre.payload(), [42]);
 
         let bytes = [0xb0, 0, 8, 0, 0xab, 0xcd, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9, 42];
         let gre = Gre::new(&bytes).unwrap();
-        assert_eq!((gre.checksum(), gre.key(), gre.sequence()), (Some(0xabcd), Some(7), Some(9)));
-        assert_eq!((gre.header_len(), gre.payload(), gre.acknowledgment()), (16, &[42][..], None));
+        assert_eq!(
+            (gre.checksum(), gre.key(), gre.sequence()),
+            (Some(0xabcd), Some(7), Some(9))
+        );
+        assert_eq!(
+            (gre.header_len(), gre.payload(), gre.acknowledgment()),
+            (16, &[42][..], None)
+        );
     }
 
     #[test]
     fn version_1() {
-        let bytes = [0x30, 0x81, 0x88, 0x0b, 0, 1, 0, 77, 0, 0, 0, 3, 0, 0, 0, 2, 42];
+        let bytes = [
+            0x30, 0x81, 0x88, 0x0b, 0, 1, 0, 77, 0, 0, 0, 3, 0, 0, 0, 2, 42,
+        ];
         let gre = Gre::new(&bytes).unwrap();
         assert_eq!((gre.version(), gre.protocol()), (1, PROTOCOL_PPP));
         assert_eq!((gre.payload_len(), gre.call_id()), (Some(1), Some(77)));
-        assert_eq!((gre.sequence(), gre.acknowledgment(), gre.payload()), (Some(3), Some(2), &[42][..]));
+        assert_eq!(
+            (gre.sequence(), gre.acknowledgment(), gre.payload()),
+            (Some(3), Some(2), &[42][..])
+        );
     }
 
     #[test]
     fn cut_fields_are_absent() {
         let bytes = [0xb0, 0, 8, 0, 0xab, 0xcd, 0, 0, 0, 0];
         let gre = Gre::new(&bytes).unwrap();
-        assert_eq!((gre.checksum(), gre.key(), gre.sequence(), gre.payload()), (Some(0xabcd), None, None, &[][..]));
-        assert_eq!(Gre::new(&bytes[..3]).unwrap_err(), Error::TooShort { needed: 4, available: 3 });
+        assert_eq!(
+            (gre.checksum(), gre.key(), gre.sequence(), gre.payload()),
+            (Some(0xabcd), None, None, &[][..])
+        );
+        assert_eq!(
+            Gre::new(&bytes[..3]).unwrap_err(),
+            Error::TooShort {
+                needed: 4,
+                available: 3
+            }
+        );
     }
 }

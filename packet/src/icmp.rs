@@ -48,7 +48,10 @@ impl<'a> Icmp<'a> {
     /// Views `bytes`, which begin with the message type.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Message type, such as [`ECHO_REQUEST`].
@@ -112,7 +115,10 @@ pub const fn is_error(message_type: u8) -> bool {
 /// Whether messages of this type are queries or answers to them, with an identifier and a sequence number.
 #[inline]
 pub const fn has_identifier(message_type: u8) -> bool {
-    matches!(message_type, ECHO_REQUEST | ECHO_REPLY | TIMESTAMP_REQUEST..=ADDRESS_MASK_REPLY)
+    matches!(
+        message_type,
+        ECHO_REQUEST | ECHO_REPLY | TIMESTAMP_REQUEST..=ADDRESS_MASK_REPLY
+    )
 }
 
 #[cfg(test)]
@@ -125,12 +131,24 @@ mod tests {
         let sum = checksum::checksum(&bytes);
         bytes[2..4].copy_from_slice(&sum.to_be_bytes());
         let icmp = Icmp::new(&bytes).unwrap();
-        assert_eq!((icmp.message_type(), icmp.code(), icmp.checksum()), (ECHO_REQUEST, 0, sum));
-        assert_eq!((icmp.identifier(), icmp.sequence(), icmp.payload()), (0x1234, 1, &[7, 7][..]));
+        assert_eq!(
+            (icmp.message_type(), icmp.code(), icmp.checksum()),
+            (ECHO_REQUEST, 0, sum)
+        );
+        assert_eq!(
+            (icmp.identifier(), icmp.sequence(), icmp.payload()),
+            (0x1234, 1, &[7, 7][..])
+        );
         assert!(icmp.checksum_ok() && !icmp.is_error());
         bytes[9] = 8;
         assert!(!Icmp::new(&bytes).unwrap().checksum_ok());
-        assert_eq!(Icmp::new(&bytes[..7]).unwrap_err(), Error::TooShort { needed: 8, available: 7 });
+        assert_eq!(
+            Icmp::new(&bytes[..7]).unwrap_err(),
+            Error::TooShort {
+                needed: 8,
+                available: 7
+            }
+        );
     }
 
     #[test]

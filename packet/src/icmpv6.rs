@@ -51,7 +51,10 @@ impl<'a> Icmpv6<'a> {
     /// Views `bytes`, which begin with the message type.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Message type, such as [`ECHO_REQUEST`].
@@ -87,7 +90,12 @@ impl<'a> Icmpv6<'a> {
     /// Bytes 4 to 7 as one word: the MTU of "packet too big", the pointer of "parameter problem".
     #[inline]
     pub fn word(&self) -> u32 {
-        u32::from_be_bytes([self.header[4], self.header[5], self.header[6], self.header[7]])
+        u32::from_be_bytes([
+            self.header[4],
+            self.header[5],
+            self.header[6],
+            self.header[7],
+        ])
     }
 
     /// Captured bytes behind the first eight: echo data, or the packet an error quotes.
@@ -112,7 +120,10 @@ pub const fn is_error(message_type: u8) -> bool {
 /// Whether messages of this type are queries or answers to them, with an identifier.
 #[inline]
 pub const fn has_identifier(message_type: u8) -> bool {
-    matches!(message_type, ECHO_REQUEST | ECHO_REPLY | NODE_INFORMATION_QUERY | NODE_INFORMATION_RESPONSE)
+    matches!(
+        message_type,
+        ECHO_REQUEST | ECHO_REPLY | NODE_INFORMATION_QUERY | NODE_INFORMATION_RESPONSE
+    )
 }
 
 #[cfg(test)]
@@ -123,10 +134,22 @@ mod tests {
     fn fields() {
         let bytes = [2, 0, 0xab, 0xcd, 0, 0, 5, 0, 0x60];
         let icmp = Icmpv6::new(&bytes).unwrap();
-        assert_eq!((icmp.message_type(), icmp.code(), icmp.checksum()), (PACKET_TOO_BIG, 0, 0xabcd));
-        assert_eq!((icmp.word(), icmp.identifier(), icmp.sequence()), (1280, 0, 1280));
+        assert_eq!(
+            (icmp.message_type(), icmp.code(), icmp.checksum()),
+            (PACKET_TOO_BIG, 0, 0xabcd)
+        );
+        assert_eq!(
+            (icmp.word(), icmp.identifier(), icmp.sequence()),
+            (1280, 0, 1280)
+        );
         assert_eq!(icmp.payload(), [0x60]);
         assert!(icmp.is_error() && !is_error(ECHO_REQUEST));
-        assert_eq!(Icmpv6::new(&bytes[..7]).unwrap_err(), Error::TooShort { needed: 8, available: 7 });
+        assert_eq!(
+            Icmpv6::new(&bytes[..7]).unwrap_err(),
+            Error::TooShort {
+                needed: 8,
+                available: 7
+            }
+        );
     }
 }

@@ -135,19 +135,31 @@ impl<'a> Ipv4<'a> {
     /// The options, padding included.
     #[inline]
     pub fn option_bytes(&self) -> &'a [u8] {
-        self.bytes.get(MIN_HEADER_LEN..self.header_len()).unwrap_or(&[])
+        self.bytes
+            .get(MIN_HEADER_LEN..self.header_len())
+            .unwrap_or(&[])
     }
 
     /// Source address.
     #[inline]
     pub fn source(&self) -> [u8; 4] {
-        [self.header[12], self.header[13], self.header[14], self.header[15]]
+        [
+            self.header[12],
+            self.header[13],
+            self.header[14],
+            self.header[15],
+        ]
     }
 
     /// Destination address.
     #[inline]
     pub fn destination(&self) -> [u8; 4] {
-        [self.header[16], self.header[17], self.header[18], self.header[19]]
+        [
+            self.header[16],
+            self.header[17],
+            self.header[18],
+            self.header[19],
+        ]
     }
 
     /// Captured bytes behind the header, cut at `total_len` (what follows is link-layer padding).
@@ -170,8 +182,8 @@ mod tests {
 
     /// The header of RFC 1071-style textbooks: checksum 0xb861.
     const HEADER: [u8; 20] = [
-        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8,
-        0x00, 0xc7,
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00,
+        0x01, 0xc0, 0xa8, 0x00, 0xc7,
     ];
 
     #[test]
@@ -179,8 +191,13 @@ mod tests {
         let ip = Ipv4::new(&HEADER).unwrap();
         assert_eq!((ip.header_len(), ip.total_len(), ip.ttl()), (20, 0x73, 64));
         assert_eq!(ip.protocol(), Protocol::UDP);
-        assert!(ip.dont_fragment() && !ip.more_fragments() && !ip.is_fragment() && !ip.has_options());
-        assert_eq!((ip.source(), ip.destination()), ([192, 168, 0, 1], [192, 168, 0, 199]));
+        assert!(
+            ip.dont_fragment() && !ip.more_fragments() && !ip.is_fragment() && !ip.has_options()
+        );
+        assert_eq!(
+            (ip.source(), ip.destination()),
+            ([192, 168, 0, 1], [192, 168, 0, 199])
+        );
         assert!(ip.header_checksum_ok() && !ip.is_whole());
         assert_eq!(ip.header_checksum(), 0xb861);
         assert!(ip.payload().is_empty());
@@ -199,14 +216,26 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_ipv4_header() {
-        assert_eq!(Ipv4::new(&HEADER[..19]).unwrap_err(), Error::TooShort { needed: 20, available: 19 });
+        assert_eq!(
+            Ipv4::new(&HEADER[..19]).unwrap_err(),
+            Error::TooShort {
+                needed: 20,
+                available: 19
+            }
+        );
         let mut bytes = HEADER;
         bytes[0] = 0x65;
         assert_eq!(Ipv4::new(&bytes).unwrap_err(), Error::BadVersion(6));
         bytes[0] = 0x44;
         assert_eq!(Ipv4::new(&bytes).unwrap_err(), Error::BadHeaderLength(16));
         bytes[0] = 0x46;
-        assert_eq!(Ipv4::new(&bytes).unwrap_err(), Error::TooShort { needed: 24, available: 20 });
+        assert_eq!(
+            Ipv4::new(&bytes).unwrap_err(),
+            Error::TooShort {
+                needed: 24,
+                available: 20
+            }
+        );
     }
 
     #[test]
@@ -224,9 +253,13 @@ mod tests {
         let mut bytes = HEADER;
         (bytes[6], bytes[7]) = (0x20, 0x00);
         let first = Ipv4::new(&bytes).unwrap();
-        assert!(first.is_fragment() && first.more_fragments() && first.fragment_offset_bytes() == 0);
+        assert!(
+            first.is_fragment() && first.more_fragments() && first.fragment_offset_bytes() == 0
+        );
         (bytes[6], bytes[7]) = (0x1f, 0xff);
         let last = Ipv4::new(&bytes).unwrap();
-        assert!(last.is_fragment() && !last.more_fragments() && last.fragment_offset_bytes() == 65528);
+        assert!(
+            last.is_fragment() && !last.more_fragments() && last.fragment_offset_bytes() == 65528
+        );
     }
 }

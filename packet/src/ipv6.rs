@@ -146,7 +146,11 @@ impl<'a> Ipv6<'a> {
             fragment: None,
             extension_headers: 0,
         };
-        if is_extension_header(upper.protocol) { self.walk(upper) } else { Ok(upper) }
+        if is_extension_header(upper.protocol) {
+            self.walk(upper)
+        } else {
+            Ok(upper)
+        }
     }
 
     /// Apart from `upper_layer` so that the common packet without extension headers stays in a few instructions.
@@ -158,9 +162,14 @@ impl<'a> Ipv6<'a> {
         let mut previous_next_header_offset = 6;
         while is_extension_header(upper.protocol) {
             if upper.extension_headers == MAX_EXTENSION_HEADERS {
-                return Err(Error::HeaderChainTooDeep { max: MAX_EXTENSION_HEADERS });
+                return Err(Error::HeaderChainTooDeep {
+                    max: MAX_EXTENSION_HEADERS,
+                });
             }
-            let too_short = |needed| Error::TooShort { needed, available: end };
+            let too_short = |needed| Error::TooShort {
+                needed,
+                available: end,
+            };
             // Every extension header is at least 8 bytes long.
             let header: &[u8; 8] = packet
                 .get(upper.offset..)
@@ -178,7 +187,8 @@ impl<'a> Ipv6<'a> {
             upper.extension_headers += 1;
             let is_fragment = upper.protocol == Protocol::IPV6_FRAGMENT;
             if is_fragment {
-                let fragment = FragmentHeader::parse(header, upper.offset, previous_next_header_offset);
+                let fragment =
+                    FragmentHeader::parse(header, upper.offset, previous_next_header_offset);
                 upper.fragment.get_or_insert(fragment);
                 if fragment.offset_bytes != 0 {
                     upper.protocol = next;
@@ -239,10 +249,16 @@ mod tests {
         let bytes = packet(17, &[9, 9]);
         let ip = Ipv6::new(&bytes).unwrap();
         assert_eq!((ip.traffic_class(), ip.flow_label()), (0xab, 0x12345));
-        assert_eq!((ip.payload_len(), ip.total_len(), ip.hop_limit()), (2, 42, 63));
+        assert_eq!(
+            (ip.payload_len(), ip.total_len(), ip.hop_limit()),
+            (2, 42, 63)
+        );
         assert_eq!((ip.source(), ip.destination()), ([1; 16], [2; 16]));
         let upper = ip.upper_layer().unwrap();
-        assert_eq!((upper.protocol, upper.offset, upper.extension_headers), (Protocol::UDP, 40, 0));
+        assert_eq!(
+            (upper.protocol, upper.offset, upper.extension_headers),
+            (Protocol::UDP, 40, 0)
+        );
         assert_eq!(ip.payload_from(upper.offset), [9, 9]);
         assert!(ip.is_whole());
     }
@@ -258,11 +274,24 @@ mod tests {
         let bytes = packet(0, &body);
         let ip = Ipv6::new(&bytes).unwrap();
         let upper = ip.upper_layer().unwrap();
-        assert_eq!((upper.protocol, upper.offset, upper.extension_headers), (Protocol::TCP, 92, 5));
+        assert_eq!(
+            (upper.protocol, upper.offset, upper.extension_headers),
+            (Protocol::TCP, 92, 5)
+        );
         assert_eq!(ip.payload_from(upper.offset), [7; 3]);
         let fragment = upper.fragment.unwrap();
-        assert_eq!((fragment.offset_bytes, fragment.more, fragment.identification), (0, true, 0xdead_beef));
-        assert_eq!((fragment.header_offset, fragment.previous_next_header_offset), (76, 64));
+        assert_eq!(
+            (
+                fragment.offset_bytes,
+                fragment.more,
+                fragment.identification
+            ),
+            (0, true, 0xdead_beef)
+        );
+        assert_eq!(
+            (fragment.header_offset, fragment.previous_next_header_offset),
+            (76, 64)
+        );
         assert_eq!(fragment.next_header, Protocol::DESTINATION_OPTIONS);
     }
 
@@ -271,7 +300,10 @@ mod tests {
         // Its payload begins with bytes that would read as a destination options header.
         let bytes = packet(44, &[60, 0, 0x05, 0xa8, 0, 0, 0, 1, 6, 0, 0, 0, 0, 0, 0, 0]);
         let upper = Ipv6::new(&bytes).unwrap().upper_layer().unwrap();
-        assert_eq!((upper.protocol, upper.offset), (Protocol::DESTINATION_OPTIONS, 48));
+        assert_eq!(
+            (upper.protocol, upper.offset),
+            (Protocol::DESTINATION_OPTIONS, 48)
+        );
         let fragment = upper.fragment.unwrap();
         assert_eq!((fragment.offset_bytes, fragment.more), (1448, false));
         assert_eq!(fragment.previous_next_header_offset, 6);
@@ -281,11 +313,23 @@ mod tests {
     fn a_cut_or_endless_chain_is_an_error() {
         let bytes = packet(0, &[6, 1, 0, 0, 0, 0, 0, 0]);
         let error = Ipv6::new(&bytes).unwrap().upper_layer().unwrap_err();
-        assert_eq!(error, Error::TooShort { needed: 56, available: 48 });
+        assert_eq!(
+            error,
+            Error::TooShort {
+                needed: 56,
+                available: 48
+            }
+        );
         let chain: Vec<u8> = [60, 0, 0, 0, 0, 0, 0, 0].repeat(31);
         let mut bytes = packet(60, &chain);
         let error = Ipv6::new(&bytes).unwrap().upper_layer().unwrap_err();
-        assert_eq!(error, Error::TooShort { needed: 296, available: 288 });
+        assert_eq!(
+            error,
+            Error::TooShort {
+                needed: 296,
+                available: 288
+            }
+        );
         (bytes[4], bytes[5]) = (2, 8);
         bytes.extend(chain.repeat(2));
         let error = Ipv6::new(&bytes).unwrap().upper_layer().unwrap_err();
@@ -294,7 +338,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_ipv6_header() {
-        assert_eq!(Ipv6::new(&[0x60; 39]).unwrap_err(), Error::TooShort { needed: 40, available: 39 });
+        assert_eq!(
+            Ipv6::new(&[0x60; 39]).unwrap_err(),
+            Error::TooShort {
+                needed: 40,
+                available: 39
+            }
+        );
         assert_eq!(Ipv6::new(&[0x40; 40]).unwrap_err(), Error::BadVersion(4));
     }
 }

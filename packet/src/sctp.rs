@@ -45,7 +45,10 @@ impl<'a> Sctp<'a> {
     /// Views `bytes`, which begin with the source port.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Source port.
@@ -63,13 +66,23 @@ impl<'a> Sctp<'a> {
     /// Verification tag.
     #[inline]
     pub fn verification_tag(&self) -> u32 {
-        u32::from_be_bytes([self.header[4], self.header[5], self.header[6], self.header[7]])
+        u32::from_be_bytes([
+            self.header[4],
+            self.header[5],
+            self.header[6],
+            self.header[7],
+        ])
     }
 
     /// Checksum as written: a CRC-32C, least significant byte first.
     #[inline]
     pub fn checksum(&self) -> u32 {
-        u32::from_le_bytes([self.header[8], self.header[9], self.header[10], self.header[11]])
+        u32::from_le_bytes([
+            self.header[8],
+            self.header[9],
+            self.header[10],
+            self.header[11],
+        ])
     }
 
     /// Whether the checksum over the captured bytes is right.
@@ -81,7 +94,10 @@ impl<'a> Sctp<'a> {
     /// The chunks, one by one.
     #[inline]
     pub fn chunks(&self) -> Chunks<'a> {
-        Chunks { bytes: self.bytes, offset: HEADER_LEN }
+        Chunks {
+            bytes: self.bytes,
+            offset: HEADER_LEN,
+        }
     }
 }
 
@@ -255,13 +271,29 @@ mod tests {
     fn fields_and_checksum() {
         let mut bytes = packet(&[1, 0, 0, 8, 0xde, 0xad, 0xbe, 0xef]);
         let sctp = Sctp::new(&bytes).unwrap();
-        assert_eq!((sctp.source_port(), sctp.destination_port(), sctp.verification_tag()), (2905, 2906, 9));
+        assert_eq!(
+            (
+                sctp.source_port(),
+                sctp.destination_port(),
+                sctp.verification_tag()
+            ),
+            (2905, 2906, 9)
+        );
         assert!(sctp.checksum_ok());
         let chunk = sctp.chunks().next().unwrap();
-        assert_eq!((chunk.chunk_type, chunk.initiate_tag()), (INIT, Some(0xdead_beef)));
+        assert_eq!(
+            (chunk.chunk_type, chunk.initiate_tag()),
+            (INIT, Some(0xdead_beef))
+        );
         bytes[3] ^= 1;
         assert!(!Sctp::new(&bytes).unwrap().checksum_ok());
-        assert_eq!(Sctp::new(&bytes[..11]).unwrap_err(), Error::TooShort { needed: 12, available: 11 });
+        assert_eq!(
+            Sctp::new(&bytes[..11]).unwrap_err(),
+            Error::TooShort {
+                needed: 12,
+                available: 11
+            }
+        );
     }
 
     #[test]
@@ -269,8 +301,18 @@ mod tests {
         let bytes = packet(&[10, 0, 0, 5, 42, 0, 0, 0, 6, 1, 0, 4]);
         let chunks: Vec<_> = Sctp::new(&bytes).unwrap().chunks().collect();
         assert_eq!(chunks.len(), 2);
-        assert_eq!((chunks[0].chunk_type, chunks[0].value, chunks[0].offset), (COOKIE_ECHO, &[42][..], 12));
-        assert_eq!((chunks[1].chunk_type, chunks[1].tag_reflected(), chunks[1].offset), (ABORT, true, 20));
+        assert_eq!(
+            (chunks[0].chunk_type, chunks[0].value, chunks[0].offset),
+            (COOKIE_ECHO, &[42][..], 12)
+        );
+        assert_eq!(
+            (
+                chunks[1].chunk_type,
+                chunks[1].tag_reflected(),
+                chunks[1].offset
+            ),
+            (ABORT, true, 20)
+        );
     }
 
     #[test]
@@ -278,11 +320,21 @@ mod tests {
         let chunks = |tail: &[u8]| -> Vec<(u8, u16, usize)> {
             let bytes = packet(tail);
             let sctp = Sctp::new(&bytes).unwrap();
-            sctp.chunks().map(|chunk| (chunk.chunk_type, chunk.length, chunk.value.len())).collect()
+            sctp.chunks()
+                .map(|chunk| (chunk.chunk_type, chunk.length, chunk.value.len()))
+                .collect()
         };
         assert_eq!(chunks(&[0, 0, 0, 0, 1, 0, 0, 4]), [(0, 0, 0)], "zero stops");
-        assert_eq!(chunks(&[0, 0, 0, 2, 1, 0, 0, 4]), [(0, 2, 0), (1, 4, 0)], "below 4 counts as 4");
-        assert_eq!(chunks(&[0, 0, 0xff, 0xff, 1]), [(0, 0xffff, 1)], "beyond the packet");
+        assert_eq!(
+            chunks(&[0, 0, 0, 2, 1, 0, 0, 4]),
+            [(0, 2, 0), (1, 4, 0)],
+            "below 4 counts as 4"
+        );
+        assert_eq!(
+            chunks(&[0, 0, 0xff, 0xff, 1]),
+            [(0, 0xffff, 1)],
+            "beyond the packet"
+        );
         assert_eq!(chunks(&[0, 0, 4]), [], "cut header");
     }
 }

@@ -84,7 +84,11 @@ impl fmt::Display for TcpFlags {
                 separator = "|";
             }
         }
-        if separator.is_empty() { formatter.write_str("none") } else { Ok(()) }
+        if separator.is_empty() {
+            formatter.write_str("none")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -99,7 +103,10 @@ impl<'a> Tcp<'a> {
     /// Views `bytes`, which begin with the source port.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Source port.
@@ -117,13 +124,23 @@ impl<'a> Tcp<'a> {
     /// Sequence number.
     #[inline]
     pub fn sequence(&self) -> u32 {
-        u32::from_be_bytes([self.header[4], self.header[5], self.header[6], self.header[7]])
+        u32::from_be_bytes([
+            self.header[4],
+            self.header[5],
+            self.header[6],
+            self.header[7],
+        ])
     }
 
     /// Acknowledgment number, also when the ACK flag is not set.
     #[inline]
     pub fn acknowledgment(&self) -> u32 {
-        u32::from_be_bytes([self.header[8], self.header[9], self.header[10], self.header[11]])
+        u32::from_be_bytes([
+            self.header[8],
+            self.header[9],
+            self.header[10],
+            self.header[11],
+        ])
     }
 
     /// Header length as the data offset says: 0 to 60 bytes, perhaps below 20 or beyond the captured bytes.
@@ -135,7 +152,10 @@ impl<'a> Tcp<'a> {
     /// The control bits.
     #[inline]
     pub fn flags(&self) -> TcpFlags {
-        TcpFlags(u16::from_be_bytes([self.header[12] & 0x0f, self.header[13]]))
+        TcpFlags(u16::from_be_bytes([
+            self.header[12] & 0x0f,
+            self.header[13],
+        ]))
     }
 
     /// Receive window, not scaled.
@@ -172,7 +192,9 @@ impl<'a> Tcp<'a> {
     /// Captured bytes behind the header; empty where the data offset is beyond them.
     #[inline]
     pub fn payload(&self) -> &'a [u8] {
-        self.bytes.get(self.header_len().max(MIN_HEADER_LEN)..).unwrap_or(&[])
+        self.bytes
+            .get(self.header_len().max(MIN_HEADER_LEN)..)
+            .unwrap_or(&[])
     }
 }
 
@@ -282,8 +304,14 @@ mod tests {
         let bytes = segment(5, 0x12, &[7, 7]);
         let tcp = Tcp::new(&bytes).unwrap();
         assert_eq!((tcp.source_port(), tcp.destination_port()), (40_000, 443));
-        assert_eq!((tcp.sequence(), tcp.acknowledgment(), tcp.window()), (1, 2, 0x2000));
-        assert_eq!((tcp.header_len(), tcp.checksum(), tcp.urgent_pointer()), (20, 0xabcd, 9));
+        assert_eq!(
+            (tcp.sequence(), tcp.acknowledgment(), tcp.window()),
+            (1, 2, 0x2000)
+        );
+        assert_eq!(
+            (tcp.header_len(), tcp.checksum(), tcp.urgent_pointer()),
+            (20, 0xabcd, 9)
+        );
         assert_eq!(tcp.flags(), TcpFlags::SYN | TcpFlags::ACK | TcpFlags::AE);
         assert_eq!(tcp.flags().to_string(), "SYN|ACK|AE");
         assert!(tcp.flags().contains(TcpFlags::SYN | TcpFlags::ACK));
@@ -295,7 +323,9 @@ mod tests {
 
     #[test]
     fn options_of_a_linux_syn() {
-        let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9, 1, 3, 3, 7];
+        let options = [
+            2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9, 1, 3, 3, 7,
+        ];
         let bytes = segment(10, 2, &options);
         let tcp = Tcp::new(&bytes).unwrap();
         assert_eq!(tcp.option_bytes(), options);
@@ -304,7 +334,10 @@ mod tests {
             [
                 TcpOption::Mss(1460),
                 TcpOption::SackPermitted,
-                TcpOption::Timestamps { value: 7, echo_reply: 9 },
+                TcpOption::Timestamps {
+                    value: 7,
+                    echo_reply: 9
+                },
                 TcpOption::WindowScale(7),
             ]
         );
@@ -313,22 +346,56 @@ mod tests {
     #[test]
     fn options_stop_at_nonsense() {
         let read = |bytes| TcpOptions::new(bytes).collect::<Vec<_>>();
-        assert_eq!(read(&[3, 3, 7, 0, 3, 3, 8]), [TcpOption::WindowScale(7)], "end of list");
-        assert_eq!(read(&[3, 3, 7, 5, 1, 4, 2]), [TcpOption::WindowScale(7)], "length below 2");
-        assert_eq!(read(&[3, 3, 7, 2, 4, 5]), [TcpOption::WindowScale(7)], "longer than what is left");
+        assert_eq!(
+            read(&[3, 3, 7, 0, 3, 3, 8]),
+            [TcpOption::WindowScale(7)],
+            "end of list"
+        );
+        assert_eq!(
+            read(&[3, 3, 7, 5, 1, 4, 2]),
+            [TcpOption::WindowScale(7)],
+            "length below 2"
+        );
+        assert_eq!(
+            read(&[3, 3, 7, 2, 4, 5]),
+            [TcpOption::WindowScale(7)],
+            "longer than what is left"
+        );
         assert_eq!(read(&[1, 1, 1, 2]), [], "kind without length");
-        assert_eq!(read(&[3, 4, 7, 7]), [TcpOption::Other { kind: 3, data: &[7, 7] }], "wrong length");
-        assert_eq!(read(&[5, 10, 1, 2, 3, 4, 5, 6, 7, 8]), [TcpOption::Sack(&[1, 2, 3, 4, 5, 6, 7, 8])]);
+        assert_eq!(
+            read(&[3, 4, 7, 7]),
+            [TcpOption::Other {
+                kind: 3,
+                data: &[7, 7]
+            }],
+            "wrong length"
+        );
+        assert_eq!(
+            read(&[5, 10, 1, 2, 3, 4, 5, 6, 7, 8]),
+            [TcpOption::Sack(&[1, 2, 3, 4, 5, 6, 7, 8])]
+        );
     }
 
     #[test]
     fn a_lying_data_offset_is_harmless() {
         let bytes = segment(15, 2, &[1, 1]);
         let tcp = Tcp::new(&bytes).unwrap();
-        assert_eq!((tcp.header_len(), tcp.option_bytes(), tcp.payload()), (60, &[1, 1][..], &[][..]));
+        assert_eq!(
+            (tcp.header_len(), tcp.option_bytes(), tcp.payload()),
+            (60, &[1, 1][..], &[][..])
+        );
         let bytes = segment(0, 2, &[1, 1]);
         let tcp = Tcp::new(&bytes).unwrap();
-        assert_eq!((tcp.header_len(), tcp.option_bytes(), tcp.payload()), (0, &[][..], &[1, 1][..]));
-        assert_eq!(Tcp::new(&bytes[..19]).unwrap_err(), Error::TooShort { needed: 20, available: 19 });
+        assert_eq!(
+            (tcp.header_len(), tcp.option_bytes(), tcp.payload()),
+            (0, &[][..], &[1, 1][..])
+        );
+        assert_eq!(
+            Tcp::new(&bytes[..19]).unwrap_err(),
+            Error::TooShort {
+                needed: 20,
+                available: 19
+            }
+        );
     }
 }

@@ -16,7 +16,10 @@ impl<'a> Udp<'a> {
     /// Views `bytes`, which begin with the source port.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Source port.
@@ -46,7 +49,9 @@ impl<'a> Udp<'a> {
     /// Captured bytes of the datagram, cut at `length`: what the checksum covers.
     #[inline]
     pub fn datagram(&self) -> &'a [u8] {
-        self.bytes.get(..usize::from(self.length())).unwrap_or(self.bytes)
+        self.bytes
+            .get(..usize::from(self.length()))
+            .unwrap_or(self.bytes)
     }
 
     /// Captured bytes behind the header, cut at `length`.
@@ -67,7 +72,10 @@ impl<'a> UdpLite<'a> {
     /// Views `bytes`, which begin with the source port.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { header: fixed(bytes)?, bytes })
+        Ok(Self {
+            header: fixed(bytes)?,
+            bytes,
+        })
     }
 
     /// Source port.
@@ -119,9 +127,18 @@ mod tests {
         let bytes = [0, 53, 0x9c, 0x40, 0, 10, 0xab, 0xcd, 1, 2, 3];
         let udp = Udp::new(&bytes).unwrap();
         assert_eq!((udp.source_port(), udp.destination_port()), (53, 40_000));
-        assert_eq!((udp.length(), udp.checksum(), udp.payload()), (10, 0xabcd, &[1, 2][..]));
+        assert_eq!(
+            (udp.length(), udp.checksum(), udp.payload()),
+            (10, 0xabcd, &[1, 2][..])
+        );
         assert_eq!(udp.datagram(), &bytes[..10]);
-        assert_eq!(Udp::new(&bytes[..7]).unwrap_err(), Error::TooShort { needed: 8, available: 7 });
+        assert_eq!(
+            Udp::new(&bytes[..7]).unwrap_err(),
+            Error::TooShort {
+                needed: 8,
+                available: 7
+            }
+        );
     }
 
     #[test]

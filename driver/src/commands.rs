@@ -1,0 +1,160 @@
+//! Commands to the firmware and their completions.
+
+use crate::device::{DeviceError, Layout, write};
+use crate::offload::Cookie;
+use crate::platform::{Platform, Work};
+use nic_model::clock::Picos;
+use nic_model::flow_table::FlowKey;
+use nic_model::host::descriptors::{Command, CommandCompletion, Opcode};
+use nic_model::host::registers as reg;
+use std::collections::VecDeque;
+
+/// A command on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pending {
+    pub(crate) opcode: Opcode,
+    pub(crate) cookie: Cookie,
+    /// When the driver decided on it.
+    pub(crate) since: Picos,
+}
+
+/// What an insertion says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InsertRequest {
+    pub(crate) key: FlowKey,
+    pub(crate) cookie: Cookie,
+    pub(crate) egress: [u8; 2],
+    pub(crate) originator_is_lower: bool,
+    pub(crate) decrement_ttl: bool,
+}
+
+/// The command ring and what waits for room in it.
+#[derive(Debug, Default)]
+pub(crate) struct CommandQueue {
+    posted: u32,
+    announced: u32,
+    completed: u32,
+    pending: VecDeque<Pending>,
+    /// Deletions that found the ring full. Bounded by the number of entries: each is of another entry.
+    backlog: VecDeque<(Command, Pending)>,
+}
+
+impl CommandQueue {
+    /// Whether an insertion can be queued: deletions go first.
+    pub(crate) fn has_room(&self, layout: &Layout) -> bool {
+        self.backlog.is_empty() && self.free(layout) > 0
+    }
+
+    fn free(&self, layout: &Layout) -> u32 {
+        layout.command.entries() - self.posted.wrapping_sub(self.completed)
+    }
+
+    /// Commands that were not completed yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.pending.len() + self.backlog.len()
+    }
+
+    /// Queues an insertion.
+    pub(crate) fn insert(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        request: &InsertRequest,
+    ) -> Result<(), DeviceError> {
+        let command = with_key(Command::new(), &request.key)
+            .with_opcode(Opcode::Insert)
+            .with_cookie(request.cookie.0)
+            .with_egress_lower_to_higher(request.egress[0])
+            .with_egress_higher_to_lower(request.egress[1])
+            .with_originator_is_lower(request.originator_is_lower)
+            .with_decrement_ttl(request.decrement_ttl);
+        let pending = Pending {
+            opcode: Opcode::Insert,
+            cookie: request.cookie,
+            since: platform.now(),
+        };
+        self.post(platform, layout, command, pending)
+    }
+
+    /// Queues a deletion, now or when there is room.
+    pub(crate) fn delete(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        key: &FlowKey,
+        cookie: Cookie,
+    ) -> Result<(), DeviceError> {
+        let command = with_key(Command::new(), key)
+            .with_opcode(Opcode::Delete)
+            .with_cookie(cookie.0);
+        let pending = Pending {
+            opcode: Opcode::Delete,
+            cookie,
+            since: platform.now(),
+        };
+        if self.has_room(layout) {
+            return self.post(platform, layout, command, pending);
+        }
+        self.backlog.push_back((command, pending));
+        Ok(())
+    }
+
+    fn post(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        command: Command,
+        pending: Pending,
+    ) -> Result<(), DeviceError> {
+        platform.spend(Work::Command, 1);
+        let command = command.with_sequence(self.posted);
+        let address = layout.command.address(self.posted);
+        platform.memory().write(address, &command.into_bytes())?;
+        self.posted = self.posted.wrapping_add(1);
+        self.pending.push_back(pending);
+        Ok(())
+    }
+
+    /// Tells the card about commands it does not know of.
+    pub(crate) fn announce(&mut self, platform: &mut impl Platform) {
+        if self.posted != self.announced {
+            self.announced = self.posted;
+            write(platform, reg::COMMAND_TAIL, self.posted);
+        }
+    }
+
+    /// The next completion and the command it is of.
+    pub(crate) fn take(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<Option<(CommandCompletion, Pending)>, DeviceError> {
+        let ring = &layout.command_done;
+        let bytes = platform.memory().read(ring.address(self.completed))?;
+        let completion = CommandCompletion::from_bytes(bytes);
+        if completion.phase() != ring.phase(self.completed) {
+            return Ok(None);
+        }
+        let Some(pending) = self.pending.pop_front() else {
+            return Ok(None);
+        };
+        platform.spend(Work::Completion, 1);
+        self.completed = self.completed.wrapping_add(1);
+        while self.free(layout) > 0 {
+            let Some((command, pending)) = self.backlog.pop_front() else {
+                break;
+            };
+            self.post(platform, layout, command, pending)?;
+        }
+        Ok(Some((completion, pending)))
+    }
+}
+
+fn with_key(command: Command, key: &FlowKey) -> Command {
+    command
+        .with_key_0(key.0[0])
+        .with_key_1(key.0[1])
+        .with_key_2(key.0[2])
+        .with_key_3(key.0[3])
+        .with_key_4(key.0[4])
+}

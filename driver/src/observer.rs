@@ -1,0 +1,95 @@
+//! What the driver tells those who watch: logs, monitors, traces.
+
+use crate::offload::{RefuseCause, RemoveCause};
+use conntrack_core::{Connection, ConnectionId, DestroyCause, Direction, Verdict};
+use nic_model::clock::Picos;
+use nic_model::datapath::trap::Reason;
+
+/// What became of a packet in software.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Handed to the card to be sent by this port.
+    Sent(u8),
+    /// A fragment, held until its datagram is complete.
+    Held,
+    /// Dropped: by connection tracking or the IP layer.
+    DroppedInvalid,
+    /// Dropped: the switch said so.
+    DroppedBySwitch,
+    /// Dropped: no TTL or hop limit left for another hop.
+    DroppedTtl,
+    /// Dropped: the transmit ring was full.
+    DroppedRingFull,
+    /// A held fragment given up: its datagram was never completed, or spoilt.
+    DroppedFragment,
+}
+
+/// A packet that went through software.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketReport<'a> {
+    /// The number the port gave it.
+    pub ingress_tag: u64,
+    /// Why it came to software.
+    pub reason: Reason,
+    /// What connection tracking says; `None` if it is not IP.
+    pub verdict: Option<&'a Verdict>,
+    /// What became of it.
+    pub disposition: Disposition,
+}
+
+/// Watches a driver. Every method has an empty default.
+pub trait Observer {
+    /// A packet went through software.
+    fn packet(&mut self, report: &PacketReport<'_>, now: Picos) {
+        let _ = (report, now);
+    }
+
+    /// A fragment that was held is sent or dropped.
+    fn released(&mut self, ingress_tag: u64, disposition: Disposition, now: Picos) {
+        let _ = (ingress_tag, disposition, now);
+    }
+
+    /// A connection is in hardware: its insertion, decided at `since`, completed.
+    fn installed(&mut self, connection: ConnectionId, since: Picos, now: Picos) {
+        let _ = (connection, since, now);
+    }
+
+    /// A connection could not be put into hardware.
+    fn refused(&mut self, connection: ConnectionId, cause: RefuseCause, now: Picos) {
+        let _ = (connection, cause, now);
+    }
+
+    /// The entry of a connection has left the hardware, its final counters are in.
+    fn removed(&mut self, connection: ConnectionId, cause: RemoveCause, now: Picos) {
+        let _ = (connection, cause, now);
+    }
+
+    /// Hardware counts were added to a connection (`found`), or could not be because it is gone.
+    fn synchronised(
+        &mut self,
+        connection: ConnectionId,
+        direction: Direction,
+        packets: u64,
+        bytes: u64,
+        found: bool,
+    ) {
+        let _ = (connection, direction, packets, bytes, found);
+    }
+
+    /// A connection is gone from software.
+    fn destroyed(
+        &mut self,
+        connection: ConnectionId,
+        last: &Connection,
+        cause: DestroyCause,
+        now: Picos,
+    ) {
+        let _ = (connection, last, cause, now);
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Blind;
+
+impl Observer for Blind {}

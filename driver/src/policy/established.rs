@@ -1,0 +1,16 @@
+//! Offload as early as the hardware could take the connection.
+
+use super::Policy;
+use conntrack_core::Connection;
+
+pub(super) struct Established;
+
+impl Policy for Established {
+    fn name(&self) -> &'static str {
+        "established"
+    }
+
+    fn wants(&mut self, _connection: &Connection) -> bool {
+        true
+    }
+}

@@ -1,0 +1,16 @@
+//! Offload nothing.
+
+use super::Policy;
+use conntrack_core::Connection;
+
+pub(super) struct Never;
+
+impl Policy for Never {
+    fn name(&self) -> &'static str {
+        "never"
+    }
+
+    fn wants(&mut self, _connection: &Connection) -> bool {
+        false
+    }
+}

@@ -1,0 +1,44 @@
+//! Where packets go: the part an integrator writes.
+
+use conntrack_core::Verdict;
+
+/// A packet the hardware left to software.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Port it arrived at.
+    pub port: u8,
+    /// The frame from the Ethernet header on, as captured.
+    pub frame: &'a [u8],
+    /// Its length on the wire without FCS, bytes.
+    pub wire_bytes: u32,
+    /// What connection tracking says; `None` if it is not IP.
+    pub verdict: Option<&'a Verdict>,
+}
+
+/// What to do with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// Send it by this port.
+    Port(u8),
+    /// Drop it.
+    Drop,
+}
+
+/// Decides where packets go.
+///
+/// For an offloaded connection the hardware sends packets of a direction where the switch sent the packet on which the
+/// connection was offloaded, and packets of the other direction back to where that one came from.
+pub trait Switch {
+    /// Where this packet goes.
+    fn egress(&mut self, packet: &Received<'_>) -> Egress;
+}
+
+/// Two ports, everything goes from one to the other: a bump in the wire.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TwoPort;
+
+impl Switch for TwoPort {
+    fn egress(&mut self, packet: &Received<'_>) -> Egress {
+        Egress::Port(packet.port ^ 1)
+    }
+}
