@@ -75,6 +75,13 @@ impl Burst {
         (meta, &self.bytes[*start as usize..*end as usize])
     }
 
+    /// The `index`-th frame, its bytes to change.
+    #[inline]
+    pub fn frame_mut(&mut self, index: usize) -> (&FrameMeta, &mut [u8]) {
+        let (meta, start, end) = &self.frames[index];
+        (meta, &mut self.bytes[*start as usize..*end as usize])
+    }
+
     /// Arrival of the first frame, if any.
     pub fn first_arrival(&self) -> Option<Picos> {
         self.frames.first().map(|(meta, _, _)| meta.arrival)

@@ -1,0 +1,3 @@
+//! Where frames come from. One generator, one file.
+
+pub mod replay;
