@@ -325,7 +325,6 @@ impl Tracker {
         }
         if outcome == Outcome::AcceptAndKill {
             self.destroy(id, DestroyCause::Reset, now);
-            verdict.connection = None;
         } else if changed {
             self.event(id, EventKind::Update, now);
         }

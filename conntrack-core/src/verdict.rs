@@ -128,7 +128,7 @@ impl std::fmt::Display for Reason {
 pub struct Verdict {
     /// How it relates to connections.
     pub ctinfo: CtInfo,
-    /// The connection it belongs to, if it still exists after the packet.
+    /// The connection it belongs to; a reset before any reply has ended it already.
     pub connection: Option<ConnectionId>,
     /// Its direction in that connection.
     pub direction: Option<Direction>,

@@ -357,6 +357,8 @@ impl Driver {
             },
         };
         let disposition = self.dispose(platform, &completion, disposition)?;
+        // Those who watch learn of connections that made way before they learn of the one that took their place.
+        self.follow_events(platform, observer)?;
         let report = PacketReport {
             ingress_tag: completion.ingress_tag(),
             reason,

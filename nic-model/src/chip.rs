@@ -137,6 +137,13 @@ pub enum Fate {
     ToHost(Reason),
     /// Dropped.
     Dropped(DropReason),
+    /// It hit an entry and was counted there, but too many frames waited for the port it should leave by.
+    EgressFull {
+        /// Name of the entry it hit.
+        cookie: u32,
+        /// The connection's originator sent it.
+        from_originator: bool,
+    },
 }
 
 /// Why the hardware dropped a packet.
@@ -468,21 +475,17 @@ impl Chip {
         let looked_up = front.lookup_at + self.timing.lookup;
         self.probe
             .hit(front.lookup_at, looked_up, slot, state.cookie());
+        let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
+        let from_originator = originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
+        let cookie = state.cookie();
         let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
             self.stats.count_drop(DropReason::EgressFull);
-            return Fate::Dropped(DropReason::EgressFull);
+            return Fate::EgressFull { cookie, from_originator };
         };
         self.probe.egress(port, departs, wire_len, rewritten);
         self.stats.forwarded_frames += 1;
         self.stats.forwarded_bytes += u64::from(wire_len);
-        let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
-        Fate::Forwarded {
-            port,
-            departs,
-            cookie: state.cookie(),
-            from_originator: originator_is_lower
-                == (parsed.direction == KeyDirection::LowerToHigher),
-        }
+        Fate::Forwarded { port, departs, cookie, from_originator }
     }
 
     /// Applies an event at its time.

@@ -1,6 +1,13 @@
 //! Traffic, simulation, monitors and reports around the board and its driver.
 
 pub mod capture;
+pub mod cli;
 pub mod frame;
+pub mod host_cpu;
+pub mod metrics;
+pub mod monitor;
+pub mod plot;
+pub mod report;
+pub mod simulation;
 pub mod summary;
 pub mod traffic;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `ctnic` command.
+
+fn main() -> std::process::ExitCode {
+    testbench::cli::main()
+}

@@ -175,6 +175,19 @@ fn not_a_capture(name: &str, data: &[u8], trouble: Option<String>) -> CaptureErr
     CaptureError::NotACapture { name: name.to_owned(), message }
 }
 
+/// Where the built-in capture comes from.
+pub const BUILTIN_SOURCE: &str = "real traffic (HTTP, DNS, SSH, ping, refused ports, resets; IPv4 and IPv6) recorded \
+    between network namespaces on Linux 6.18 with nginx, curl, dnsmasq, OpenSSH";
+
+/// The built-in capture.
+///
+/// # Errors
+/// Never, unless the embedded file was damaged before the build.
+pub fn builtin() -> Result<Capture, CaptureError> {
+    let bytes: &[u8] = include_bytes!("../../captures/embedded.pcap.gz");
+    Capture::read("built-in capture", bytes, DEFAULT_LIMIT_BYTES)
+}
+
 /// Where parsing stopped, and why.
 type Fault = (usize, String);
 

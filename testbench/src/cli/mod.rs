@@ -1,0 +1,56 @@
+//! The command line: what people type, and what they read.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
+
+mod options;
+mod run;
+mod trace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Bad input, or an output that cannot be written.
+const EXIT_BAD_INPUT: u8 = 2;
+/// An invariant did not hold.
+const EXIT_VIOLATION: u8 = 3;
+
+/// A lab for SmartNIC connection-tracking offload: what hardware would do with your traffic, and why.
+#[derive(Debug, Parser)]
+#[command(name = "ctnic", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  ctnic run                                  the built-in capture through the default card
+  ctnic run --pcap my.pcapng                 your capture
+  ctnic run --pcap my.pcap --nic fpga-small  the same through a card with a small table
+  ctnic trace my.pcap | jq -c 'select(.path==\"sw\")'
+  ctnic trace --software-only --table table.txt my.pcap
+
+Exit codes: 0 all invariants held, 2 bad input, 3 an invariant was violated.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run traffic through the card and report what hardware offload did.
+    Run(run::RunArgs),
+    /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
+    Trace(trace::TraceArgs),
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Trace(args) => trace::trace(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_VIOLATION),
+        Err(message) => {
+            eprintln!("ctnic: {message}");
+            ExitCode::from(EXIT_BAD_INPUT)
+        }
+    }
+}

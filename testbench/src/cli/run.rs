@@ -1,0 +1,191 @@
+//! `ctnic run`: traffic through the card, a summary for people, and files to look at.
+
+use super::options::{SystemArgs, networks};
+use crate::capture::Capture;
+use crate::frame::{Burst, Traffic};
+use crate::report;
+use crate::simulation::{RunConfig, Simulation};
+use crate::summary::{RunInfo, RunSummary, WaveInfo};
+use crate::traffic::replay::{Replay, ReplayOptions};
+use clap::Args;
+use conntrack_core::Time;
+use conntrack_core::dump::conntrack_tools;
+use indicatif::{ProgressBar, ProgressStyle};
+use nic_model::probe::Probe;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Run this capture instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Addresses on the client side (repeatable); without it, the sender of the first packet of each pair is
+    #[arg(long, value_name = "CIDR")]
+    client_net: Vec<String>,
+    /// Directory for the report, plots, tables and waveform
+    #[arg(long, value_name = "DIR", default_value = "ctnic-out")]
+    out: PathBuf,
+    /// Waveform file (.fst or .vcd); without it, wave.fst in the output directory
+    #[arg(long, value_name = "FILE")]
+    wave: Option<PathBuf>,
+    /// Record no waveform
+    #[arg(long, conflicts_with = "wave")]
+    no_wave: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    system: SystemArgs,
+}
+
+/// The waveform covers this many frames of a longer run, unless a file was asked for by --wave.
+const WAVE_FRAMES: u64 = 100_000;
+
+/// A waveform being recorded.
+struct Wave {
+    path: PathBuf,
+    limit: Option<u64>,
+    info: Option<WaveInfo>,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
+    let capture = match &args.pcap {
+        Some(path) => Capture::open(path).map_err(|error| error.to_string())?,
+        None => crate::capture::builtin().map_err(|error| error.to_string())?,
+    };
+    let capture = Arc::new(capture);
+    let options = ReplayOptions { client_networks: networks(&args.client_net)?, flat_spacing: None };
+    let mut traffic = Replay::new(Arc::clone(&capture), &options);
+    let config = args.system.run_config(traffic.largest_frame(), false)?;
+    let info = RunInfo {
+        name: capture.name().to_owned(),
+        source: if args.pcap.is_some() { "a capture".to_owned() } else { crate::capture::BUILTIN_SOURCE.to_owned() },
+        nic: args.system.nic.clone(),
+        seed: args.system.seed,
+        simulated_seconds: traffic.end().as_secs_f64(),
+        cut_short: capture.cut_short().map(ToString::to_string),
+        ..RunInfo::default()
+    };
+    let summary = simulate(args, config, &mut traffic, info)?;
+    let held = summary.monitors.iter().all(crate::summary::MonitorVerdict::held);
+    for violation in summary.monitors.iter().flat_map(|monitor| &monitor.first) {
+        eprintln!("ctnic: invariant violated: {violation}");
+    }
+    if let Some(error) = capture.cut_short() {
+        return Err(format!("{error}; the report covers what was read before"));
+    }
+    Ok(held)
+}
+
+fn simulate(
+    args: &RunArgs,
+    config: RunConfig,
+    traffic: &mut dyn Traffic,
+    info: RunInfo,
+) -> Result<RunSummary, String> {
+    std::fs::create_dir_all(&args.out).map_err(|error| format!("{}: {error}", args.out.display()))?;
+    let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
+    let mut wave = begin_wave(args, &mut simulation)?;
+    let progress = progress_bar(args, traffic.total_frames());
+    let mut burst = Burst::default();
+    while simulation.step(traffic, &mut burst).map_err(|error| error.to_string())? {
+        let frames = simulation.frames();
+        if frames % 4_096 < Burst::CAPACITY as u64 {
+            progress.set_position(frames);
+        }
+        if let Some(wave) = wave.as_mut().filter(|wave| wave.limit.is_some_and(|limit| frames >= limit)) {
+            end_wave(wave, &mut simulation)?;
+        }
+    }
+    simulation.finish().map_err(|error| error.to_string())?;
+    if let Some(wave) = &mut wave {
+        end_wave(wave, &mut simulation)?;
+    }
+    progress.finish_and_clear();
+    let mut summary = simulation.summary(info);
+    summary.wave = wave.and_then(|wave| wave.info);
+    write_files(args, &simulation, &summary)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary).map_err(|error| error.to_string())?);
+    } else if !args.quiet {
+        print!("{}", report::text(&summary));
+        println!("\nReport, plots, tables and waveform: {}", args.out.display());
+    }
+    Ok(summary)
+}
+
+fn progress_bar(args: &RunArgs, total: Option<u64>) -> ProgressBar {
+    if args.quiet || args.json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let style = "{bar:40} {human_pos} of {human_len} frames, {per_sec}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn begin_wave(args: &RunArgs, simulation: &mut Simulation) -> Result<Option<Wave>, String> {
+    if args.no_wave {
+        return Ok(None);
+    }
+    let path = args.wave.clone().unwrap_or_else(|| args.out.join("wave.fst"));
+    let probe = Probe::to_file(&path).map_err(|error| error.to_string())?;
+    simulation.board_mut().chip_mut().probe = probe;
+    let limit = if args.wave.is_some() { None } else { Some(WAVE_FRAMES) };
+    Ok(Some(Wave { path, limit, info: None }))
+}
+
+fn end_wave(wave: &mut Wave, simulation: &mut Simulation) -> Result<(), String> {
+    let end = simulation.now();
+    let frames = simulation.frames();
+    let start = simulation.start();
+    let probe = &mut simulation.board_mut().chip_mut().probe;
+    let Some(written) = probe.finish(end).map_err(|error| error.to_string())? else {
+        return Ok(());
+    };
+    let limited = wave.limit.filter(|limit| frames >= *limit);
+    wave.info = Some(WaveInfo {
+        file: wave.path.display().to_string(),
+        changes: written.changes,
+        window_seconds: (0.0, end.saturating_sub(start).as_secs_f64()),
+        limited: limited.map(|limit| format!("the first {limit} frames; --wave FILE records the whole run")),
+    });
+    Ok(())
+}
+
+/// Writes a file under a temporary name first, so that an interrupted run leaves none half-written.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write_files(args: &RunArgs, simulation: &Simulation, summary: &RunSummary) -> Result<(), String> {
+    let out = &args.out;
+    let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
+    write(&out.join("summary.json"), json.as_bytes())?;
+    let now = Time(simulation.now().as_nanos());
+    let table = conntrack_tools::list(simulation.tracker(), now, conntrack_tools::Options::EXTENDED);
+    write(&out.join("conntrack.txt"), table.as_bytes())?;
+    let plots = crate::plot::render_all(summary)?;
+    for plot in &plots {
+        write(&out.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
+        write(&out.join(format!("{}.png", plot.name)), &plot.png)?;
+    }
+    write(&out.join("report.html"), report::html(summary, &plots)?.as_bytes())?;
+    if let Some(wave) = &summary.wave {
+        let path = PathBuf::from(&wave.file);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let view = waveforms::view::gtkw(&Probe::design(), &name, &["crc32c", "crc32", "cookie", "offset", "value"]);
+        write(&path.with_extension("gtkw"), view.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Invariant 2: for every connection, software + hardware counts = packets forwarded.
+//!
+//! What was forwarded is known from outside: the frames the hardware forwarded, by flow, and the packets connection tracking
+//! said it counted. What was counted is what the software entries hold in the end, or held when they went.
+
+use super::Ledger;
+use crate::frame::FrameMeta;
+use crate::summary::MonitorVerdict;
+use conntrack_core::{Connection, ConnectionId, Direction};
+use nic_model::clock::Picos;
+
+/// Packets and bytes that should be, minus those that were, counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Balance {
+    packets: [i64; 2],
+    bytes: [i64; 2],
+}
+
+/// Keeps one balance per flow.
+#[derive(Debug, Default)]
+pub struct AccountConservation {
+    balances: Vec<Balance>,
+    /// Flow of each connection index.
+    flows: Vec<u32>,
+    ledger: Ledger,
+}
+
+impl AccountConservation {
+    fn balance(&mut self, flow: u32) -> Option<&mut Balance> {
+        if flow == FrameMeta::NO_FLOW {
+            return None;
+        }
+        let index = flow as usize;
+        if index >= self.balances.len() {
+            const STEP: usize = 1 << 14;
+            self.balances.reserve_exact((index + 1 - self.balances.len()).max(STEP));
+            self.balances.resize(index + 1, Balance::default());
+        }
+        self.balances.get_mut(index)
+    }
+
+    /// The hardware forwarded (or at least counted) a packet of `bytes` IP bytes.
+    #[inline]
+    pub fn forwarded(&mut self, flow: u32, from_originator: bool, bytes: u32) {
+        if let Some(balance) = self.balance(flow) {
+            let i = usize::from(!from_originator);
+            balance.packets[i] += 1;
+            balance.bytes[i] += i64::from(bytes);
+        }
+    }
+
+    /// Connection tracking counted a packet of `bytes` IP bytes that arrived as a frame of `flow`.
+    pub fn tracked(&mut self, flow: u32, id: ConnectionId, created: bool, whole: bool, direction: Direction, bytes: u32) {
+        let index = id.index() as usize;
+        if index >= self.flows.len() {
+            self.flows.resize(index + 1, FrameMeta::NO_FLOW);
+        }
+        if created {
+            self.flows[index] = flow;
+        }
+        let known = self.flows[index];
+        if known != flow && whole {
+            // The connection began with a fragmented datagram, whose fragments show no ports: now its flow is known.
+            let earlier = self.balance(known).map(std::mem::take).unwrap_or_default();
+            if let Some(balance) = self.balance(flow) {
+                for i in 0..2 {
+                    balance.packets[i] += earlier.packets[i];
+                    balance.bytes[i] += earlier.bytes[i];
+                }
+            }
+            self.flows[index] = flow;
+        }
+        let flow = self.flows[index];
+        if let Some(balance) = self.balance(flow) {
+            balance.packets[direction.index()] += 1;
+            balance.bytes[direction.index()] += i64::from(bytes);
+        }
+    }
+
+    /// The flow a connection belongs to.
+    pub fn flow_of(&self, id: ConnectionId) -> Option<u32> {
+        self.flows.get(id.index() as usize).copied().filter(|flow| *flow != FrameMeta::NO_FLOW)
+    }
+
+    /// A connection is gone, or the run is over: what it counted.
+    pub fn settled(&mut self, id: ConnectionId, connection: &Connection) {
+        let Some(flow) = self.flow_of(id) else {
+            return;
+        };
+        for direction in [Direction::Original, Direction::Reply] {
+            let counters = connection.counters(direction);
+            if let Some(balance) = self.balance(flow) {
+                balance.packets[direction.index()] -= counters.packets as i64;
+                balance.bytes[direction.index()] -= counters.bytes as i64;
+            }
+        }
+    }
+
+    /// The run is over; `live` are the connections there still are.
+    pub fn finish<'a>(&mut self, live: impl Iterator<Item = (ConnectionId, &'a Connection)>, now: Picos) {
+        let mut names = vec![None; self.balances.len()];
+        for (id, connection) in live {
+            self.settled(id, connection);
+            if let Some(name) = self.flow_of(id).and_then(|flow| names.get_mut(flow as usize)) {
+                *name = Some(*connection.tuple(Direction::Original));
+            }
+        }
+        for (flow, balance) in self.balances.iter().enumerate() {
+            let even = balance.packets == [0; 2] && balance.bytes == [0; 2];
+            self.ledger.check(even, || {
+                let name = names[flow].map_or_else(|| format!("flow {flow}"), |tuple| tuple.to_string());
+                format!(
+                    "{name}: {} packets and {} bytes forwarded from the originator, {} and {} to it, are not in its \
+                     counters at {now} (negative: counted twice)",
+                    balance.packets[0], balance.bytes[0], balance.packets[1], balance.bytes[1]
+                )
+            });
+        }
+    }
+
+    /// The verdict so far.
+    pub fn verdict(&self) -> MonitorVerdict {
+        self.ledger.verdict(
+            2,
+            "account conservation",
+            "for every connection, software + hardware counts = packets forwarded",
+        )
+    }
+}

@@ -1,0 +1,50 @@
+//! The invariants every run checks, one file each. They know only what the testbench sees from outside: frames in and out,
+//! what the driver reports, and read-only looks into the board.
+
+mod account_conservation;
+mod live_connection;
+mod no_orphan;
+mod packet_conservation;
+
+pub use account_conservation::AccountConservation;
+pub use live_connection::LiveConnection;
+pub use no_orphan::NoOrphan;
+pub use packet_conservation::PacketConservation;
+
+use crate::summary::MonitorVerdict;
+
+/// How many violations are described; all are counted.
+const DESCRIBED: usize = 10;
+
+/// Counts checks and violations of one invariant.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    checks: u64,
+    violations: u64,
+    first: Vec<String>,
+}
+
+impl Ledger {
+    /// Notes a check; `violation` describes what is wrong and is called only then.
+    #[inline]
+    pub fn check(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        self.checks += 1;
+        if !holds {
+            self.violations += 1;
+            if self.first.len() < DESCRIBED {
+                self.first.push(violation());
+            }
+        }
+    }
+
+    fn verdict(&self, number: u32, name: &str, invariant: &str) -> MonitorVerdict {
+        MonitorVerdict {
+            number,
+            name: name.to_owned(),
+            invariant: invariant.to_owned(),
+            checks: self.checks,
+            violations: self.violations,
+            first: self.first.clone(),
+        }
+    }
+}

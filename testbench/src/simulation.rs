@@ -1,0 +1,442 @@
+//! The simulation loop: traffic into the board, the board's events and the host's work in one order of time.
+//!
+//! The rule that keeps it causal: before a packet's table look-up at time T, everything due at or before T is applied, on
+//! the board and on the host. Ties go to the board.
+
+mod watch;
+
+use crate::frame::{Burst, FrameMeta, Traffic};
+use crate::host_cpu::{HostCosts, HostCpu, HostStep};
+use crate::summary::{
+    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary, TableTotals,
+};
+use conntrack_core::{Tracker, Verdict};
+use driver::offload::{RefuseCause, RemoveCause};
+use driver::policy::Policy;
+use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, TwoPort, Work};
+use firmware::Board;
+use nic_model::chip::{DropReason, Fate};
+use nic_model::clock::Picos;
+use nic_model::config::NicConfig;
+use nic_model::datapath::parser::Parsed;
+use nic_model::datapath::trap::Reason;
+use nic_model::host::Outside;
+use nic_model::host::memory::{DmaAddress, HostMemory};
+use watch::Watch;
+
+/// How a run is set up.
+pub struct RunConfig {
+    /// The card.
+    pub nic: NicConfig,
+    /// The driver.
+    pub driver: DriverConfig,
+    /// What to offload.
+    pub policy: Box<dyn Policy>,
+    /// The host's processor.
+    pub host: HostCosts,
+    /// Time stands still for connection tracking and aging.
+    pub frozen: bool,
+}
+
+/// What became of a frame, as [`Simulation::run`] tells it.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameOutcome {
+    /// The frame's number in its source.
+    pub number: u64,
+    /// What connection tracking said; `None` if the hardware forwarded it or it is not IP.
+    pub verdict: Option<Verdict>,
+    /// Forwarded by the hardware, and if so whether the connection's originator sent it.
+    pub hardware: Option<bool>,
+    /// Cookie of the entry it hit.
+    pub cookie: u32,
+    /// Why it went to the host.
+    pub reason: Option<Reason>,
+    /// Why the hardware dropped it.
+    pub dropped: Option<DropReason>,
+    /// From its first bit in to its first bit out, or to the end of its treatment.
+    pub latency: Picos,
+}
+
+/// What lies outside the card: memory, the interrupt, the wire, and those who watch.
+pub(crate) struct World {
+    memory: HostMemory,
+    cpu: HostCpu,
+    pub(crate) watch: Watch,
+}
+
+impl Outside for World {
+    fn memory(&mut self) -> &mut HostMemory {
+        &mut self.memory
+    }
+
+    fn interrupt(&mut self, at: Picos) {
+        self.cpu.interrupt(at);
+    }
+
+    fn frame_out(&mut self, _port: u8, _address: DmaAddress, _length: usize, ingress_tag: u64, at: Picos) {
+        self.watch.host_frame_left(ingress_tag, at);
+    }
+
+    fn frame_dropped(&mut self, ingress_tag: u64, at: Picos) {
+        self.watch.host_frame_dropped(ingress_tag, at);
+    }
+}
+
+/// The driver's view of the machine while the host's processor runs it.
+struct Machine<'a> {
+    board: &'a mut Board,
+    memory: &'a mut HostMemory,
+    cpu: &'a mut HostCpu,
+}
+
+impl Platform for Machine<'_> {
+    fn now(&self) -> Picos {
+        self.cpu.now
+    }
+
+    fn spend(&mut self, work: Work, times: u32) {
+        self.cpu.spend(work, times);
+    }
+
+    fn read_register(&mut self, offset: u32) -> u32 {
+        self.board.read_register(offset)
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) {
+        self.board.write_register(self.cpu.now, offset, value);
+    }
+
+    fn memory(&mut self) -> &mut HostMemory {
+        self.memory
+    }
+}
+
+/// A card, a host, and what watches them.
+pub struct Simulation {
+    board: Board,
+    world: World,
+    driver: Driver,
+    parsed: Vec<Parsed>,
+    next_due: Picos,
+    start: Picos,
+    now: Picos,
+    frames: u64,
+    next_sample: u64,
+    policy_name: &'static str,
+}
+
+impl Simulation {
+    /// Builds card and host and brings the driver up.
+    ///
+    /// # Errors
+    /// The driver could not bring the card up.
+    pub fn new(config: RunConfig) -> Result<Self, DeviceError> {
+        let mut board = Board::new(&config.nic);
+        board.chip_mut().set_aging(!config.frozen);
+        let bytes = driver::device::Layout::memory_bytes(&config.driver.rings, config.driver.buffer_bytes);
+        let mut world = World {
+            memory: HostMemory::new(bytes),
+            cpu: HostCpu::new(&config.host),
+            watch: Watch::new(config.driver.conntrack.clone()),
+        };
+        let policy_name = config.policy.name();
+        let mut machine = Machine { board: &mut board, memory: &mut world.memory, cpu: &mut world.cpu };
+        let driver = Driver::start(&mut machine, config.driver, config.policy)?;
+        let mut simulation = Self {
+            board,
+            world,
+            driver,
+            parsed: Vec::new(),
+            next_due: Picos::ZERO,
+            start: Picos::ZERO,
+            now: Picos::ZERO,
+            frames: 0,
+            next_sample: 0,
+            policy_name,
+        };
+        // Let the card fetch its first buffers: traffic begins when the card is ready.
+        simulation.run_until(Picos::from_micros(100))?;
+        simulation.start = Picos::from_micros(100);
+        Ok(simulation)
+    }
+
+    /// The card, for its probe and to look at.
+    pub const fn board_mut(&mut self) -> &mut Board {
+        &mut self.board
+    }
+
+    /// The driver, to look at.
+    pub const fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// Connection tracking, to look at.
+    pub const fn tracker(&self) -> &Tracker {
+        self.driver.tracker()
+    }
+
+    /// The originator's tuple of the connection an entry's cookie names, while it is in hardware.
+    pub fn tuple_of_cookie(&mut self, cookie: u32) -> Option<String> {
+        let id = self.driver.connection_of_cookie(cookie)?;
+        let connection = self.driver.tracker().connection(id)?;
+        Some(connection.tuple(conntrack_core::Direction::Original).to_string())
+    }
+
+    /// When the first frame may arrive.
+    pub const fn start(&self) -> Picos {
+        self.start
+    }
+
+    /// Frames put through so far.
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Keeps what became of every frame for [`Simulation::take_outcomes`].
+    pub const fn record_outcomes(&mut self) {
+        self.world.watch.record_outcomes = true;
+    }
+
+    /// What became of frames since the last call, in the order in which it was decided.
+    pub fn take_outcomes(&mut self) -> Vec<FrameOutcome> {
+        std::mem::take(&mut self.world.watch.outcomes)
+    }
+
+    /// Puts the next burst of the source through; whether there was one.
+    ///
+    /// # Errors
+    /// The driver failed.
+    pub fn step(&mut self, traffic: &mut dyn Traffic, burst: &mut Burst) -> Result<bool, DeviceError> {
+        burst.clear();
+        traffic.fill(burst);
+        if burst.is_empty() {
+            return Ok(false);
+        }
+        let frames = (0..burst.len()).map(|i| {
+            let (meta, bytes) = burst.frame(i);
+            (bytes, meta.wire_len)
+        });
+        let mut parsed = std::mem::take(&mut self.parsed);
+        self.board.chip().prepare(frames, &mut parsed);
+        for (i, parsed) in parsed.iter().enumerate() {
+            let (meta, bytes) = burst.frame_mut(i);
+            self.frame(meta, bytes, parsed)?;
+        }
+        self.parsed = parsed;
+        self.sample();
+        Ok(true)
+    }
+
+    #[inline]
+    fn frame(&mut self, meta: &FrameMeta, bytes: &mut [u8], parsed: &Parsed) -> Result<(), DeviceError> {
+        self.frames += 1;
+        let arrival = self.start + meta.arrival;
+        let front = match self.board.arrive(meta.port, arrival, meta.wire_len, parsed) {
+            Ok(front) => front,
+            Err(reason) => {
+                self.world.watch.dropped_in_hardware(meta, reason, arrival, arrival);
+                return Ok(());
+            }
+        };
+        self.now = front.lookup_at;
+        if self.next_due <= front.lookup_at {
+            self.run_until(front.lookup_at)?;
+        }
+        let fate = self.board.finish(&front, parsed, meta.port, bytes, meta.wire_len, meta.number);
+        match fate {
+            Fate::Forwarded { departs, cookie, from_originator, .. } => {
+                let latency = departs - front.first_bit;
+                self.world.watch.forwarded(meta, parsed, cookie, from_originator, front.lookup_at, arrival, latency);
+            }
+            Fate::ToHost(reason) => {
+                self.world.watch.to_host(meta, reason, front.first_bit, arrival);
+                self.refresh_due();
+            }
+            Fate::EgressFull { from_originator, .. } => {
+                self.world.watch.counted(meta, parsed, from_originator, front.lookup_at);
+                let reason = DropReason::EgressFull;
+                self.world.watch.dropped_in_hardware(meta, reason, front.lookup_at, arrival);
+            }
+            Fate::Dropped(reason) => {
+                self.world.watch.dropped_in_hardware(meta, reason, front.lookup_at, arrival);
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_due(&mut self) {
+        self.next_due = self.board.next_due().unwrap_or(Picos::NEVER).min(self.world.cpu.next_due());
+    }
+
+    /// Applies everything due at or before `until`.
+    ///
+    /// # Errors
+    /// The driver failed.
+    pub fn run_until(&mut self, until: Picos) -> Result<(), DeviceError> {
+        loop {
+            let board = self.board.next_due().unwrap_or(Picos::NEVER);
+            let host = self.world.cpu.next_due();
+            if board.min(host) > until {
+                self.next_due = board.min(host);
+                return Ok(());
+            }
+            if board <= host {
+                self.board.step(until, &mut self.world);
+            } else {
+                self.host_step()?;
+            }
+        }
+    }
+
+    fn host_step(&mut self) -> Result<(), DeviceError> {
+        let World { memory, cpu, watch } = &mut self.world;
+        let step = cpu.begin();
+        let mut machine = Machine { board: &mut self.board, memory, cpu };
+        match step {
+            HostStep::Tick => self.driver.tick(&mut machine, watch),
+            HostStep::Poll => {
+                if self.driver.poll(&mut machine, &mut TwoPort, watch)? == Progress::Idle {
+                    machine.cpu.sleep();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn sample(&mut self) {
+        self.board.chip_mut().probe.advance(self.now);
+        if self.frames >= self.next_sample {
+            self.next_sample = self.frames + 512;
+            let table = self.board.chip().table();
+            let at = self.now.saturating_sub(self.start);
+            self.world.watch.over_time.occupancy(at, table.occupied(), table.stash_occupied());
+        }
+    }
+
+    /// No more traffic: lets everything settle, reads the last counters, and judges.
+    ///
+    /// # Errors
+    /// The driver failed.
+    pub fn finish(&mut self) -> Result<(), DeviceError> {
+        let interval = Picos::from_millis(self.board.chip().config().firmware.counter_interval_ms.into());
+        // Two passes of the counter service see every last hit; then the rings empty within microseconds.
+        let mut until = self.now + Picos(interval.0 * 2) + Picos::from_millis(10);
+        self.run_until(until)?;
+        for _ in 0..1_000 {
+            let (sending, commands, _) = self.driver.outstanding();
+            if self.board.is_quiet() && !self.world.cpu.is_awake() && sending == 0 && commands == 0 {
+                break;
+            }
+            until += Picos::from_millis(1);
+            self.run_until(until)?;
+        }
+        self.now = until;
+        let table = self.board.chip().table();
+        let at = until.saturating_sub(self.start);
+        self.world.watch.over_time.occupancy(at, table.occupied(), table.stash_occupied());
+        self.world.watch.finish(self.board.chip().table(), &mut self.driver, until);
+        Ok(())
+    }
+
+    /// What the run found. `end` is when its last frame arrived.
+    pub fn summary(&self, run: RunInfo) -> RunSummary {
+        let (chip, stats) = (self.board.chip(), self.board.chip().stats());
+        let (driver, watch) = (self.driver.stats(), &self.world.watch);
+        let host = stats.to_host_total();
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let mut to_host: Vec<ReasonCount> = Reason::ALL
+            .into_iter()
+            .map(|reason| {
+                let count = stats.to_host[usize::from(reason.code())];
+                reason_count(reason.name(), reason.meaning(), count.packets, count.bytes)
+            })
+            .filter(|count| count.packets > 0)
+            .collect();
+        to_host.sort_by(|a, b| b.packets.cmp(&a.packets));
+        let hardware_drops = DropReason::ALL
+            .into_iter()
+            .map(|reason| reason_count(reason.name(), reason.meaning(), stats.dropped[reason as usize], 0));
+        let mut dropped: Vec<ReasonCount> =
+            hardware_drops.chain(watch.software_drops()).filter(|count| count.packets > 0).collect();
+        dropped.sort_by(|a, b| b.packets.cmp(&a.packets));
+        let table = chip.table();
+        RunSummary {
+            packets: PacketTotals {
+                received: stats.received_frames,
+                received_bytes: stats.received_bytes,
+                hardware: stats.forwarded_frames,
+                hardware_bytes: stats.forwarded_bytes,
+                host: host.packets,
+                host_bytes: host.bytes,
+                host_forwarded: stats.host_sent_frames,
+                host_consumed: watch.still_held(),
+                dropped: dropped.iter().map(|count| count.packets).sum(),
+                hit_rate_packets: share(stats.forwarded_frames, stats.received_frames),
+                hit_rate_bytes: share(stats.forwarded_bytes, stats.received_bytes),
+            },
+            to_host,
+            dropped,
+            hardware_latency: watch.hardware_latency.distribution(),
+            host_latency: watch.host_latency.distribution(),
+            connections: ConnectionTotals {
+                seen: driver.connections,
+                offloaded: driver.installed,
+                un_offloaded: causes(RemoveCause::ALL.map(RemoveCause::name), driver.removed),
+                refused: causes(RefuseCause::ALL.map(RefuseCause::name), driver.refused),
+                live_at_end: self.tracker().len() as u64,
+                in_hardware_at_end: self.driver.installed(),
+                peak_live: driver.peak_connections,
+            },
+            table: TableTotals {
+                organisation: organisation(chip.config()),
+                capacity: table.capacity().into(),
+                stash_capacity: u64::from(table.capacity() - table.main_slots()),
+                occupied_at_end: table.occupied().into(),
+                peak_occupied: stats.table_peak.into(),
+                peak_stash: stats.stash_peak.into(),
+                inserted: stats.table_inserted,
+                insert_failed: self.board.firmware_stats().table_full,
+                moves: table.moves(),
+                removed: stats.table_removed,
+            },
+            insertion_latency: watch.insertion_latency.distribution(),
+            counters: CounterTotals {
+                hardware_packets: stats.counted_packets,
+                hardware_bytes: stats.counted_bytes,
+                synchronised_packets: driver.synchronised_packets,
+                synchronised_bytes: driver.synchronised_bytes,
+                records: driver.counter_records,
+                reconciled: stats.counted_packets == driver.synchronised_packets
+                    && stats.counted_bytes == driver.synchronised_bytes,
+            },
+            monitors: watch.verdicts(),
+            over_time: watch.over_time.bins(),
+            occupancy: watch.over_time.occupancy_points(),
+            wave: None,
+            run: RunInfo { policy: self.policy_name.to_owned(), ..run },
+        }
+    }
+
+    /// When everything had settled.
+    pub const fn now(&self) -> Picos {
+        self.now
+    }
+}
+
+fn organisation(config: &NicConfig) -> String {
+    let t = &config.table;
+    format!("cuckoo 2x{}, {} buckets, stash {}", t.slots_per_bucket, t.buckets, t.stash_entries)
+}
+
+fn reason_count(reason: &str, meaning: &str, packets: u64, bytes: u64) -> ReasonCount {
+    ReasonCount { reason: reason.to_owned(), meaning: meaning.to_owned(), packets, bytes }
+}
+
+fn causes<const N: usize>(names: [&str; N], counts: [u64; N]) -> Vec<CauseCount> {
+    names
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+        .map(|(cause, count)| CauseCount { cause: cause.to_owned(), count })
+        .collect()
+}

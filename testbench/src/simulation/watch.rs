@@ -1,0 +1,245 @@
+//! Those who watch a run: monitors, metrics, and the record of every frame if somebody wants it.
+
+use super::{FrameOutcome, reason_count};
+use crate::frame::FrameMeta;
+use crate::metrics::{OverTime, Times};
+use crate::monitor::{AccountConservation, LiveConnection, NoOrphan, PacketConservation};
+use crate::summary::{MonitorVerdict, ReasonCount};
+use conntrack_core::{Config, Connection, ConnectionId, CtInfo, DestroyCause};
+use driver::{Disposition, Driver, Observer, PacketReport};
+use nic_model::chip::DropReason;
+use nic_model::clock::Picos;
+use nic_model::datapath::parser::Parsed;
+use nic_model::datapath::trap::Reason;
+use nic_model::flow_table::CuckooTable;
+use std::collections::BTreeMap;
+
+/// A frame on its way through the host.
+#[derive(Debug, Clone, Copy)]
+struct InHost {
+    flow: u32,
+    first_bit: Picos,
+    /// Where its outcome lies in `outcomes`, once the driver has reported it.
+    outcome: Option<usize>,
+}
+
+/// Everything that watches.
+pub(crate) struct Watch {
+    config: Config,
+    packets: PacketConservation,
+    accounts: AccountConservation,
+    live: LiveConnection,
+    orphans: NoOrphan,
+    pub(super) hardware_latency: Times,
+    pub(super) host_latency: Times,
+    pub(super) insertion_latency: Times,
+    pub(super) over_time: OverTime,
+    in_host: BTreeMap<u64, InHost>,
+    held: u64,
+    start: Picos,
+    drops: [u64; 6],
+    pub(super) record_outcomes: bool,
+    pub(super) outcomes: Vec<FrameOutcome>,
+}
+
+const SOFTWARE_DROPS: [(&str, &str); 6] = [
+    ("conntrack", "refused by the IP layer or connection tracking"),
+    ("switch", "the switch said so"),
+    ("transmit-ring-full", "the transmit ring was full"),
+    ("fragment", "its datagram was never completed, or spoilt"),
+    ("ttl-expired", "no TTL or hop limit left"),
+    ("port-congested", "too many frames waited for the egress port"),
+];
+
+impl Watch {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            packets: PacketConservation::default(),
+            accounts: AccountConservation::default(),
+            live: LiveConnection::default(),
+            orphans: NoOrphan::default(),
+            hardware_latency: Times::default(),
+            host_latency: Times::default(),
+            insertion_latency: Times::default(),
+            over_time: OverTime::default(),
+            in_host: BTreeMap::new(),
+            held: 0,
+            start: Picos::from_micros(100),
+            drops: [0; 6],
+            record_outcomes: false,
+            outcomes: Vec::new(),
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "one call per packet with all that is known of it")]
+    pub(super) fn forwarded(
+        &mut self,
+        meta: &FrameMeta,
+        parsed: &Parsed,
+        cookie: u32,
+        from_originator: bool,
+        looked_up: Picos,
+        arrival: Picos,
+        latency: Picos,
+    ) {
+        self.packets.ended_in_hardware();
+        self.counted(meta, parsed, from_originator, looked_up);
+        self.hardware_latency.record(latency);
+        self.over_time.packet(arrival.saturating_sub(self.start), None);
+        if self.record_outcomes {
+            self.outcomes.push(FrameOutcome {
+                number: meta.number,
+                verdict: None,
+                hardware: Some(from_originator),
+                cookie,
+                reason: None,
+                dropped: None,
+                latency,
+            });
+        }
+    }
+
+    /// The hardware counted the packet in its entry, whether or not it then left.
+    #[inline]
+    pub(super) fn counted(&mut self, meta: &FrameMeta, parsed: &Parsed, from_originator: bool, looked_up: Picos) {
+        self.accounts.forwarded(meta.flow, from_originator, parsed.ip_bytes);
+        self.live.hit(meta.flow, looked_up);
+    }
+
+    pub(super) fn to_host(&mut self, meta: &FrameMeta, reason: Reason, first_bit: Picos, arrival: Picos) {
+        self.packets.to_host(meta.number, first_bit);
+        self.over_time.packet(arrival.saturating_sub(self.start), Some(reason));
+        self.in_host.insert(meta.number, InHost { flow: meta.flow, first_bit, outcome: None });
+    }
+
+    pub(super) fn dropped_in_hardware(
+        &mut self,
+        meta: &FrameMeta,
+        reason: DropReason,
+        now: Picos,
+        arrival: Picos,
+    ) {
+        self.packets.ended_in_hardware();
+        if self.record_outcomes {
+            self.outcomes.push(FrameOutcome {
+                number: meta.number,
+                verdict: None,
+                hardware: None,
+                cookie: 0,
+                reason: None,
+                dropped: Some(reason),
+                latency: now - arrival,
+            });
+        }
+    }
+
+    pub(super) fn host_frame_left(&mut self, tag: u64, at: Picos) {
+        if let Some(arrival) = self.end(tag, at, "sent") {
+            self.host_latency.record(at - arrival);
+        }
+    }
+
+    pub(super) fn host_frame_dropped(&mut self, tag: u64, at: Picos) {
+        self.drops[5] += 1;
+        self.end(tag, at, "dropped at the egress port");
+    }
+
+    fn end(&mut self, tag: u64, at: Picos, how: &str) -> Option<Picos> {
+        let arrival = self.packets.ended(tag, at, how);
+        if let Some(frame) = self.in_host.remove(&tag) {
+            if let Some(outcome) = frame.outcome.and_then(|index| self.outcomes.get_mut(index)) {
+                outcome.latency = at - frame.first_bit;
+            }
+        }
+        arrival
+    }
+
+    fn drop_of(&mut self, tag: u64, disposition: Disposition, now: Picos) {
+        let cause = match disposition {
+            Disposition::Sent(_) | Disposition::Held => return,
+            Disposition::DroppedInvalid => 0,
+            Disposition::DroppedBySwitch => 1,
+            Disposition::DroppedRingFull => 2,
+            Disposition::DroppedFragment => 3,
+            Disposition::DroppedTtl => 4,
+        };
+        self.drops[cause] += 1;
+        self.end(tag, now, "dropped by the host");
+    }
+
+    pub(super) fn software_drops(&self) -> impl Iterator<Item = ReasonCount> + '_ {
+        SOFTWARE_DROPS.iter().zip(self.drops).map(|((name, meaning), count)| reason_count(name, meaning, count, 0))
+    }
+
+    /// Fragments whose datagram was not complete when the run ended.
+    pub(super) const fn still_held(&self) -> u64 {
+        self.held
+    }
+
+    pub(super) fn finish(&mut self, table: &CuckooTable, driver: &mut Driver, now: Picos) {
+        let (_, _, held) = driver.outstanding();
+        self.held = held as u64;
+        // Held fragments are the host's: it has consumed them.
+        let mut waiting: Vec<u64> = self.in_host.keys().copied().collect();
+        waiting.truncate(held);
+        for tag in waiting {
+            self.end(tag, now, "held as a fragment");
+        }
+        self.packets.finish(now);
+        self.orphans.settled(table, driver, now);
+        self.accounts.finish(driver.tracker().iter(), now);
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<MonitorVerdict> {
+        vec![self.packets.verdict(), self.accounts.verdict(), self.live.verdict(), self.orphans.verdict()]
+    }
+}
+
+impl Observer for Watch {
+    fn packet(&mut self, report: &PacketReport<'_>, now: Picos) {
+        let tag = report.ingress_tag;
+        let frame = self.in_host.get(&tag).copied();
+        if let (Some(verdict), Some(frame)) = (report.verdict, frame) {
+            if let (Some(id), Some(direction)) = (verdict.connection, verdict.direction) {
+                let whole = report.reason != Reason::Fragment;
+                let related = matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply);
+                if verdict.counted_bytes > 0 && !related {
+                    let bytes = verdict.counted_bytes;
+                    self.accounts.tracked(frame.flow, id, verdict.created, whole, direction, bytes);
+                }
+            }
+        }
+        if self.record_outcomes {
+            let outcome = FrameOutcome {
+                number: tag,
+                verdict: report.verdict.copied(),
+                hardware: None,
+                cookie: 0,
+                reason: Some(report.reason),
+                dropped: None,
+                latency: frame.map_or(Picos::ZERO, |frame| now - frame.first_bit),
+            };
+            if let Some(frame) = self.in_host.get_mut(&tag) {
+                frame.outcome = Some(self.outcomes.len());
+            }
+            self.outcomes.push(outcome);
+        }
+        self.drop_of(tag, report.disposition, now);
+    }
+
+    fn released(&mut self, ingress_tag: u64, disposition: Disposition, now: Picos) {
+        self.drop_of(ingress_tag, disposition, now);
+    }
+
+    fn installed(&mut self, _connection: ConnectionId, since: Picos, now: Picos) {
+        self.insertion_latency.record(now - since);
+    }
+
+    fn destroyed(&mut self, connection: ConnectionId, last: &Connection, cause: DestroyCause, now: Picos) {
+        let flow = self.accounts.flow_of(connection);
+        self.live.destroyed(flow, last, cause, &self.config, now);
+        self.accounts.settled(connection, last);
+    }
+}
