@@ -19,7 +19,7 @@
 //! let mut tracker = Tracker::new(Config::default(), HashKey([1, 2]));
 //! // A UDP datagram from 192.0.2.1:4000 to 198.51.100.1:53, without payload or checksum.
 //! let query = [
-//!     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0x8f, 0x5b, 192, 0, 2, 1, 198, 51, 100, 1,
+//!     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0x8e, 0x9b, 192, 0, 2, 1, 198, 51, 100, 1,
 //!     0x0f, 0xa0, 0, 53, 0, 8, 0, 0,
 //! ];
 //! let verdict = tracker.track(&Packet::whole(&query), Time::from_secs(1));

@@ -15,7 +15,7 @@
 
 use super::headers::{ETHERNET_BYTES, Options, Segment, Side};
 use super::random::mix;
-use super::transfer::{Transfer, Turn};
+use super::transfer::{Pace, Transfer, Turn};
 use nic_model::clock::Picos;
 use packet::TcpFlags;
 
@@ -54,8 +54,8 @@ impl Habits {
         let window_bytes = (max_window_segments + 4) * u32::from(mtu_bytes) * 2;
         let fits = |scale: &u8| window_bytes >> scale <= u32::from(u16::MAX);
         let window_scale = (7..14).find(fits).unwrap_or(14);
-        // Ten segments (RFC 6928), fewer where they would not fit the unscaled window of a SYN.
-        let first = even((u32::from(SYN_WINDOW) / u32::from(mtu_bytes.max(1))).min(10));
+        // Ten segments (RFC 6928), fewer where two such windows would not fit the unscaled one of a SYN.
+        let first = even((u32::from(SYN_WINDOW / 2) / u32::from(mtu_bytes.max(1))).min(10));
         let bits = (u64::from(mtu_bytes) + ETHERNET_BYTES as u64 + WIRE_OVERHEAD_BYTES) * 8;
         Self {
             mtu_bytes,
@@ -323,39 +323,44 @@ impl Session {
     }
 
     fn begin_transfer(&mut self, sender: Side, at: Picos, bytes: u64, habits: &Habits) {
-        let index = sender.index();
-        self.transfer = Transfer::new(at, bytes, habits.payload_bytes(self.v6), self.window_segments[index]);
+        let window = self.window_segments[sender.index()];
+        let pace = self.pace(habits);
         // A request's last segment is acknowledged by the response.
-        if sender == Side::Client {
-            self.transfer.leave_last_unacknowledged();
-        }
+        let ack_last = sender == Side::Server;
+        self.transfer = Transfer::new(at, bytes, habits.payload_bytes(self.v6), window, ack_last, &pace);
         self.at = at;
+    }
+
+    fn pace(&self, habits: &Habits) -> Pace {
+        Pace {
+            gap: habits.gap,
+            rtt: self.rtt[CLIENT] + self.rtt[SERVER],
+            max_window_segments: habits.max_window_segments,
+        }
     }
 
     /// One data segment or one acknowledgment of a request (sent by the client) or a response.
     fn transfer_step(&mut self, sender: Side, habits: &Habits, draw: impl FnOnce() -> Exchange) -> Segment {
         let receiver = sender.peer();
-        let rtt = self.rtt[CLIENT] + self.rtt[SERVER];
         let ack_delay = self.rtt[receiver.index()];
-        let segment = match self.transfer.turn(ack_delay) {
+        let turn = self.transfer.turn(ack_delay);
+        let segment = match turn {
             Turn::Data { payload_bytes, last } => {
                 let push = if last { TcpFlags::PSH } else { TcpFlags::NONE };
                 let mut segment = self.segment(habits, sender, TcpFlags::ACK | push);
                 segment.payload_bytes = payload_bytes;
                 let sequence = &mut self.sequence[sender.index()];
                 *sequence = sequence.wrapping_add(u32::from(payload_bytes));
-                self.transfer.data_sent(habits.gap, rtt, habits.max_window_segments);
                 segment
             }
             Turn::Ack { outstanding_bytes, sent } => {
-                // Everything sent so far, less what the acknowledged segment was followed by.
                 let upto = self.sequence[sender.index()].wrapping_sub(outstanding_bytes);
                 self.acknowledged[receiver.index()] = upto;
                 self.timestamp_echo[receiver.index()] = self.clock(sender, sent);
-                self.transfer.ack_sent(habits.gap, rtt, habits.max_window_segments);
                 self.segment(habits, receiver, TcpFlags::ACK)
             }
         };
+        self.transfer.advance(turn, &self.pace(habits));
         match self.transfer.next_at(ack_delay) {
             Some(at) => self.at = at,
             None if sender == Side::Client => self.request_done(habits),
