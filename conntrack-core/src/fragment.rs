@@ -150,7 +150,7 @@ impl Reassembly {
     fn add(&mut self, fragment: Fragment<'_>, now: Time, config: &Config) -> Reassembled {
         self.expire(now, config);
         let end = fragment.offset + fragment.length;
-        let misaligned = fragment.more && fragment.length % 8 != 0;
+        let misaligned = fragment.more && !fragment.length.is_multiple_of(8);
         if fragment.length == 0 || misaligned || end + fragment.head.len() > MAX_DATAGRAM_BYTES {
             return Reassembled::Dropped(Reason::FragmentInvalid);
         }

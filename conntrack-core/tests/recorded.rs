@@ -9,12 +9,16 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 fn decode(hex: &str) -> Vec<u8> {
-    (0..hex.len() / 2).filter_map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()).collect()
+    (0..hex.len() / 2)
+        .filter_map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok())
+        .collect()
 }
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("readable");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 /// State and direction as the kernel's rule saw them.
@@ -35,7 +39,9 @@ fn seen(verdict: &Verdict) -> (Option<&'static str>, Option<&'static str>) {
 /// What differs between our connection and the kernel's.
 fn differences(tracker: &Tracker, verdict: &Verdict, kernel: &Value, now: Time) -> Vec<String> {
     let Some(connection) = verdict.connection.and_then(|id| tracker.connection(id)) else {
-        return vec![format!("the kernel has a connection, we have none: {kernel}")];
+        return vec![format!(
+            "the kernel has a connection, we have none: {kernel}"
+        )];
     };
     let mut out = Vec::new();
     let mut compare = |what: &str, ours: String, theirs: String| {
@@ -44,18 +50,41 @@ fn differences(tracker: &Tracker, verdict: &Verdict, kernel: &Value, now: Time) 
         }
     };
     let has = |name: &str| {
-        kernel["status"].as_array().is_some_and(|bits| bits.iter().any(|bit| bit == name)).to_string()
+        kernel["status"]
+            .as_array()
+            .is_some_and(|bits| bits.iter().any(|bit| bit == name))
+            .to_string()
     };
-    for (name, bit) in [("SEEN_REPLY", Status::SEEN_REPLY), ("ASSURED", Status::ASSURED)] {
-        compare(name, connection.status().contains(bit).to_string(), has(name));
+    for (name, bit) in [
+        ("SEEN_REPLY", Status::SEEN_REPLY),
+        ("ASSURED", Status::ASSURED),
+    ] {
+        compare(
+            name,
+            connection.status().contains(bit).to_string(),
+            has(name),
+        );
     }
     if let Some(state) = kernel["tcp"]["state"].as_str() {
-        compare("state", connection.tcp_state().map_or("none", |state| state.name()).to_owned(), state.to_owned());
+        compare(
+            "state",
+            connection
+                .tcp_state()
+                .map_or("none", |state| state.name())
+                .to_owned(),
+            state.to_owned(),
+        );
     }
-    for (key, direction) in [("cnt_orig", Direction::Original), ("cnt_reply", Direction::Reply)] {
+    for (key, direction) in [
+        ("cnt_orig", Direction::Original),
+        ("cnt_reply", Direction::Reply),
+    ] {
         let counters = connection.counters(direction);
         let ours = format!("{} packets {} bytes", counters.packets, counters.bytes);
-        let theirs = format!("{} packets {} bytes", kernel[key]["packets"], kernel[key]["bytes"]);
+        let theirs = format!(
+            "{} packets {} bytes",
+            kernel[key]["packets"], kernel[key]["bytes"]
+        );
         compare(key, ours, theirs);
     }
     if let Some(theirs) = kernel["timeout"].as_u64() {
@@ -68,13 +97,18 @@ fn differences(tracker: &Tracker, verdict: &Verdict, kernel: &Value, now: Time) 
 }
 
 fn replay(path: &Path) -> Vec<String> {
-    let scenario: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("readable")).expect("JSON");
-    let answers: Vec<Value> =
-        lines(&path.with_extension("out.jsonl")).into_iter().filter(|line| line.get("i").is_some()).collect();
+    let scenario: Value =
+        serde_json::from_str(&std::fs::read_to_string(path).expect("readable")).expect("JSON");
+    let answers: Vec<Value> = lines(&path.with_extension("out.jsonl"))
+        .into_iter()
+        .filter(|line| line.get("i").is_some())
+        .collect();
     let mut config = Config::default();
     if let Some(sysctls) = scenario["config"]["sysctl"].as_object() {
         for (name, value) in sysctls {
-            config.set(name, &value.to_string()).expect("a known sysctl");
+            config
+                .set(name, &value.to_string())
+                .expect("a known sysctl");
         }
     }
     let mut tracker = Tracker::new(config, HashKey([3, 4]));
@@ -97,10 +131,18 @@ fn replay(path: &Path) -> Vec<String> {
         );
         let theirs = (answer["state"].as_str(), answer["ctdir"].as_str());
         if seen(&verdict) != theirs {
-            out.push(format!("{place}: ours {:?} {:?}, the kernel's {theirs:?}", seen(&verdict), verdict.reason));
+            out.push(format!(
+                "{place}: ours {:?} {:?}, the kernel's {theirs:?}",
+                seen(&verdict),
+                verdict.reason
+            ));
         } else if answer["ct"].is_object() && answer["fate"] != "drop" {
             let found = differences(&tracker, &verdict, &answer["ct"], now);
-            out.extend(found.into_iter().map(|difference| format!("{place}: {difference}")));
+            out.extend(
+                found
+                    .into_iter()
+                    .map(|difference| format!("{place}: {difference}")),
+            );
         }
     }
     out
@@ -112,10 +154,18 @@ fn the_tracker_agrees_with_the_kernel_on_every_recorded_packet() {
     let mut scenarios: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder")
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     scenarios.sort();
     assert!(scenarios.len() >= 30, "{} scenarios", scenarios.len());
     let differences: Vec<String> = scenarios.iter().flat_map(|path| replay(path)).collect();
-    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }

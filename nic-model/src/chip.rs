@@ -360,6 +360,10 @@ impl Chip {
     /// The rest of the pipeline: look-up, trap logic, rewrite, counters, egress or the way to the host.
     ///
     /// `ingress_tag` names the frame in descriptors.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a frame, what is known of it, and where events go"
+    )]
     #[inline]
     pub fn finish(
         &mut self,
@@ -380,7 +384,7 @@ impl Chip {
         self.probe
             .verdict(front.lookup_at, looked_up, Some(reason), cookie);
         let in_whole = decided.max(front.last_bit);
-        let fate = self.to_host(
+        let fate = self.give_to_host(
             in_whole,
             reason,
             cookie,
@@ -476,16 +480,25 @@ impl Chip {
         self.probe
             .hit(front.lookup_at, looked_up, slot, state.cookie());
         let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
-        let from_originator = originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
+        let from_originator =
+            originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
         let cookie = state.cookie();
         let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
             self.stats.count_drop(DropReason::EgressFull);
-            return Fate::EgressFull { cookie, from_originator };
+            return Fate::EgressFull {
+                cookie,
+                from_originator,
+            };
         };
         self.probe.egress(port, departs, wire_len, rewritten);
         self.stats.forwarded_frames += 1;
         self.stats.forwarded_bytes += u64::from(wire_len);
-        Fate::Forwarded { port, departs, cookie, from_originator }
+        Fate::Forwarded {
+            port,
+            departs,
+            cookie,
+            from_originator,
+        }
     }
 
     /// Applies an event at its time.

@@ -6,16 +6,38 @@ use crate::{EtherType, Protocol, TcpFlags, checksum, sctp};
 
 #[derive(Debug, Clone, Copy)]
 enum Network {
-    V4 { source: [u8; 4], destination: [u8; 4] },
-    V6 { source: [u8; 16], destination: [u8; 16] },
+    V4 {
+        source: [u8; 4],
+        destination: [u8; 4],
+    },
+    V6 {
+        source: [u8; 16],
+        destination: [u8; 16],
+    },
 }
 
 #[derive(Debug, Clone)]
 enum Transport {
-    Tcp { ports: (u16, u16), seq: u32, ack: u32, flags: TcpFlags, window: u16, options: Vec<u8> },
-    Udp { ports: (u16, u16) },
-    Icmp { kind: u8, code: u8, rest: u32 },
-    Sctp { ports: (u16, u16), tag: u32 },
+    Tcp {
+        ports: (u16, u16),
+        seq: u32,
+        ack: u32,
+        flags: TcpFlags,
+        window: u16,
+        options: Vec<u8>,
+    },
+    Udp {
+        ports: (u16, u16),
+    },
+    Icmp {
+        kind: u8,
+        code: u8,
+        rest: u32,
+    },
+    Sctp {
+        ports: (u16, u16),
+        tag: u32,
+    },
     Raw(Protocol),
 }
 
@@ -39,7 +61,10 @@ impl Default for FrameBuilder {
         Self {
             ethernet: None,
             vlan: Vec::new(),
-            network: Network::V4 { source: [192, 0, 2, 1], destination: [198, 51, 100, 1] },
+            network: Network::V4 {
+                source: [192, 0, 2, 1],
+                destination: [198, 51, 100, 1],
+            },
             ttl: 64,
             identification: 0,
             fragment: 0,
@@ -74,14 +99,20 @@ impl FrameBuilder {
     /// IPv4 between these addresses.
     #[must_use]
     pub fn ipv4(mut self, source: [u8; 4], destination: [u8; 4]) -> Self {
-        self.network = Network::V4 { source, destination };
+        self.network = Network::V4 {
+            source,
+            destination,
+        };
         self
     }
 
     /// IPv6 between these addresses.
     #[must_use]
     pub fn ipv6(mut self, source: [u8; 16], destination: [u8; 16]) -> Self {
-        self.network = Network::V6 { source, destination };
+        self.network = Network::V6 {
+            source,
+            destination,
+        };
         self
     }
 
@@ -103,7 +134,7 @@ impl FrameBuilder {
     #[must_use]
     pub fn fragment(mut self, identification: u16, offset_bytes: u16, more: bool) -> Self {
         self.identification = identification;
-        self.fragment = offset_bytes / 8 | if more { 0x2000 } else { 0 };
+        self.fragment = (offset_bytes / 8) | if more { 0x2000 } else { 0 };
         self
     }
 
@@ -169,7 +200,9 @@ impl FrameBuilder {
     /// UDP from port to port.
     #[must_use]
     pub fn udp(mut self, source: u16, destination: u16) -> Self {
-        self.transport = Transport::Udp { ports: (source, destination) };
+        self.transport = Transport::Udp {
+            ports: (source, destination),
+        };
         self
     }
 
@@ -183,7 +216,10 @@ impl FrameBuilder {
     /// SCTP from port to port with this verification tag; the payload is the chunks.
     #[must_use]
     pub fn sctp(mut self, source: u16, destination: u16, tag: u32) -> Self {
-        self.transport = Transport::Sctp { ports: (source, destination), tag };
+        self.transport = Transport::Sctp {
+            ports: (source, destination),
+            tag,
+        };
         self
     }
 
@@ -245,7 +281,10 @@ impl FrameBuilder {
 
     fn network_header(&self, out: &mut Vec<u8>, l4_len: usize) {
         match self.network {
-            Network::V4 { source, destination } => {
+            Network::V4 {
+                source,
+                destination,
+            } => {
                 let start = out.len();
                 let header_len = 20 + self.options.len();
                 out.extend([0x40 | (header_len / 4) as u8, 0]);
@@ -259,7 +298,10 @@ impl FrameBuilder {
                 let sum = checksum::checksum(&out[start..]);
                 out[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
             }
-            Network::V6 { source, destination } => {
+            Network::V6 {
+                source,
+                destination,
+            } => {
                 out.extend([0x60, 0, 0, 0]);
                 out.extend((l4_len as u16).to_be_bytes());
                 out.extend([self.protocol_number().0, self.ttl]);
@@ -273,7 +315,14 @@ impl FrameBuilder {
     fn transport_bytes(&self) -> Vec<u8> {
         let mut l4 = Vec::new();
         match &self.transport {
-            Transport::Tcp { ports, seq, ack, flags, window, options } => {
+            Transport::Tcp {
+                ports,
+                seq,
+                ack,
+                flags,
+                window,
+                options,
+            } => {
                 l4.extend(ports.0.to_be_bytes());
                 l4.extend(ports.1.to_be_bytes());
                 l4.extend(seq.to_be_bytes());
@@ -321,14 +370,17 @@ impl FrameBuilder {
         let protocol = self.protocol_number();
         let pseudo = match self.network {
             Network::V4 { .. } if protocol == Protocol::ICMP => 0,
-            Network::V4 { source, destination } => {
-                checksum::pseudo_header_v4(source, destination, protocol, l4.len() as u32)
-            }
-            Network::V6 { source, destination } => {
-                checksum::pseudo_header_v6(source, destination, protocol, l4.len() as u32)
-            }
+            Network::V4 {
+                source,
+                destination,
+            } => checksum::pseudo_header_v4(source, destination, protocol, l4.len() as u32),
+            Network::V6 {
+                source,
+                destination,
+            } => checksum::pseudo_header_v6(source, destination, protocol, l4.len() as u32),
         };
-        let folded = u32::from(checksum::fold(pseudo)) + u32::from(checksum::fold(checksum::sum(l4)));
+        let folded =
+            u32::from(checksum::fold(pseudo)) + u32::from(checksum::fold(checksum::sum(l4)));
         let mut sum = checksum::finish(folded);
         if sum == 0 && protocol == Protocol::UDP {
             sum = 0xffff;
@@ -371,27 +423,53 @@ mod tests {
         assert_eq!(ethernet.vlan_tags().len(), 2);
         let ip = Ipv4::new(ethernet.payload()).expect("whole");
         assert!(ip.header_checksum_ok() && ip.has_options() && ip.is_whole());
-        assert!(checksum::l4_ok_v4(ip.source(), ip.destination(), ip.protocol(), ip.payload()));
+        assert!(checksum::l4_ok_v4(
+            ip.source(),
+            ip.destination(),
+            ip.protocol(),
+            ip.payload()
+        ));
         let tcp = Tcp::new(ip.payload()).expect("whole");
-        assert_eq!((tcp.sequence(), tcp.acknowledgment(), tcp.payload()), (5, 6, &b"hello"[..]));
+        assert_eq!(
+            (tcp.sequence(), tcp.acknowledgment(), tcp.payload()),
+            (5, 6, &b"hello"[..])
+        );
     }
 
     #[test]
     fn checksums_are_right_unless_damaged() {
         let v6 = FrameBuilder::new().ipv6(A, B);
         for damaged in [false, true] {
-            let damage = |builder: FrameBuilder| if damaged { builder.bad_checksum() } else { builder };
+            let damage = |builder: FrameBuilder| {
+                if damaged {
+                    builder.bad_checksum()
+                } else {
+                    builder
+                }
+            };
             let packet = damage(v6.clone().udp(1, 2).payload(&[9; 33])).build();
             let ip = Ipv6::new(&packet).expect("whole");
             let udp = Udp::new(ip.payload()).expect("whole");
             assert_eq!(usize::from(udp.length()), 41);
-            assert_ne!(checksum::l4_ok_v6(A, B, Protocol::UDP, ip.payload()), damaged);
+            assert_ne!(
+                checksum::l4_ok_v6(A, B, Protocol::UDP, ip.payload()),
+                damaged
+            );
             let packet = damage(v6.clone().icmp(128, 0, 1)).build();
-            assert_ne!(checksum::l4_ok_v6(A, B, Protocol::ICMPV6, &packet[40..]), damaged);
+            assert_ne!(
+                checksum::l4_ok_v6(A, B, Protocol::ICMPV6, &packet[40..]),
+                damaged
+            );
             let packet = damage(FrameBuilder::new().icmp(8, 0, 1)).build();
-            assert_ne!(Icmp::new(&packet[20..]).expect("whole").checksum_ok(), damaged);
+            assert_ne!(
+                Icmp::new(&packet[20..]).expect("whole").checksum_ok(),
+                damaged
+            );
             let packet = damage(FrameBuilder::new().sctp(1, 2, 3).payload(&[11, 0, 0, 4])).build();
-            assert_ne!(Sctp::new(&packet[20..]).expect("whole").checksum_ok(), damaged);
+            assert_ne!(
+                Sctp::new(&packet[20..]).expect("whole").checksum_ok(),
+                damaged
+            );
         }
     }
 }

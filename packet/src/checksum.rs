@@ -204,7 +204,8 @@ mod tests {
         let pseudo = pseudo_header_v4([152, 1, 51, 27], [152, 14, 94, 75], Protocol::UDP, 10);
         assert_eq!(finish(pseudo + sum(&udp)), 0x14de);
         let mut spelled = [0_u8; 40];
-        (spelled[..16].fill(0x20), spelled[16..32].fill(0xfe));
+        spelled[..16].fill(0x20);
+        spelled[16..32].fill(0xfe);
         (spelled[34], spelled[35], spelled[39]) = (1, 2, 58);
         let pseudo = pseudo_header_v6([0x20; 16], [0xfe; 16], Protocol::ICMPV6, 0x102);
         assert_eq!(finish(pseudo), reference(&spelled));

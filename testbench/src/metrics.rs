@@ -14,8 +14,6 @@ const MAX_BINS: usize = 240;
 #[derive(Debug, Default)]
 pub struct Times(Option<Histogram<u64>>);
 
-
-
 impl Times {
     /// Adds one time.
     #[inline]
@@ -41,7 +39,10 @@ impl Times {
         let mut below = 0;
         for step in h.iter_recorded() {
             below += step.count_since_last_iteration();
-            cdf.push((ns(step.value_iterated_to().min(h.max())), below as f64 / h.len() as f64));
+            cdf.push((
+                ns(step.value_iterated_to().min(h.max())),
+                below as f64 / h.len() as f64,
+            ));
         }
         Distribution {
             count: h.len(),
@@ -73,7 +74,11 @@ struct Bin {
 
 impl Default for OverTime {
     fn default() -> Self {
-        Self { bin: Picos::from_micros(1), bins: Vec::new(), occupancy: Vec::new() }
+        Self {
+            bin: Picos::from_micros(1),
+            bins: Vec::new(),
+            occupancy: Vec::new(),
+        }
     }
 }
 
@@ -115,7 +120,11 @@ impl OverTime {
     /// The table's occupancy at `at`.
     pub fn occupancy(&mut self, at: Picos, entries: u32, stash: u32) {
         const MOST: usize = 2_000;
-        if self.occupancy.last().is_some_and(|(_, e, s)| (*e, *s) == (entries, stash)) {
+        if self
+            .occupancy
+            .last()
+            .is_some_and(|(_, e, s)| (*e, *s) == (entries, stash))
+        {
             return;
         }
         self.occupancy.push((at, entries, stash));
@@ -134,7 +143,11 @@ impl OverTime {
         let used: Vec<Reason> = Reason::ALL
             .into_iter()
             .filter(|reason| *reason != Reason::Miss)
-            .filter(|reason| self.bins.iter().any(|bin| bin.to_host[usize::from(reason.code())] > 0))
+            .filter(|reason| {
+                self.bins
+                    .iter()
+                    .any(|bin| bin.to_host[usize::from(reason.code())] > 0)
+            })
             .collect();
         let length_seconds = self.bin.as_secs_f64();
         self.bins
@@ -147,7 +160,12 @@ impl OverTime {
                 misses: bin.to_host[usize::from(Reason::Miss.code())],
                 traps: used
                     .iter()
-                    .map(|reason| (reason.name().to_owned(), bin.to_host[usize::from(reason.code())]))
+                    .map(|reason| {
+                        (
+                            reason.name().to_owned(),
+                            bin.to_host[usize::from(reason.code())],
+                        )
+                    })
                     .collect(),
             })
             .collect()

@@ -8,7 +8,8 @@ mod watch;
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
 use crate::summary::{
-    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary, TableTotals,
+    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
+    TableTotals,
 };
 use conntrack_core::{Tracker, Verdict};
 use driver::offload::{RefuseCause, RemoveCause};
@@ -73,7 +74,14 @@ impl Outside for World {
         self.cpu.interrupt(at);
     }
 
-    fn frame_out(&mut self, _port: u8, _address: DmaAddress, _length: usize, ingress_tag: u64, at: Picos) {
+    fn frame_out(
+        &mut self,
+        _port: u8,
+        _address: DmaAddress,
+        _length: usize,
+        ingress_tag: u64,
+        at: Picos,
+    ) {
         self.watch.host_frame_left(ingress_tag, at);
     }
 
@@ -133,14 +141,19 @@ impl Simulation {
     pub fn new(config: RunConfig) -> Result<Self, DeviceError> {
         let mut board = Board::new(&config.nic);
         board.chip_mut().set_aging(!config.frozen);
-        let bytes = driver::device::Layout::memory_bytes(&config.driver.rings, config.driver.buffer_bytes);
+        let bytes =
+            driver::device::Layout::memory_bytes(&config.driver.rings, config.driver.buffer_bytes);
         let mut world = World {
             memory: HostMemory::new(bytes),
             cpu: HostCpu::new(&config.host),
             watch: Watch::new(config.driver.conntrack.clone()),
         };
         let policy_name = config.policy.name();
-        let mut machine = Machine { board: &mut board, memory: &mut world.memory, cpu: &mut world.cpu };
+        let mut machine = Machine {
+            board: &mut board,
+            memory: &mut world.memory,
+            cpu: &mut world.cpu,
+        };
         let driver = Driver::start(&mut machine, config.driver, config.policy)?;
         let mut simulation = Self {
             board,
@@ -179,7 +192,11 @@ impl Simulation {
     pub fn tuple_of_cookie(&mut self, cookie: u32) -> Option<String> {
         let id = self.driver.connection_of_cookie(cookie)?;
         let connection = self.driver.tracker().connection(id)?;
-        Some(connection.tuple(conntrack_core::Direction::Original).to_string())
+        Some(
+            connection
+                .tuple(conntrack_core::Direction::Original)
+                .to_string(),
+        )
     }
 
     /// When the first frame may arrive.
@@ -206,7 +223,11 @@ impl Simulation {
     ///
     /// # Errors
     /// The driver failed.
-    pub fn step(&mut self, traffic: &mut dyn Traffic, burst: &mut Burst) -> Result<bool, DeviceError> {
+    pub fn step(
+        &mut self,
+        traffic: &mut dyn Traffic,
+        burst: &mut Burst,
+    ) -> Result<bool, DeviceError> {
         burst.clear();
         traffic.fill(burst);
         if burst.is_empty() {
@@ -228,13 +249,20 @@ impl Simulation {
     }
 
     #[inline]
-    fn frame(&mut self, meta: &FrameMeta, bytes: &mut [u8], parsed: &Parsed) -> Result<(), DeviceError> {
+    fn frame(
+        &mut self,
+        meta: &FrameMeta,
+        bytes: &mut [u8],
+        parsed: &Parsed,
+    ) -> Result<(), DeviceError> {
         self.frames += 1;
         let arrival = self.start + meta.arrival;
         let front = match self.board.arrive(meta.port, arrival, meta.wire_len, parsed) {
             Ok(front) => front,
             Err(reason) => {
-                self.world.watch.dropped_in_hardware(meta, reason, arrival, arrival);
+                self.world
+                    .watch
+                    .dropped_in_hardware(meta, reason, arrival, arrival);
                 return Ok(());
             }
         };
@@ -242,30 +270,59 @@ impl Simulation {
         if self.next_due <= front.lookup_at {
             self.run_until(front.lookup_at)?;
         }
-        let fate = self.board.finish(&front, parsed, meta.port, bytes, meta.wire_len, meta.number);
+        let fate = self
+            .board
+            .finish(&front, parsed, meta.port, bytes, meta.wire_len, meta.number);
         match fate {
-            Fate::Forwarded { departs, cookie, from_originator, .. } => {
+            Fate::Forwarded {
+                departs,
+                cookie,
+                from_originator,
+                ..
+            } => {
                 let latency = departs - front.first_bit;
-                self.world.watch.forwarded(meta, parsed, cookie, from_originator, front.lookup_at, arrival, latency);
+                self.world.watch.forwarded(
+                    meta,
+                    parsed,
+                    cookie,
+                    from_originator,
+                    front.lookup_at,
+                    arrival,
+                    latency,
+                );
             }
             Fate::ToHost(reason) => {
-                self.world.watch.to_host(meta, reason, front.first_bit, arrival);
+                self.world
+                    .watch
+                    .given_to_host(meta, reason, front.first_bit, arrival);
                 self.refresh_due();
             }
-            Fate::EgressFull { from_originator, .. } => {
-                self.world.watch.counted(meta, parsed, from_originator, front.lookup_at);
+            Fate::EgressFull {
+                from_originator, ..
+            } => {
+                self.world
+                    .watch
+                    .counted(meta, parsed, from_originator, front.lookup_at);
                 let reason = DropReason::EgressFull;
-                self.world.watch.dropped_in_hardware(meta, reason, front.lookup_at, arrival);
+                self.world
+                    .watch
+                    .dropped_in_hardware(meta, reason, front.lookup_at, arrival);
             }
             Fate::Dropped(reason) => {
-                self.world.watch.dropped_in_hardware(meta, reason, front.lookup_at, arrival);
+                self.world
+                    .watch
+                    .dropped_in_hardware(meta, reason, front.lookup_at, arrival);
             }
         }
         Ok(())
     }
 
     fn refresh_due(&mut self) {
-        self.next_due = self.board.next_due().unwrap_or(Picos::NEVER).min(self.world.cpu.next_due());
+        self.next_due = self
+            .board
+            .next_due()
+            .unwrap_or(Picos::NEVER)
+            .min(self.world.cpu.next_due());
     }
 
     /// Applies everything due at or before `until`.
@@ -291,7 +348,11 @@ impl Simulation {
     fn host_step(&mut self) -> Result<(), DeviceError> {
         let World { memory, cpu, watch } = &mut self.world;
         let step = cpu.begin();
-        let mut machine = Machine { board: &mut self.board, memory, cpu };
+        let mut machine = Machine {
+            board: &mut self.board,
+            memory,
+            cpu,
+        };
         match step {
             HostStep::Tick => self.driver.tick(&mut machine, watch),
             HostStep::Poll => {
@@ -309,7 +370,10 @@ impl Simulation {
             self.next_sample = self.frames + 512;
             let table = self.board.chip().table();
             let at = self.now.saturating_sub(self.start);
-            self.world.watch.over_time.occupancy(at, table.occupied(), table.stash_occupied());
+            self.world
+                .watch
+                .over_time
+                .occupancy(at, table.occupied(), table.stash_occupied());
         }
     }
 
@@ -318,13 +382,21 @@ impl Simulation {
     /// # Errors
     /// The driver failed.
     pub fn finish(&mut self) -> Result<(), DeviceError> {
-        let interval = Picos::from_millis(self.board.chip().config().firmware.counter_interval_ms.into());
+        let interval = Picos::from_millis(
+            self.board
+                .chip()
+                .config()
+                .firmware
+                .counter_interval_ms
+                .into(),
+        );
         // Two passes of the counter service see every last hit; then the rings empty within microseconds.
         let mut until = self.now + Picos(interval.0 * 2) + Picos::from_millis(10);
         self.run_until(until)?;
         for _ in 0..1_000 {
             let (sending, commands, _) = self.driver.outstanding();
-            if self.board.is_quiet() && !self.world.cpu.is_awake() && sending == 0 && commands == 0 {
+            if self.board.is_quiet() && !self.world.cpu.is_awake() && sending == 0 && commands == 0
+            {
                 break;
             }
             until += Picos::from_millis(1);
@@ -333,8 +405,13 @@ impl Simulation {
         self.now = until;
         let table = self.board.chip().table();
         let at = until.saturating_sub(self.start);
-        self.world.watch.over_time.occupancy(at, table.occupied(), table.stash_occupied());
-        self.world.watch.finish(self.board.chip().table(), &mut self.driver, until);
+        self.world
+            .watch
+            .over_time
+            .occupancy(at, table.occupied(), table.stash_occupied());
+        self.world
+            .watch
+            .finish(self.board.chip().table(), &mut self.driver, until);
         Ok(())
     }
 
@@ -343,7 +420,13 @@ impl Simulation {
         let (chip, stats) = (self.board.chip(), self.board.chip().stats());
         let (driver, watch) = (self.driver.stats(), &self.world.watch);
         let host = stats.to_host_total();
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let share = |part: u64, whole: u64| {
+            if whole == 0 {
+                0.0
+            } else {
+                part as f64 / whole as f64
+            }
+        };
         let mut to_host: Vec<ReasonCount> = Reason::ALL
             .into_iter()
             .map(|reason| {
@@ -352,13 +435,20 @@ impl Simulation {
             })
             .filter(|count| count.packets > 0)
             .collect();
-        to_host.sort_by(|a, b| b.packets.cmp(&a.packets));
-        let hardware_drops = DropReason::ALL
-            .into_iter()
-            .map(|reason| reason_count(reason.name(), reason.meaning(), stats.dropped[reason as usize], 0));
-        let mut dropped: Vec<ReasonCount> =
-            hardware_drops.chain(watch.software_drops()).filter(|count| count.packets > 0).collect();
-        dropped.sort_by(|a, b| b.packets.cmp(&a.packets));
+        to_host.sort_by_key(|count| std::cmp::Reverse(count.packets));
+        let hardware_drops = DropReason::ALL.into_iter().map(|reason| {
+            reason_count(
+                reason.name(),
+                reason.meaning(),
+                stats.dropped[reason as usize],
+                0,
+            )
+        });
+        let mut dropped: Vec<ReasonCount> = hardware_drops
+            .chain(watch.software_drops())
+            .filter(|count| count.packets > 0)
+            .collect();
+        dropped.sort_by_key(|count| std::cmp::Reverse(count.packets));
         let table = chip.table();
         RunSummary {
             packets: PacketTotals {
@@ -413,7 +503,10 @@ impl Simulation {
             over_time: watch.over_time.bins(),
             occupancy: watch.over_time.occupancy_points(),
             wave: None,
-            run: RunInfo { policy: self.policy_name.to_owned(), ..run },
+            run: RunInfo {
+                policy: self.policy_name.to_owned(),
+                ..run
+            },
         }
     }
 
@@ -425,11 +518,19 @@ impl Simulation {
 
 fn organisation(config: &NicConfig) -> String {
     let t = &config.table;
-    format!("cuckoo 2x{}, {} buckets, stash {}", t.slots_per_bucket, t.buckets, t.stash_entries)
+    format!(
+        "cuckoo 2x{}, {} buckets, stash {}",
+        t.slots_per_bucket, t.buckets, t.stash_entries
+    )
 }
 
 fn reason_count(reason: &str, meaning: &str, packets: u64, bytes: u64) -> ReasonCount {
-    ReasonCount { reason: reason.to_owned(), meaning: meaning.to_owned(), packets, bytes }
+    ReasonCount {
+        reason: reason.to_owned(),
+        meaning: meaning.to_owned(),
+        packets,
+        bytes,
+    }
 }
 
 fn causes<const N: usize>(names: [&str; N], counts: [u64; N]) -> Vec<CauseCount> {
@@ -437,6 +538,9 @@ fn causes<const N: usize>(names: [&str; N], counts: [u64; N]) -> Vec<CauseCount>
         .into_iter()
         .zip(counts)
         .filter(|(_, count)| *count > 0)
-        .map(|(cause, count)| CauseCount { cause: cause.to_owned(), count })
+        .map(|(cause, count)| CauseCount {
+            cause: cause.to_owned(),
+            count,
+        })
         .collect()
 }

@@ -70,7 +70,7 @@ impl RegisterFile {
     }
 
     fn write(&mut self, offset: u32, value: u32) -> bool {
-        if matches!(access(offset), None | Some(Access::Read)) || offset % 4 != 0 {
+        if matches!(access(offset), None | Some(Access::Read)) || !offset.is_multiple_of(4) {
             return false;
         }
         let Some(word) = self.words.get_mut(offset as usize / 4) else {

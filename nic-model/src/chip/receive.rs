@@ -64,7 +64,7 @@ impl Chip {
         clippy::too_many_arguments,
         reason = "one frame with all that is known of it"
     )]
-    pub(super) fn to_host(
+    pub(super) fn give_to_host(
         &mut self,
         now: Picos,
         reason: Reason,

@@ -91,7 +91,7 @@ fn byte_time_q16(generation: u32, lanes: u32) -> u64 {
         _ => (128, 256, 242),
     };
     // 8 bits at giga_transfers_x2 / 2 bits per ns on each lane.
-    let numerator = 8u128 * 2 * 1_000 * coded << 16;
+    let numerator = (8u128 * 2 * 1_000 * coded) << 16;
     let denominator = u128::from(giga_transfers_x2 as u32) * data * u128::from(lanes.max(1));
     (numerator / denominator) as u64
 }

@@ -44,7 +44,10 @@ pub fn strip(link_type: i32, frame: &[u8], wire_len: u32) -> LinkLayer<'_> {
         _ => return LinkLayer::NotIp("unsupported-link-type"),
     };
     match frame.get(offset..) {
-        Some(bytes) => LinkLayer::Ip { bytes, wire_len: (wire_len as usize).saturating_sub(offset) },
+        Some(bytes) => LinkLayer::Ip {
+            bytes,
+            wire_len: (wire_len as usize).saturating_sub(offset),
+        },
         None => LinkLayer::NotIp("truncated"),
     }
 }
@@ -60,7 +63,11 @@ pub fn to_ethernet(link_type: i32, frame: &[u8], wire_len: u32, out: &mut Vec<u8
     let (bytes, inner_len, ethertype) = match strip(link_type, frame, wire_len) {
         LinkLayer::Ip { bytes, wire_len } => {
             let v6 = bytes.first().is_some_and(|byte| byte >> 4 == 6);
-            (bytes, wire_len as u32, if v6 { EtherType::IPV6 } else { EtherType::IPV4 })
+            (
+                bytes,
+                wire_len as u32,
+                if v6 { EtherType::IPV6 } else { EtherType::IPV4 },
+            )
         }
         LinkLayer::NotIp(_) => (frame, wire_len, EtherType(0x88b5)),
     };

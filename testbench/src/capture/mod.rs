@@ -82,7 +82,10 @@ impl Capture {
     /// Nothing of it can be read as a capture.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let name = path.display().to_string();
-        let io = |message: String| CaptureError::Io { name: name.clone(), message };
+        let io = |message: String| CaptureError::Io {
+            name: name.clone(),
+            message,
+        };
         let metadata = std::fs::metadata(path).map_err(|error| io(error.to_string()))?;
         if metadata.is_dir() {
             return Err(io("is a directory, not a capture file".to_owned()));
@@ -96,7 +99,10 @@ impl Capture {
     /// # Errors
     /// Nothing of it can be read as a capture.
     pub fn read(name: &str, source: impl Read, limit_bytes: u64) -> Result<Self, CaptureError> {
-        let io = |error: std::io::Error| CaptureError::Io { name: name.to_owned(), message: error.to_string() };
+        let io = |error: std::io::Error| CaptureError::Io {
+            name: name.to_owned(),
+            message: error.to_string(),
+        };
         let mut data = Vec::new();
         let mut source = source.take(limit_bytes + 1);
         source.read_to_end(&mut data).map_err(io)?;
@@ -111,7 +117,9 @@ impl Capture {
         }
         if data.len() as u64 > limit_bytes {
             data.truncate(limit_bytes as usize);
-            trouble = Some(format!("longer than {limit_bytes} bytes: split it, for example with editcap -c"));
+            trouble = Some(format!(
+                "longer than {limit_bytes} bytes: split it, for example with editcap -c"
+            ));
         }
         Self::parse(name, data, trouble)
     }
@@ -135,7 +143,12 @@ impl Capture {
             frames: frames.len(),
             message,
         });
-        Ok(Self { name: name.to_owned(), data, frames, cut_short })
+        Ok(Self {
+            name: name.to_owned(),
+            data,
+            frames,
+            cut_short,
+        })
     }
 
     /// File name, or what the source was called.
@@ -166,13 +179,23 @@ fn not_a_capture(name: &str, data: &[u8], trouble: Option<String>) -> CaptureErr
         "the file is empty".to_owned()
     } else if data.len() < 4 {
         format!("the file has only {} bytes", data.len())
-    } else if data.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+    } else if data
+        .iter()
+        .take(512)
+        .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+    {
         "it looks like text; expected pcap, pcapng, or either of them gzipped".to_owned()
     } else {
         let magic: Vec<String> = data[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("it begins with {}; expected pcap, pcapng, or either of them gzipped", magic.join(" "))
+        format!(
+            "it begins with {}; expected pcap, pcapng, or either of them gzipped",
+            magic.join(" ")
+        )
     };
-    CaptureError::NotACapture { name: name.to_owned(), message }
+    CaptureError::NotACapture {
+        name: name.to_owned(),
+        message,
+    }
 }
 
 /// Where the built-in capture comes from.

@@ -16,7 +16,11 @@ pub(super) fn parse(data: &[u8], frames: &mut Vec<CapturedFrame>) -> Result<(), 
     let mut interfaces: Vec<Interface> = Vec::new();
     while at < data.len() {
         let rest = &data[at..];
-        let parsed = if big_endian { parse_block_be(rest) } else { parse_block_le(rest) };
+        let parsed = if big_endian {
+            parse_block_be(rest)
+        } else {
+            parse_block_le(rest)
+        };
         let (after, block) = match parsed {
             Ok(parsed) => parsed,
             Err(error) if error.is_incomplete() => {
@@ -38,11 +42,18 @@ pub(super) fn parse(data: &[u8], frames: &mut Vec<CapturedFrame>) -> Result<(), 
             }),
             Block::EnhancedPacket(packet) => {
                 let Some(interface) = interfaces.get(packet.if_id as usize) else {
-                    return Err((at, format!("a packet names interface {}, which was not described", packet.if_id)));
+                    return Err((
+                        at,
+                        format!(
+                            "a packet names interface {}, which was not described",
+                            packet.if_id
+                        ),
+                    ));
                 };
                 let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
                 let frame = (place(packet.data), packet.caplen, packet.origlen);
-                push(frames, data.len(), frame, packet.if_id, interface, ticks).map_err(|message| (at, message))?;
+                push(frames, data.len(), frame, packet.if_id, interface, ticks)
+                    .map_err(|message| (at, message))?;
             }
             Block::SimplePacket(packet) => {
                 let Some(interface) = interfaces.first() else {
@@ -50,7 +61,8 @@ pub(super) fn parse(data: &[u8], frames: &mut Vec<CapturedFrame>) -> Result<(), 
                 };
                 let captured = (packet.data.len() as u32).min(packet.origlen);
                 let frame = (place(packet.data), captured, packet.origlen);
-                push(frames, data.len(), frame, 0, interface, 0).map_err(|message| (at, message))?;
+                push(frames, data.len(), frame, 0, interface, 0)
+                    .map_err(|message| (at, message))?;
             }
             _ => {}
         }

@@ -1,12 +1,26 @@
 use super::*;
 use std::io::Write;
 
-const FRAME: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+const FRAME: [u8; 20] = [
+    0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+];
 
 /// A pcap file of `count` raw IP frames one second apart.
 fn pcap(magic: [u8; 4], big_endian: bool, count: u32) -> Vec<u8> {
-    let w = |value: u32| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
-    let h = |value: u16| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+    let w = |value: u32| {
+        if big_endian {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
+    };
+    let h = |value: u16| {
+        if big_endian {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
+    };
     let mut out = magic.to_vec();
     out.extend(h(2));
     out.extend(h(4));
@@ -39,7 +53,10 @@ fn both_byte_orders_and_resolutions_give_the_same_frames() {
         assert_eq!(capture.frames().len(), 3);
         let last = &capture.frames()[2];
         assert_eq!(last.time_ns, 1_002_000_000_000 + fraction_ns);
-        assert_eq!((last.number, last.wire_len, last.link_type), (3, 1_500, 101));
+        assert_eq!(
+            (last.number, last.wire_len, last.link_type),
+            (3, 1_500, 101)
+        );
         assert_eq!(capture.bytes(last), FRAME);
     }
 }
@@ -47,12 +64,18 @@ fn both_byte_orders_and_resolutions_give_the_same_frames() {
 #[test]
 fn gzip_is_seen_through_and_its_end_missed() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(&pcap([0xd4, 0xc3, 0xb2, 0xa1], false, 50)).expect("memory");
+    encoder
+        .write_all(&pcap([0xd4, 0xc3, 0xb2, 0xa1], false, 50))
+        .expect("memory");
     let zipped = encoder.finish().expect("memory");
     let capture = read(&zipped).expect("a capture");
     assert_eq!((capture.frames().len(), capture.cut_short()), (50, None));
     let capture = read(&zipped[..zipped.len() - 9]).expect("what is there");
-    assert!(capture.cut_short().is_some_and(|error| error.to_string().contains("gzip")));
+    assert!(
+        capture
+            .cut_short()
+            .is_some_and(|error| error.to_string().contains("gzip"))
+    );
 }
 
 #[test]
@@ -68,7 +91,11 @@ fn what_was_read_before_a_fault_is_kept() {
     let at = absurd.len() - FRAME.len() - 8;
     absurd[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let capture = read(&absurd).expect("what is there");
-    assert!(capture.cut_short().is_some_and(|error| error.to_string().contains("4294967295")));
+    assert!(
+        capture
+            .cut_short()
+            .is_some_and(|error| error.to_string().contains("4294967295"))
+    );
 }
 
 #[test]
@@ -82,9 +109,13 @@ fn what_is_no_capture_is_refused_in_one_line() {
         let error = read(data).expect_err("refused").to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     }
-    let error = Capture::open(Path::new("/")).expect_err("refused").to_string();
+    let error = Capture::open(Path::new("/"))
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("directory"), "{error}");
-    let error = Capture::open(Path::new("/nonexistent.pcap")).expect_err("refused").to_string();
+    let error = Capture::open(Path::new("/nonexistent.pcap"))
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("/nonexistent.pcap"), "{error}");
 }
 

@@ -1,5 +1,9 @@
 //! The command line: what people type, and what they read.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the part that talks to people"
+)]
 
 mod options;
 mod run;

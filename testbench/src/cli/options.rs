@@ -32,22 +32,27 @@ pub(super) struct SystemArgs {
 impl SystemArgs {
     /// The card's configuration.
     pub(super) fn nic_config(&self) -> Result<NicConfig, String> {
-        let from_file = Path::new(&self.nic).extension().is_some_and(|extension| extension == "toml");
+        let from_file = Path::new(&self.nic)
+            .extension()
+            .is_some_and(|extension| extension == "toml");
         let text = if from_file {
             std::fs::read_to_string(&self.nic).map_err(|error| format!("{}: {error}", self.nic))?
         } else {
-            NicConfig::preset_text(&self.nic).map_err(|error| error.to_string())?.to_owned()
+            NicConfig::preset_text(&self.nic)
+                .map_err(|error| error.to_string())?
+                .to_owned()
         };
-        let mut table: toml::Table =
-            toml::from_str(&text).map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))?;
+        let mut table: toml::Table = toml::from_str(&text)
+            .map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))?;
         for assignment in &self.overrides {
-            let (key, value) = assignment
-                .split_once('=')
-                .ok_or_else(|| format!("--set {assignment}: expected KEY=VALUE, for example table.buckets=1024"))?;
+            let (key, value) = assignment.split_once('=').ok_or_else(|| {
+                format!("--set {assignment}: expected KEY=VALUE, for example table.buckets=1024")
+            })?;
             set(&mut table, key.trim(), value.trim())?;
         }
         let text = toml::to_string(&table).map_err(|error| error.to_string())?;
-        NicConfig::from_toml(&text).map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))
+        NicConfig::from_toml(&text)
+            .map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))
     }
 
     /// Settings of connection tracking.
@@ -72,24 +77,44 @@ impl SystemArgs {
         let nic = self.nic_config()?;
         let policy = policy::by_name(&self.policy).ok_or_else(|| {
             let names: Vec<&str> = policy::POLICIES.iter().map(|(name, _)| *name).collect();
-            format!("there is no policy \"{}\"; there are: {}", self.policy, names.join(", "))
+            format!(
+                "there is no policy \"{}\"; there are: {}",
+                self.policy,
+                names.join(", ")
+            )
         })?;
         let driver = DriverConfig {
             conntrack: self.conntrack_config()?,
             hash_key: self.hash_key(),
             rings: nic.ring.clone(),
             buffer_bytes: largest_frame.max(2_048).next_multiple_of(256),
-            clock: if frozen { Clock::Frozen } else { Clock::Running },
+            clock: if frozen {
+                Clock::Frozen
+            } else {
+                Clock::Running
+            },
             ..DriverConfig::default()
         };
-        Ok(RunConfig { nic, driver, policy, host: HostCosts::default(), frozen })
+        Ok(RunConfig {
+            nic,
+            driver,
+            policy,
+            host: HostCosts::default(),
+            frozen,
+        })
     }
 }
 
 /// The first line of an error that spans several, with the rest that matters.
 pub(super) fn one_line(message: &str) -> String {
-    let lines = message.lines().filter(|line| !line.trim_start().starts_with(['|', '^']));
-    lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+    let lines = message
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['|', '^']));
+    lines
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Sets a dotted key in a table; the value is read as TOML, or as a string if it is none.
@@ -102,8 +127,12 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
     let last = parts.pop().unwrap_or(key);
     let mut at = table;
     for part in parts {
-        let entry = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = entry.as_table_mut().ok_or_else(|| format!("--set {key}: {part} is no table"))?;
+        let entry = at
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = entry
+            .as_table_mut()
+            .ok_or_else(|| format!("--set {key}: {part} is no table"))?;
     }
     at.insert(last.to_owned(), parsed);
     Ok(())
@@ -111,5 +140,11 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
 
 /// Client networks from the command line.
 pub(super) fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
-    texts.iter().map(|text| text.parse().map_err(|error: String| format!("--client-net: {error}"))).collect()
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|error: String| format!("--client-net: {error}"))
+        })
+        .collect()
 }

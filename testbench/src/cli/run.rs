@@ -49,6 +49,8 @@ const WAVE_FRAMES: u64 = 100_000;
 /// A waveform being recorded.
 struct Wave {
     path: PathBuf,
+    /// Its name in the report: relative to the output directory if it lies there.
+    shown: String,
     limit: Option<u64>,
     info: Option<WaveInfo>,
 }
@@ -59,12 +61,19 @@ pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
         None => crate::capture::builtin().map_err(|error| error.to_string())?,
     };
     let capture = Arc::new(capture);
-    let options = ReplayOptions { client_networks: networks(&args.client_net)?, flat_spacing: None };
+    let options = ReplayOptions {
+        client_networks: networks(&args.client_net)?,
+        flat_spacing: None,
+    };
     let mut traffic = Replay::new(Arc::clone(&capture), &options);
     let config = args.system.run_config(traffic.largest_frame(), false)?;
     let info = RunInfo {
         name: capture.name().to_owned(),
-        source: if args.pcap.is_some() { "a capture".to_owned() } else { crate::capture::BUILTIN_SOURCE.to_owned() },
+        source: if args.pcap.is_some() {
+            "a capture".to_owned()
+        } else {
+            crate::capture::BUILTIN_SOURCE.to_owned()
+        },
         nic: args.system.nic.clone(),
         seed: args.system.seed,
         simulated_seconds: traffic.end().as_secs_f64(),
@@ -72,7 +81,10 @@ pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
         ..RunInfo::default()
     };
     let summary = simulate(args, config, &mut traffic, info)?;
-    let held = summary.monitors.iter().all(crate::summary::MonitorVerdict::held);
+    let held = summary
+        .monitors
+        .iter()
+        .all(crate::summary::MonitorVerdict::held);
     for violation in summary.monitors.iter().flat_map(|monitor| &monitor.first) {
         eprintln!("ctnic: invariant violated: {violation}");
     }
@@ -88,17 +100,24 @@ fn simulate(
     traffic: &mut dyn Traffic,
     info: RunInfo,
 ) -> Result<RunSummary, String> {
-    std::fs::create_dir_all(&args.out).map_err(|error| format!("{}: {error}", args.out.display()))?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| format!("{}: {error}", args.out.display()))?;
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut wave = begin_wave(args, &mut simulation)?;
     let progress = progress_bar(args, traffic.total_frames());
     let mut burst = Burst::default();
-    while simulation.step(traffic, &mut burst).map_err(|error| error.to_string())? {
+    while simulation
+        .step(traffic, &mut burst)
+        .map_err(|error| error.to_string())?
+    {
         let frames = simulation.frames();
         if frames % 4_096 < Burst::CAPACITY as u64 {
             progress.set_position(frames);
         }
-        if let Some(wave) = wave.as_mut().filter(|wave| wave.limit.is_some_and(|limit| frames >= limit)) {
+        if let Some(wave) = wave
+            .as_mut()
+            .filter(|wave| wave.limit.is_some_and(|limit| frames >= limit))
+        {
             end_wave(wave, &mut simulation)?;
         }
     }
@@ -111,10 +130,16 @@ fn simulate(
     summary.wave = wave.and_then(|wave| wave.info);
     write_files(args, &simulation, &summary)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary).map_err(|error| error.to_string())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&summary).map_err(|error| error.to_string())?
+        );
     } else if !args.quiet {
         print!("{}", report::text(&summary));
-        println!("\nReport, plots, tables and waveform: {}", args.out.display());
+        println!(
+            "\nReport, plots, tables and waveform: {}",
+            args.out.display()
+        );
     }
     Ok(summary)
 }
@@ -125,7 +150,9 @@ fn progress_bar(args: &RunArgs, total: Option<u64>) -> ProgressBar {
     }
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let style = "{bar:40} {human_pos} of {human_len} frames, {per_sec}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     bar
 }
 
@@ -133,11 +160,28 @@ fn begin_wave(args: &RunArgs, simulation: &mut Simulation) -> Result<Option<Wave
     if args.no_wave {
         return Ok(None);
     }
-    let path = args.wave.clone().unwrap_or_else(|| args.out.join("wave.fst"));
+    let path = args
+        .wave
+        .clone()
+        .unwrap_or_else(|| args.out.join("wave.fst"));
     let probe = Probe::to_file(&path).map_err(|error| error.to_string())?;
     simulation.board_mut().chip_mut().probe = probe;
-    let limit = if args.wave.is_some() { None } else { Some(WAVE_FRAMES) };
-    Ok(Some(Wave { path, limit, info: None }))
+    let limit = if args.wave.is_some() {
+        None
+    } else {
+        Some(WAVE_FRAMES)
+    };
+    let shown = path
+        .strip_prefix(&args.out)
+        .unwrap_or(&path)
+        .display()
+        .to_string();
+    Ok(Some(Wave {
+        shown,
+        path,
+        limit,
+        info: None,
+    }))
 }
 
 fn end_wave(wave: &mut Wave, simulation: &mut Simulation) -> Result<(), String> {
@@ -150,10 +194,11 @@ fn end_wave(wave: &mut Wave, simulation: &mut Simulation) -> Result<(), String> 
     };
     let limited = wave.limit.filter(|limit| frames >= *limit);
     wave.info = Some(WaveInfo {
-        file: wave.path.display().to_string(),
+        file: wave.shown.clone(),
         changes: written.changes,
         window_seconds: (0.0, end.saturating_sub(start).as_secs_f64()),
-        limited: limited.map(|limit| format!("the first {limit} frames; --wave FILE records the whole run")),
+        limited: limited
+            .map(|limit| format!("the first {limit} frames; --wave FILE records the whole run")),
     });
     Ok(())
 }
@@ -168,23 +213,41 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write_files(args: &RunArgs, simulation: &Simulation, summary: &RunSummary) -> Result<(), String> {
+fn write_files(
+    args: &RunArgs,
+    simulation: &Simulation,
+    summary: &RunSummary,
+) -> Result<(), String> {
     let out = &args.out;
     let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
     write(&out.join("summary.json"), json.as_bytes())?;
     let now = Time(simulation.now().as_nanos());
-    let table = conntrack_tools::list(simulation.tracker(), now, conntrack_tools::Options::EXTENDED);
+    let table = conntrack_tools::list(
+        simulation.tracker(),
+        now,
+        conntrack_tools::Options::EXTENDED,
+    );
     write(&out.join("conntrack.txt"), table.as_bytes())?;
     let plots = crate::plot::render_all(summary)?;
     for plot in &plots {
         write(&out.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
         write(&out.join(format!("{}.png", plot.name)), &plot.png)?;
     }
-    write(&out.join("report.html"), report::html(summary, &plots)?.as_bytes())?;
+    write(
+        &out.join("report.html"),
+        report::html(summary, &plots)?.as_bytes(),
+    )?;
     if let Some(wave) = &summary.wave {
-        let path = PathBuf::from(&wave.file);
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let view = waveforms::view::gtkw(&Probe::design(), &name, &["crc32c", "crc32", "cookie", "offset", "value"]);
+        let path = args.out.join(&wave.file);
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let view = waveforms::view::gtkw(
+            &Probe::design(),
+            &name,
+            &["crc32c", "crc32", "cookie", "offset", "value"],
+        );
         write(&path.with_extension("gtkw"), view.as_bytes())?;
     }
     Ok(())

@@ -93,7 +93,12 @@ fn write_line(out: &mut impl Write, line: &Line) -> Result<(), String> {
 fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result<bool, String> {
     let mut tracker = Tracker::new(args.system.conntrack_config()?, args.system.hash_key());
     let (mut now, mut last_ns) = (Time(0), 0);
-    let base_ns = capture.frames().iter().map(|frame| frame.time_ns).find(|ns| *ns > 0).unwrap_or(0);
+    let base_ns = capture
+        .frames()
+        .iter()
+        .map(|frame| frame.time_ns)
+        .find(|ns| *ns > 0)
+        .unwrap_or(0);
     for frame in capture.frames() {
         let t_ns = frame.time_ns.saturating_sub(base_ns);
         last_ns = t_ns.max(last_ns);
@@ -113,10 +118,15 @@ fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result
         match strip(frame.link_type, capture.bytes(frame), frame.wire_len) {
             LinkLayer::NotIp(why) => why.clone_into(&mut line.reason),
             LinkLayer::Ip { bytes, wire_len } => {
-                let packet = Packet { wire_len, ..Packet::whole(bytes) };
+                let packet = Packet {
+                    wire_len,
+                    ..Packet::whole(bytes)
+                };
                 let verdict = tracker.track(&packet, now);
                 describe(&mut line, &verdict, &tracker);
-                line.reason = verdict.reason.map_or_else(String::new, |reason| reason.to_string());
+                line.reason = verdict
+                    .reason
+                    .map_or_else(String::new, |reason| reason.to_string());
             }
         }
         write_line(out, &line)?;
@@ -141,7 +151,11 @@ fn write_table(args: &TraceArgs, tracker: &Tracker, now: Time) -> Result<(), Str
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn with_nic(args: &TraceArgs, capture: &Arc<Capture>, out: &mut impl Write) -> Result<bool, String> {
+fn with_nic(
+    args: &TraceArgs,
+    capture: &Arc<Capture>,
+    out: &mut impl Write,
+) -> Result<bool, String> {
     let flat = args.time == TimeMode::Flat;
     let options = ReplayOptions {
         client_networks: networks(&args.client_net)?,
@@ -152,9 +166,14 @@ fn with_nic(args: &TraceArgs, capture: &Arc<Capture>, out: &mut impl Write) -> R
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     simulation.record_outcomes();
     let mut burst = Burst::default();
-    let mut pending = Pending { lines: BTreeMap::new(), next: 1 };
+    let mut pending = Pending {
+        lines: BTreeMap::new(),
+        next: 1,
+    };
     loop {
-        let more = simulation.step(&mut traffic as &mut dyn Traffic, &mut burst).map_err(|error| error.to_string())?;
+        let more = simulation
+            .step(&mut traffic as &mut dyn Traffic, &mut burst)
+            .map_err(|error| error.to_string())?;
         if !more {
             break;
         }
@@ -166,12 +185,20 @@ fn with_nic(args: &TraceArgs, capture: &Arc<Capture>, out: &mut impl Write) -> R
         write_line(out, line)?;
     }
     let summary = simulation.summary(crate::summary::RunInfo::default());
-    let violated: Vec<&str> =
-        summary.monitors.iter().flat_map(|monitor| &monitor.first).map(String::as_str).collect();
+    let violated: Vec<&str> = summary
+        .monitors
+        .iter()
+        .flat_map(|monitor| &monitor.first)
+        .map(String::as_str)
+        .collect();
     for violation in &violated {
         eprintln!("ctnic: invariant violated: {violation}");
     }
-    let now = if flat { Time(0) } else { Time(simulation.now().as_nanos()) };
+    let now = if flat {
+        Time(0)
+    } else {
+        Time(simulation.now().as_nanos())
+    };
     write_table(args, simulation.tracker(), now)?;
     Ok(violated.is_empty())
 }
@@ -202,11 +229,17 @@ fn line_of(outcome: &FrameOutcome, simulation: &mut Simulation, capture: &Captur
         ct_state: String::new(),
         conn: None,
         path: "sw",
-        reason: outcome.reason.map_or_else(String::new, |reason| reason.name().to_owned()),
+        reason: outcome
+            .reason
+            .map_or_else(String::new, |reason| reason.name().to_owned()),
         latency_ns: outcome.latency.as_nanos(),
     };
     if let Some(from_originator) = outcome.hardware {
-        let ctinfo = if from_originator { CtInfo::Established } else { CtInfo::EstablishedReply };
+        let ctinfo = if from_originator {
+            CtInfo::Established
+        } else {
+            CtInfo::EstablishedReply
+        };
         line.ctinfo = ctinfo.name();
         line.ct_state = ctinfo.ct_state(Status::NONE);
         line.path = "hw";
@@ -219,7 +252,9 @@ fn line_of(outcome: &FrameOutcome, simulation: &mut Simulation, capture: &Captur
     } else if let Some(verdict) = &outcome.verdict {
         describe(&mut line, verdict, simulation.tracker());
         if verdict.ctinfo == CtInfo::Dropped {
-            line.reason = verdict.reason.map_or_else(String::new, |reason| reason.to_string());
+            line.reason = verdict
+                .reason
+                .map_or_else(String::new, |reason| reason.to_string());
         }
     }
     line

@@ -33,7 +33,8 @@ impl AccountConservation {
         let index = flow as usize;
         if index >= self.balances.len() {
             const STEP: usize = 1 << 14;
-            self.balances.reserve_exact((index + 1 - self.balances.len()).max(STEP));
+            self.balances
+                .reserve_exact((index + 1 - self.balances.len()).max(STEP));
             self.balances.resize(index + 1, Balance::default());
         }
         self.balances.get_mut(index)
@@ -50,7 +51,15 @@ impl AccountConservation {
     }
 
     /// Connection tracking counted a packet of `bytes` IP bytes that arrived as a frame of `flow`.
-    pub fn tracked(&mut self, flow: u32, id: ConnectionId, created: bool, whole: bool, direction: Direction, bytes: u32) {
+    pub fn tracked(
+        &mut self,
+        flow: u32,
+        id: ConnectionId,
+        created: bool,
+        whole: bool,
+        direction: Direction,
+        bytes: u32,
+    ) {
         let index = id.index() as usize;
         if index >= self.flows.len() {
             self.flows.resize(index + 1, FrameMeta::NO_FLOW);
@@ -79,7 +88,10 @@ impl AccountConservation {
 
     /// The flow a connection belongs to.
     pub fn flow_of(&self, id: ConnectionId) -> Option<u32> {
-        self.flows.get(id.index() as usize).copied().filter(|flow| *flow != FrameMeta::NO_FLOW)
+        self.flows
+            .get(id.index() as usize)
+            .copied()
+            .filter(|flow| *flow != FrameMeta::NO_FLOW)
     }
 
     /// A connection is gone, or the run is over: what it counted.
@@ -97,11 +109,18 @@ impl AccountConservation {
     }
 
     /// The run is over; `live` are the connections there still are.
-    pub fn finish<'a>(&mut self, live: impl Iterator<Item = (ConnectionId, &'a Connection)>, now: Picos) {
+    pub fn finish<'a>(
+        &mut self,
+        live: impl Iterator<Item = (ConnectionId, &'a Connection)>,
+        now: Picos,
+    ) {
         let mut names = vec![None; self.balances.len()];
         for (id, connection) in live {
             self.settled(id, connection);
-            if let Some(name) = self.flow_of(id).and_then(|flow| names.get_mut(flow as usize)) {
+            if let Some(name) = self
+                .flow_of(id)
+                .and_then(|flow| names.get_mut(flow as usize))
+            {
                 *name = Some(*connection.tuple(Direction::Original));
             }
         }

@@ -23,7 +23,8 @@ impl LiveConnection {
         let index = flow as usize;
         if index >= self.last_hit.len() {
             const STEP: usize = 1 << 14;
-            self.last_hit.reserve_exact((index + 1 - self.last_hit.len()).max(STEP));
+            self.last_hit
+                .reserve_exact((index + 1 - self.last_hit.len()).max(STEP));
             self.last_hit.resize(index + 1, Picos::ZERO);
         }
         self.last_hit[index] = now;
@@ -41,7 +42,10 @@ impl LiveConnection {
         if cause != DestroyCause::Timeout {
             return;
         }
-        let hit = flow.and_then(|flow| self.last_hit.get(flow as usize)).copied().unwrap_or_default();
+        let hit = flow
+            .and_then(|flow| self.last_hit.get(flow as usize))
+            .copied()
+            .unwrap_or_default();
         let timeout = Picos::from_nanos(last.state_timeout(config).0);
         // The clock of conntrack counts whole nanoseconds.
         let alive = hit != Picos::ZERO && now + Picos(1_000) < hit + timeout;

@@ -24,22 +24,36 @@ impl NoOrphan {
             };
             entries += 1;
             let id = driver.connection_of_cookie(state.cookie());
-            let owner = id.and_then(|id| driver.tracker().connection(id).map(|connection| (id, connection)));
+            let owner = id.and_then(|id| {
+                driver
+                    .tracker()
+                    .connection(id)
+                    .map(|connection| (id, connection))
+            });
             let Some((id, connection)) = owner else {
                 self.ledger.check(false, || {
-                    format!("slot {} (cookie {:#x}) holds an entry without a connection at {now}", slot.0, state.cookie())
+                    format!(
+                        "slot {} (cookie {:#x}) holds an entry without a connection at {now}",
+                        slot.0,
+                        state.cookie()
+                    )
                 });
                 continue;
             };
             let installed = driver.life(id) == Life::Installed && connection.is_offloaded();
             let tuple = *connection.tuple(Direction::Original);
             self.ledger.check(installed, || {
-                format!("{tuple} is in slot {} at {now}, but the driver does not hold it for installed", slot.0)
+                format!(
+                    "{tuple} is in slot {} at {now}, but the driver does not hold it for installed",
+                    slot.0
+                )
             });
         }
         let installed = driver.installed();
         self.ledger.check(entries == installed, || {
-            format!("the table holds {entries} entries at {now}, the driver believes in {installed}")
+            format!(
+                "the table holds {entries} entries at {now}, the driver believes in {installed}"
+            )
         });
     }
 

@@ -42,10 +42,14 @@ impl PacketConservation {
     /// The run is over and everything has settled.
     pub fn finish(&mut self, now: Picos) {
         for (tag, arrival) in std::mem::take(&mut self.in_flight) {
-            self.ledger.check(false, || format!("frame {tag}, arrived at {arrival}, was still nowhere at {now}"));
+            self.ledger.check(false, || {
+                format!("frame {tag}, arrived at {arrival}, was still nowhere at {now}")
+            });
         }
         let (received, ended) = (self.received, self.ended);
-        self.ledger.check(received == ended, || format!("{received} frames received, {ended} accounted for at {now}"));
+        self.ledger.check(received == ended, || {
+            format!("{received} frames received, {ended} accounted for at {now}")
+        });
     }
 
     /// The verdict so far.

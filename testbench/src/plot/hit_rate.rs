@@ -9,14 +9,25 @@ pub(super) const TITLE: &str = "Share of packets over time: hardware, miss, and 
 
 pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> Result<(), String> {
     let bins = &summary.over_time;
-    let total = |i: usize| bins[i].hits + bins[i].misses + bins[i].traps.iter().map(|trap| trap.1).sum::<u64>();
+    let total = |i: usize| {
+        bins[i].hits + bins[i].misses + bins[i].traps.iter().map(|trap| trap.1).sum::<u64>()
+    };
     if (0..bins.len()).all(|i| total(i) == 0) {
         return nothing(area, TITLE, "no packets in this run");
     }
-    let mut layers = vec![("hardware".to_owned(), bins.iter().map(|bin| bin.hits).collect::<Vec<_>>())];
-    layers.push(("miss".to_owned(), bins.iter().map(|bin| bin.misses).collect()));
+    let mut layers = vec![(
+        "hardware".to_owned(),
+        bins.iter().map(|bin| bin.hits).collect::<Vec<_>>(),
+    )];
+    layers.push((
+        "miss".to_owned(),
+        bins.iter().map(|bin| bin.misses).collect(),
+    ));
     for (i, (name, _)) in bins[0].traps.iter().enumerate() {
-        layers.push((name.clone(), bins.iter().map(|bin| bin.traps[i].1).collect()));
+        layers.push((
+            name.clone(),
+            bins.iter().map(|bin| bin.traps[i].1).collect(),
+        ));
     }
     let length = bins[0].length_seconds;
     let end = length * bins.len() as f64;
@@ -31,6 +42,7 @@ pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> R
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(WHITE)
         .x_desc("time since the first frame")
         .y_desc("packets, %")
         .x_label_formatter(&|x| human_seconds(*x))

@@ -11,7 +11,10 @@ pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> R
     curves(
         area,
         TITLE,
-        &[("hardware", &summary.hardware_latency), ("host", &summary.host_latency)],
+        &[
+            ("hardware", &summary.hardware_latency),
+            ("host", &summary.host_latency),
+        ],
         "no packets left the board in this run",
     )
 }
@@ -24,8 +27,15 @@ pub(super) fn curves<B: DrawingBackend>(
     empty: &str,
 ) -> Result<(), String> {
     let there: Vec<_> = sets.iter().filter(|(_, times)| times.count > 0).collect();
-    let low = there.iter().map(|(_, times)| times.min_ns).fold(f64::INFINITY, f64::min).max(0.1);
-    let high = there.iter().map(|(_, times)| times.max_ns).fold(0.0, f64::max);
+    let low = there
+        .iter()
+        .map(|(_, times)| times.min_ns)
+        .fold(f64::INFINITY, f64::min)
+        .max(0.1);
+    let high = there
+        .iter()
+        .map(|(_, times)| times.max_ns)
+        .fold(0.0, f64::max);
     if there.is_empty() {
         return nothing(area, title, empty);
     }
@@ -59,7 +69,11 @@ pub(super) fn curves<B: DrawingBackend>(
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)))
             .map_err(text)?
-            .label(format!("{name}: median {}, 99.9 % {}", human(times.p50_ns), human(times.p999_ns)))
+            .label(format!(
+                "{name}: median {}, 99.9 % {}",
+                human(times.p50_ns),
+                human(times.p999_ns)
+            ))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(3)));
     }
     chart
@@ -73,5 +87,9 @@ pub(super) fn curves<B: DrawingBackend>(
 }
 
 fn human(ns: f64) -> String {
-    if ns < 1e3 { format!("{ns:.0} ns") } else { format!("{:.1} us", ns / 1e3) }
+    if ns < 1e3 {
+        format!("{ns:.0} ns")
+    } else {
+        format!("{:.1} us", ns / 1e3)
+    }
 }

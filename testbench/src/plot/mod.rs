@@ -74,7 +74,10 @@ fn font() {
 /// A back end failed; says which plot.
 pub fn render_all(summary: &RunSummary) -> Result<Vec<Plot>, String> {
     font();
-    PLOTS.par_iter().map(|(name, title)| render(name, title, summary)).collect()
+    PLOTS
+        .par_iter()
+        .map(|(name, title)| render(name, title, summary))
+        .collect()
 }
 
 fn render(name: &'static str, title: &'static str, summary: &RunSummary) -> Result<Plot, String> {
@@ -92,7 +95,12 @@ fn render(name: &'static str, title: &'static str, summary: &RunSummary) -> Resu
         area.present().map_err(|error| fail(error.to_string()))?;
     }
     let png = encode(&pixels).map_err(|error| fail(error.to_string()))?;
-    Ok(Plot { name, title, svg, png })
+    Ok(Plot {
+        name,
+        title,
+        svg,
+        png,
+    })
 }
 
 fn encode(pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
@@ -109,9 +117,13 @@ fn nothing<B: DrawingBackend>(area: &Area<B>, title: &str, what: &str) -> Result
     area.fill(&WHITE).map_err(text)?;
     let titled = area.titled(title, ("sans-serif", 20)).map_err(text)?;
     let (width, height) = titled.dim_in_pixel();
-    let style = ("sans-serif", 18).into_font().color(&RGBColor(110, 110, 110));
+    let style = ("sans-serif", 18)
+        .into_font()
+        .color(&RGBColor(110, 110, 110));
     let place = (width as i32 / 2 - what.len() as i32 * 5, height as i32 / 2);
-    titled.draw(&Text::new(what.to_owned(), place, style)).map_err(text)
+    titled
+        .draw(&Text::new(what.to_owned(), place, style))
+        .map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -131,7 +143,7 @@ fn human_ns(ns: f64) -> String {
 /// Seconds in the unit people read.
 fn human_seconds(seconds: f64) -> String {
     match seconds {
-        s if s == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         s if s < 1e-3 => format!("{:.0} us", s * 1e6),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s => format!("{s:.1} s"),
@@ -142,6 +154,7 @@ fn human_seconds(seconds: f64) -> String {
 fn human_count(count: f64) -> String {
     match count {
         c if c < 1e3 => format!("{c:.0}"),
+        c if c < 1e4 => format!("{:.1}k", c / 1e3),
         c if c < 1e6 => format!("{:.0}k", c / 1e3),
         c => format!("{:.1}M", c / 1e6),
     }

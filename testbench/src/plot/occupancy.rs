@@ -33,11 +33,18 @@ pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> R
         .label_style(("sans-serif", 14))
         .draw()
         .map_err(text)?;
-    for (i, (name, value)) in [("table and stash", 0), ("stash", 1)].into_iter().enumerate() {
+    for (i, (name, value)) in [("table and stash", 0), ("stash", 1)]
+        .into_iter()
+        .enumerate()
+    {
         let colour = PALETTE[i];
         let mut steps = Vec::with_capacity(points.len() * 2);
         for point in points {
-            let y = if value == 0 { point.entries } else { point.stash } as f64;
+            let y = if value == 0 {
+                point.entries
+            } else {
+                point.stash
+            } as f64;
             if let Some((_, last)) = steps.last().copied() {
                 steps.push((point.seconds, last));
             }

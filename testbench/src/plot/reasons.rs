@@ -9,7 +9,11 @@ pub(super) const TITLE: &str = "Why packets went to the host";
 
 pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> Result<(), String> {
     let reasons = &summary.to_host;
-    let most = reasons.iter().map(|reason| reason.packets).max().unwrap_or(0);
+    let most = reasons
+        .iter()
+        .map(|reason| reason.packets)
+        .max()
+        .unwrap_or(0);
     if most == 0 {
         return nothing(area, TITLE, "no packet went to the host in this run");
     }
@@ -36,7 +40,10 @@ pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> R
     chart
         .draw_series(reasons.iter().enumerate().map(|(i, reason)| {
             let y = row(i);
-            Rectangle::new([(0.0, y - 0.85), (reason.packets as f64, y - 0.15)], PALETTE[0].filled())
+            Rectangle::new(
+                [(0.0, y - 0.85), (reason.packets as f64, y - 0.15)],
+                PALETTE[0].filled(),
+            )
         }))
         .map_err(text)?;
     let labels = reasons.iter().enumerate().map(|(i, reason)| {

@@ -17,14 +17,21 @@ pub fn html(summary: &RunSummary, plots: &[Plot]) -> Result<String, String> {
     environment.add_filter("count", |value: u64| terminal::thousands(value));
     environment.add_filter("ns", |value: f64| terminal::nanos(value));
     environment.add_filter("percent", |value: f64| format!("{:.2} %", value * 100.0));
-    environment.add_template("report.html", include_str!("report.html.j2")).map_err(|error| error.to_string())?;
+    environment
+        .add_template("report.html", include_str!("report.html.j2"))
+        .map_err(|error| error.to_string())?;
     let plots: Vec<_> = plots
         .iter()
         .map(|plot| context! { title => plot.title, name => plot.name, svg => plot.svg.clone() })
         .collect();
-    let held = summary.monitors.iter().all(crate::summary::MonitorVerdict::held);
+    let held = summary
+        .monitors
+        .iter()
+        .all(crate::summary::MonitorVerdict::held);
     environment
         .get_template("report.html")
-        .and_then(|template| template.render(context! { s => minijinja::value::Serde(summary), plots, held }))
+        .and_then(|template| {
+            template.render(context! { s => minijinja::value::Serde(summary), plots, held })
+        })
         .map_err(|error| format!("report: {error}"))
 }

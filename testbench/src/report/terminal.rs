@@ -8,7 +8,7 @@ pub(super) fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -24,7 +24,11 @@ pub(super) fn nanos(ns: f64) -> String {
         ns if ns < 1e9 => (ns / 1e6, "ms"),
         ns => (ns / 1e9, "s"),
     };
-    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let decimals = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
     format!("{value:.decimals$} {unit}")
 }
 
@@ -39,7 +43,13 @@ fn latency(out: &mut String, name: &str, times: &Distribution) {
         writeln!(out, "  {name:<10} none").ok();
         return;
     }
-    let columns = [times.p50_ns, times.p90_ns, times.p99_ns, times.p999_ns, times.max_ns];
+    let columns = [
+        times.p50_ns,
+        times.p90_ns,
+        times.p99_ns,
+        times.p999_ns,
+        times.max_ns,
+    ];
     write!(out, "  {name:<10}").ok();
     for ns in columns {
         write!(out, "{:>11}", nanos(ns)).ok();
@@ -48,7 +58,10 @@ fn latency(out: &mut String, name: &str, times: &Distribution) {
 }
 
 fn causes(list: &[CauseCount]) -> String {
-    list.iter().map(|cause| format!("{} {}", cause.cause, thousands(cause.count))).collect::<Vec<_>>().join(", ")
+    list.iter()
+        .map(|cause| format!("{} {}", cause.cause, thousands(cause.count)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The summary of a run. Writing to a string cannot fail, so results are not looked at.
@@ -68,7 +81,11 @@ pub fn text(s: &RunSummary) -> String {
         writeln!(out, "note: {note}").ok();
     }
     packets(&mut out, s);
-    writeln!(out, "\nLatency            p50        p90        p99      p99.9        max         count").ok();
+    writeln!(
+        out,
+        "\nLatency            p50        p90        p99      p99.9        max         count"
+    )
+    .ok();
     latency(&mut out, "hardware", &s.hardware_latency);
     latency(&mut out, "host", &s.host_latency);
     latency(&mut out, "insertion", &s.insertion_latency);
@@ -79,14 +96,31 @@ pub fn text(s: &RunSummary) -> String {
 
 fn packets(out: &mut String, s: &RunSummary) {
     let p = &s.packets;
-    writeln!(out, "\nPackets {:>14}   bytes {:>18}", thousands(p.received), thousands(p.received_bytes)).ok();
+    writeln!(
+        out,
+        "\nPackets {:>14}   bytes {:>18}",
+        thousands(p.received),
+        thousands(p.received_bytes)
+    )
+    .ok();
     for (name, packets, share, bytes) in [
         ("hardware", p.hardware, p.hit_rate_packets, p.hardware_bytes),
         ("host", p.host, share(p.host, p.received), p.host_bytes),
         ("dropped", p.dropped, share(p.dropped, p.received), 0),
     ] {
-        let bytes = if bytes == 0 { String::new() } else { format!("{:>18} bytes", thousands(bytes)) };
-        writeln!(out, "  {name:<10}{:>12} {:>7.2} % {} {bytes}", thousands(packets), share * 100.0, bar(share)).ok();
+        let bytes = if bytes == 0 {
+            String::new()
+        } else {
+            format!("{:>18} bytes", thousands(bytes))
+        };
+        writeln!(
+            out,
+            "  {name:<10}{:>12} {:>7.2} % {} {bytes}",
+            thousands(packets),
+            share * 100.0,
+            bar(share)
+        )
+        .ok();
     }
     writeln!(
         out,
@@ -101,19 +135,45 @@ fn packets(out: &mut String, s: &RunSummary) {
     for reason in &s.to_host {
         let part = share(reason.packets, p.host);
         let count = thousands(reason.packets);
-        writeln!(out, "  {:<14}{count:>12} {:>7.2} % {}  {}", reason.reason, part * 100.0, bar(part), reason.meaning)
-            .ok();
+        writeln!(
+            out,
+            "  {:<14}{count:>12} {:>7.2} % {}  {}",
+            reason.reason,
+            part * 100.0,
+            bar(part),
+            reason.meaning
+        )
+        .ok();
     }
     for reason in &s.dropped {
-        writeln!(out, "  dropped: {:<14}{:>12}  {}", reason.reason, thousands(reason.packets), reason.meaning).ok();
+        writeln!(
+            out,
+            "  dropped: {:<14}{:>12}  {}",
+            reason.reason,
+            thousands(reason.packets),
+            reason.meaning
+        )
+        .ok();
     }
 }
 
 fn connections(out: &mut String, s: &RunSummary) {
     let (c, t) = (&s.connections, &s.table);
     writeln!(out, "\nConnections").ok();
-    writeln!(out, "  seen {}, most at once {}", thousands(c.seen), thousands(c.peak_live)).ok();
-    writeln!(out, "  offloaded {}; taken out: {}", thousands(c.offloaded), or_none(&causes(&c.un_offloaded))).ok();
+    writeln!(
+        out,
+        "  seen {}, most at once {}",
+        thousands(c.seen),
+        thousands(c.peak_live)
+    )
+    .ok();
+    writeln!(
+        out,
+        "  offloaded {}; taken out: {}",
+        thousands(c.offloaded),
+        or_none(&causes(&c.un_offloaded))
+    )
+    .ok();
     if !c.refused.is_empty() {
         writeln!(out, "  not offloaded: {}", causes(&c.refused)).ok();
     }
@@ -137,7 +197,11 @@ fn connections(out: &mut String, s: &RunSummary) {
         thousands(t.insert_failed)
     )
     .ok();
-    let verdict = if s.counters.reconciled { "reconciled" } else { "NOT RECONCILED" };
+    let verdict = if s.counters.reconciled {
+        "reconciled"
+    } else {
+        "NOT RECONCILED"
+    };
     writeln!(
         out,
         "Counters: {} packets counted in hardware, {} brought back: {verdict}",
@@ -150,15 +214,35 @@ fn connections(out: &mut String, s: &RunSummary) {
 fn monitors(out: &mut String, s: &RunSummary) {
     writeln!(out, "\nMonitors").ok();
     for monitor in &s.monitors {
-        let verdict = if monitor.held() { "held".to_owned() } else { format!("VIOLATED {} times", monitor.violations) };
-        writeln!(out, "  {} {:<26}{verdict} ({} checks)", monitor.number, monitor.name, thousands(monitor.checks)).ok();
+        let verdict = if monitor.held() {
+            "held".to_owned()
+        } else {
+            format!("VIOLATED {} times", monitor.violations)
+        };
+        writeln!(
+            out,
+            "  {} {:<26}{verdict} ({} checks)",
+            monitor.number,
+            monitor.name,
+            thousands(monitor.checks)
+        )
+        .ok();
         for violation in &monitor.first {
             writeln!(out, "      !! {violation}").ok();
         }
     }
     if let Some(wave) = &s.wave {
-        let limited = wave.limited.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
-        writeln!(out, "Waveform: {}, {} changes{limited}", wave.file, thousands(wave.changes)).ok();
+        let limited = wave
+            .limited
+            .as_deref()
+            .map_or_else(String::new, |why| format!(" ({why})"));
+        writeln!(
+            out,
+            "Waveform: {}, {} changes{limited}",
+            wave.file,
+            thousands(wave.changes)
+        )
+        .ok();
     }
     if let Some(cut) = &s.run.cut_short {
         writeln!(out, "CUT SHORT: {cut}").ok();
@@ -166,7 +250,11 @@ fn monitors(out: &mut String, s: &RunSummary) {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn or_none(text: &str) -> &str {

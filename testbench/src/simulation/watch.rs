@@ -43,12 +43,18 @@ pub(crate) struct Watch {
 }
 
 const SOFTWARE_DROPS: [(&str, &str); 6] = [
-    ("conntrack", "refused by the IP layer or connection tracking"),
+    (
+        "conntrack",
+        "refused by the IP layer or connection tracking",
+    ),
     ("switch", "the switch said so"),
     ("transmit-ring-full", "the transmit ring was full"),
     ("fragment", "its datagram was never completed, or spoilt"),
     ("ttl-expired", "no TTL or hop limit left"),
-    ("port-congested", "too many frames waited for the egress port"),
+    (
+        "port-congested",
+        "too many frames waited for the egress port",
+    ),
 ];
 
 impl Watch {
@@ -73,7 +79,10 @@ impl Watch {
     }
 
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "one call per packet with all that is known of it")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call per packet with all that is known of it"
+    )]
     pub(super) fn forwarded(
         &mut self,
         meta: &FrameMeta,
@@ -87,7 +96,8 @@ impl Watch {
         self.packets.ended_in_hardware();
         self.counted(meta, parsed, from_originator, looked_up);
         self.hardware_latency.record(latency);
-        self.over_time.packet(arrival.saturating_sub(self.start), None);
+        self.over_time
+            .packet(arrival.saturating_sub(self.start), None);
         if self.record_outcomes {
             self.outcomes.push(FrameOutcome {
                 number: meta.number,
@@ -103,15 +113,36 @@ impl Watch {
 
     /// The hardware counted the packet in its entry, whether or not it then left.
     #[inline]
-    pub(super) fn counted(&mut self, meta: &FrameMeta, parsed: &Parsed, from_originator: bool, looked_up: Picos) {
-        self.accounts.forwarded(meta.flow, from_originator, parsed.ip_bytes);
+    pub(super) fn counted(
+        &mut self,
+        meta: &FrameMeta,
+        parsed: &Parsed,
+        from_originator: bool,
+        looked_up: Picos,
+    ) {
+        self.accounts
+            .forwarded(meta.flow, from_originator, parsed.ip_bytes);
         self.live.hit(meta.flow, looked_up);
     }
 
-    pub(super) fn to_host(&mut self, meta: &FrameMeta, reason: Reason, first_bit: Picos, arrival: Picos) {
+    pub(super) fn given_to_host(
+        &mut self,
+        meta: &FrameMeta,
+        reason: Reason,
+        first_bit: Picos,
+        arrival: Picos,
+    ) {
         self.packets.to_host(meta.number, first_bit);
-        self.over_time.packet(arrival.saturating_sub(self.start), Some(reason));
-        self.in_host.insert(meta.number, InHost { flow: meta.flow, first_bit, outcome: None });
+        self.over_time
+            .packet(arrival.saturating_sub(self.start), Some(reason));
+        self.in_host.insert(
+            meta.number,
+            InHost {
+                flow: meta.flow,
+                first_bit,
+                outcome: None,
+            },
+        );
     }
 
     pub(super) fn dropped_in_hardware(
@@ -148,10 +179,10 @@ impl Watch {
 
     fn end(&mut self, tag: u64, at: Picos, how: &str) -> Option<Picos> {
         let arrival = self.packets.ended(tag, at, how);
-        if let Some(frame) = self.in_host.remove(&tag) {
-            if let Some(outcome) = frame.outcome.and_then(|index| self.outcomes.get_mut(index)) {
-                outcome.latency = at - frame.first_bit;
-            }
+        if let Some(frame) = self.in_host.remove(&tag)
+            && let Some(outcome) = frame.outcome.and_then(|index| self.outcomes.get_mut(index))
+        {
+            outcome.latency = at - frame.first_bit;
         }
         arrival
     }
@@ -170,7 +201,10 @@ impl Watch {
     }
 
     pub(super) fn software_drops(&self) -> impl Iterator<Item = ReasonCount> + '_ {
-        SOFTWARE_DROPS.iter().zip(self.drops).map(|((name, meaning), count)| reason_count(name, meaning, count, 0))
+        SOFTWARE_DROPS
+            .iter()
+            .zip(self.drops)
+            .map(|((name, meaning), count)| reason_count(name, meaning, count, 0))
     }
 
     /// Fragments whose datagram was not complete when the run ended.
@@ -193,7 +227,12 @@ impl Watch {
     }
 
     pub(super) fn verdicts(&self) -> Vec<MonitorVerdict> {
-        vec![self.packets.verdict(), self.accounts.verdict(), self.live.verdict(), self.orphans.verdict()]
+        vec![
+            self.packets.verdict(),
+            self.accounts.verdict(),
+            self.live.verdict(),
+            self.orphans.verdict(),
+        ]
     }
 }
 
@@ -201,14 +240,15 @@ impl Observer for Watch {
     fn packet(&mut self, report: &PacketReport<'_>, now: Picos) {
         let tag = report.ingress_tag;
         let frame = self.in_host.get(&tag).copied();
-        if let (Some(verdict), Some(frame)) = (report.verdict, frame) {
-            if let (Some(id), Some(direction)) = (verdict.connection, verdict.direction) {
-                let whole = report.reason != Reason::Fragment;
-                let related = matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply);
-                if verdict.counted_bytes > 0 && !related {
-                    let bytes = verdict.counted_bytes;
-                    self.accounts.tracked(frame.flow, id, verdict.created, whole, direction, bytes);
-                }
+        if let (Some(verdict), Some(frame)) = (report.verdict, frame)
+            && let (Some(id), Some(direction)) = (verdict.connection, verdict.direction)
+        {
+            let whole = report.reason != Reason::Fragment;
+            let related = matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply);
+            if verdict.counted_bytes > 0 && !related {
+                let bytes = verdict.counted_bytes;
+                self.accounts
+                    .tracked(frame.flow, id, verdict.created, whole, direction, bytes);
             }
         }
         if self.record_outcomes {
@@ -237,7 +277,13 @@ impl Observer for Watch {
         self.insertion_latency.record(now - since);
     }
 
-    fn destroyed(&mut self, connection: ConnectionId, last: &Connection, cause: DestroyCause, now: Picos) {
+    fn destroyed(
+        &mut self,
+        connection: ConnectionId,
+        last: &Connection,
+        cause: DestroyCause,
+        now: Picos,
+    ) {
         let flow = self.accounts.flow_of(connection);
         self.live.destroyed(flow, last, cause, &self.config, now);
         self.accounts.settled(connection, last);

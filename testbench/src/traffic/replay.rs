@@ -20,9 +20,12 @@ impl std::str::FromStr for Network {
 
     /// `192.0.2.0/24`, `2001:db8::/32`, or one address.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let address: IpAddr =
-            address.parse().map_err(|_| format!("\"{text}\" is no network: expected for example 192.0.2.0/24"))?;
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| format!("\"{text}\" is no network: expected for example 192.0.2.0/24"))?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let prefix_len = match prefix {
             None => most,
@@ -32,7 +35,10 @@ impl std::str::FromStr for Network {
                 .filter(|length| *length <= most)
                 .ok_or_else(|| format!("\"{text}\": the prefix length must be from 0 to {most}"))?,
         };
-        Ok(Self { address, prefix_len })
+        Ok(Self {
+            address,
+            prefix_len,
+        })
     }
 }
 
@@ -81,8 +87,17 @@ pub struct Replay {
 impl Replay {
     /// Prepares a capture: times from zero on and never back, ports, flows.
     pub fn new(capture: Arc<Capture>, options: &ReplayOptions) -> Self {
-        let mut planner = Planner { options, flows: BTreeMap::new(), client: BTreeMap::new() };
-        let base_ns = capture.frames().iter().map(|frame| frame.time_ns).find(|ns| *ns > 0).unwrap_or(0);
+        let mut planner = Planner {
+            options,
+            flows: BTreeMap::new(),
+            client: BTreeMap::new(),
+        };
+        let base_ns = capture
+            .frames()
+            .iter()
+            .map(|frame| frame.time_ns)
+            .find(|ns| *ns > 0)
+            .unwrap_or(0);
         let mut last = Picos::ZERO;
         let mut scratch = Vec::new();
         let metas = capture
@@ -100,12 +115,22 @@ impl Replay {
                 planner.plan(frame, bytes, last, wire_len)
             })
             .collect();
-        Self { metas, next: 0, flows: planner.flows.len() as u32, scratch, capture }
+        Self {
+            metas,
+            next: 0,
+            flows: planner.flows.len() as u32,
+            scratch,
+            capture,
+        }
     }
 
     /// Largest frame in bytes, as the NIC's port would see it.
     pub fn largest_frame(&self) -> u32 {
-        self.metas.iter().map(|meta| meta.wire_len).max().unwrap_or(0)
+        self.metas
+            .iter()
+            .map(|meta| meta.wire_len)
+            .max()
+            .unwrap_or(0)
     }
 
     /// When the last frame arrives.
@@ -121,8 +146,20 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plan(&mut self, frame: &CapturedFrame, bytes: &[u8], arrival: Picos, wire_len: u32) -> FrameMeta {
-        let mut meta = FrameMeta { arrival, port: 0, wire_len, flow: FrameMeta::NO_FLOW, number: frame.number };
+    fn plan(
+        &mut self,
+        frame: &CapturedFrame,
+        bytes: &[u8],
+        arrival: Picos,
+        wire_len: u32,
+    ) -> FrameMeta {
+        let mut meta = FrameMeta {
+            arrival,
+            port: 0,
+            wire_len,
+            flow: FrameMeta::NO_FLOW,
+            number: frame.number,
+        };
         let LinkLayer::Ip { bytes, .. } = strip(frame.link_type, bytes, frame.wire_len) else {
             return meta;
         };
@@ -131,14 +168,16 @@ impl Planner<'_> {
         };
         let next = self.flows.len() as u32;
         meta.flow = *self.flows.entry(key).or_insert(next);
-        meta.port = u8::from(!self.from_client(key.family, source, destination));
+        meta.port = u8::from(!self.is_from_client(key.family, source, destination));
         meta
     }
 
-    fn from_client(&mut self, family: u8, source: [u8; 16], destination: [u8; 16]) -> bool {
+    fn is_from_client(&mut self, family: u8, source: [u8; 16], destination: [u8; 16]) -> bool {
         let networks = &self.options.client_networks;
         if !networks.is_empty() {
-            return networks.iter().any(|network| network.contains(family, &source));
+            return networks
+                .iter()
+                .any(|network| network.contains(family, &source));
         }
         let pair = (source.min(destination), source.max(destination));
         *self.client.entry(pair).or_insert(source) == source
@@ -150,31 +189,56 @@ fn flow_of(bytes: &[u8]) -> Option<([u8; 16], [u8; 16], FlowKey)> {
     let (source, destination, protocol, family, l4) = match bytes.first()? >> 4 {
         4 => {
             let ip = Ipv4::new(bytes).ok()?;
-            let l4 = if ip.is_fragment() { &[][..] } else { ip.payload() };
-            (widen(ip.source()), widen(ip.destination()), ip.protocol(), 4, l4)
+            let l4 = if ip.is_fragment() {
+                &[][..]
+            } else {
+                ip.payload()
+            };
+            (
+                widen(ip.source()),
+                widen(ip.destination()),
+                ip.protocol(),
+                4,
+                l4,
+            )
         }
         6 => {
             let ip = Ipv6::new(bytes).ok()?;
             let upper = ip.upper_layer().ok();
             let protocol = upper.map_or(ip.next_header(), |upper| upper.protocol);
             let whole = upper.filter(|upper| upper.fragment.is_none());
-            let l4 = whole.and_then(|upper| bytes.get(upper.offset..)).unwrap_or(&[]);
+            let l4 = whole
+                .and_then(|upper| bytes.get(upper.offset..))
+                .unwrap_or(&[]);
             (ip.source(), ip.destination(), protocol, 6, l4)
         }
         _ => return None,
     };
     let (source_id, destination_id) = ids(protocol, l4);
     let (a, b) = ((source, source_id), (destination, destination_id));
-    let key = FlowKey { low: a.min(b), high: a.max(b), protocol: protocol.0, family };
+    let key = FlowKey {
+        low: a.min(b),
+        high: a.max(b),
+        protocol: protocol.0,
+        family,
+    };
     Some((source, destination, key))
 }
 
 fn ids(protocol: Protocol, l4: &[u8]) -> (u16, u16) {
     match protocol {
-        Protocol::TCP => Tcp::new(l4).map_or((0, 0), |tcp| (tcp.source_port(), tcp.destination_port())),
-        Protocol::UDP => Udp::new(l4).map_or((0, 0), |udp| (udp.source_port(), udp.destination_port())),
-        Protocol::ICMP => Icmp::new(l4).map_or((0, 0), |icmp| (icmp.identifier(), icmp.identifier())),
-        Protocol::ICMPV6 => Icmpv6::new(l4).map_or((0, 0), |icmp| (icmp.identifier(), icmp.identifier())),
+        Protocol::TCP => {
+            Tcp::new(l4).map_or((0, 0), |tcp| (tcp.source_port(), tcp.destination_port()))
+        }
+        Protocol::UDP => {
+            Udp::new(l4).map_or((0, 0), |udp| (udp.source_port(), udp.destination_port()))
+        }
+        Protocol::ICMP => {
+            Icmp::new(l4).map_or((0, 0), |icmp| (icmp.identifier(), icmp.identifier()))
+        }
+        Protocol::ICMPV6 => {
+            Icmpv6::new(l4).map_or((0, 0), |icmp| (icmp.identifier(), icmp.identifier()))
+        }
         _ => (0, 0),
     }
 }
@@ -188,11 +252,19 @@ fn widen(address: [u8; 4]) -> [u8; 16] {
 impl Traffic for Replay {
     fn fill(&mut self, burst: &mut Burst) {
         while burst.room() > 0 {
-            let (Some(meta), Some(frame)) = (self.metas.get(self.next), self.capture.frames().get(self.next)) else {
+            let (Some(meta), Some(frame)) = (
+                self.metas.get(self.next),
+                self.capture.frames().get(self.next),
+            ) else {
                 return;
             };
             self.scratch.clear();
-            to_ethernet(frame.link_type, self.capture.bytes(frame), frame.wire_len, &mut self.scratch);
+            to_ethernet(
+                frame.link_type,
+                self.capture.bytes(frame),
+                frame.wire_len,
+                &mut self.scratch,
+            );
             burst.push(*meta, &self.scratch);
             self.next += 1;
         }
