@@ -127,8 +127,9 @@ fn simulate(
     }
     progress.finish_and_clear();
     let mut summary = simulation.summary(info);
+    let wave_path = wave.as_ref().map(|wave| wave.path.clone());
     summary.wave = wave.and_then(|wave| wave.info);
-    write_files(args, &simulation, &summary)?;
+    write_files(args, &simulation, &summary, wave_path.as_deref())?;
     if args.json {
         println!(
             "{}",
@@ -217,6 +218,7 @@ fn write_files(
     args: &RunArgs,
     simulation: &Simulation,
     summary: &RunSummary,
+    wave: Option<&Path>,
 ) -> Result<(), String> {
     let out = &args.out;
     let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
@@ -237,8 +239,7 @@ fn write_files(
         &out.join("report.html"),
         report::html(summary, &plots)?.as_bytes(),
     )?;
-    if let Some(wave) = &summary.wave {
-        let path = args.out.join(&wave.file);
+    if let Some(path) = wave {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
