@@ -1,5 +1,6 @@
 //! Traffic, simulation, monitors and reports around the board and its driver.
 
+pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod frame;
@@ -8,6 +9,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod plot;
 pub mod report;
+pub mod scenario;
 pub mod simulation;
 pub mod summary;
 pub mod traffic;

@@ -1,5 +1,7 @@
 //! What GTKWave's own reader (`fst2vcd`) finds in an FST file is what was recorded.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::process::Command;
 use waveforms::{Design, Format, Recorder};
 

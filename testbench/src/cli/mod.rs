@@ -5,6 +5,7 @@
     reason = "this is the part that talks to people"
 )]
 
+mod bench;
 mod options;
 mod run;
 mod trace;
@@ -27,6 +28,7 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   ctnic run                                  the built-in capture through the default card
+  ctnic run syn-flood                        generated traffic: a scenario (ctnic scenarios lists them)
   ctnic run --pcap my.pcapng                 your capture
   ctnic run --pcap my.pcap --nic fpga-small  the same through a card with a small table
   ctnic trace my.pcap | jq -c 'select(.path==\"sw\")'
@@ -38,6 +40,10 @@ Exit codes: 0 all invariants held, 2 bad input, 3 an invariant was violated.";
 enum Command {
     /// Run traffic through the card and report what hardware offload did.
     Run(run::RunArgs),
+    /// List the built-in scenarios.
+    Scenarios,
+    /// Measure this build on this machine.
+    Bench(bench::BenchArgs),
     /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
     Trace(trace::TraceArgs),
 }
@@ -47,6 +53,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Scenarios => run::list_scenarios(),
+        Command::Bench(args) => bench::bench(&args),
         Command::Trace(args) => trace::trace(&args),
     };
     match result {

@@ -1,6 +1,7 @@
 //! Options several commands share, and what they build.
 
 use crate::host_cpu::HostCosts;
+use crate::scenario::Scenario;
 use crate::simulation::RunConfig;
 use crate::traffic::replay::Network;
 use clap::Args;
@@ -13,8 +14,8 @@ use std::path::Path;
 #[derive(Debug, Args)]
 pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
-    #[arg(long, value_name = "PRESET|FILE", default_value = NicConfig::DEFAULT_PRESET)]
-    pub(super) nic: String,
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub(super) nic: Option<String>,
     /// What to offload: assured, established, never
     #[arg(long, value_name = "NAME", default_value = "assured")]
     pub(super) policy: String,
@@ -25,25 +26,65 @@ pub(super) struct SystemArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) sysctl: Vec<String>,
     /// Seed of every random choice
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(super) seed: u64,
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+/// What a scenario says of the system; the command line says it louder.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FromScenario {
+    pub(super) nic: toml::Table,
+    pub(super) sysctl: Vec<(String, String)>,
+    pub(super) host: HostCosts,
+    pub(super) seed: Option<u64>,
+}
+
+impl FromScenario {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            nic: scenario.nic.clone(),
+            sysctl: scenario
+                .sysctl
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_string()))
+                .collect(),
+            host: scenario.host.clone(),
+            seed: Some(scenario.seed),
+        }
+    }
 }
 
 impl SystemArgs {
-    /// The card's configuration.
-    pub(super) fn nic_config(&self) -> Result<NicConfig, String> {
-        let from_file = Path::new(&self.nic)
+    /// Name of the preset or file the card's configuration begins with.
+    pub(super) fn nic_name(&self, scenario: &FromScenario) -> String {
+        let preset = scenario.nic.get("preset").and_then(toml::Value::as_str);
+        self.nic
+            .clone()
+            .unwrap_or_else(|| preset.unwrap_or(NicConfig::DEFAULT_PRESET).to_owned())
+    }
+
+    /// The seed: the command line's, the scenario's, or 1.
+    pub(super) fn seed(&self, scenario: &FromScenario) -> u64 {
+        self.seed.or(scenario.seed).unwrap_or(1)
+    }
+
+    /// The card's configuration: preset or file, then the scenario's values, then the command line's.
+    pub(super) fn nic_config(&self, scenario: &FromScenario) -> Result<NicConfig, String> {
+        let name = self.nic_name(scenario);
+        let from_file = Path::new(&name)
             .extension()
             .is_some_and(|extension| extension == "toml");
         let text = if from_file {
-            std::fs::read_to_string(&self.nic).map_err(|error| format!("{}: {error}", self.nic))?
+            std::fs::read_to_string(&name).map_err(|error| format!("{name}: {error}"))?
         } else {
-            NicConfig::preset_text(&self.nic)
+            NicConfig::preset_text(&name)
                 .map_err(|error| error.to_string())?
                 .to_owned()
         };
         let mut table: toml::Table = toml::from_str(&text)
-            .map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))?;
+            .map_err(|error| format!("{name}: {}", one_line(&error.to_string())))?;
+        merge(&mut table, &scenario.nic);
+        table.remove("preset");
         for assignment in &self.overrides {
             let (key, value) = assignment.split_once('=').ok_or_else(|| {
                 format!("--set {assignment}: expected KEY=VALUE, for example table.buckets=1024")
@@ -52,12 +93,17 @@ impl SystemArgs {
         }
         let text = toml::to_string(&table).map_err(|error| error.to_string())?;
         NicConfig::from_toml(&text)
-            .map_err(|error| format!("{}: {}", self.nic, one_line(&error.to_string())))
+            .map_err(|error| format!("{name}: {}", one_line(&error.to_string())))
     }
 
     /// Settings of connection tracking.
-    pub(super) fn conntrack_config(&self) -> Result<Config, String> {
+    pub(super) fn conntrack_config(&self, scenario: &FromScenario) -> Result<Config, String> {
         let mut config = Config::default();
+        for (name, value) in &scenario.sysctl {
+            config
+                .set(name, value)
+                .map_err(|error| format!("scenario: {error}"))?;
+        }
         for assignment in &self.sysctl {
             let (name, value) = assignment
                 .split_once('=')
@@ -68,13 +114,19 @@ impl SystemArgs {
     }
 
     /// The key of the connection table's hash, from the seed.
-    pub(super) const fn hash_key(&self) -> HashKey {
-        HashKey([self.seed, self.seed ^ 0x9e37_79b9_7f4a_7c15])
+    pub(super) fn hash_key(&self, scenario: &FromScenario) -> HashKey {
+        let seed = self.seed(scenario);
+        HashKey([seed, seed ^ 0x9e37_79b9_7f4a_7c15])
     }
 
     /// Everything a simulation needs; buffers large enough for the largest frame.
-    pub(super) fn run_config(&self, largest_frame: u32, frozen: bool) -> Result<RunConfig, String> {
-        let nic = self.nic_config()?;
+    pub(super) fn run_config(
+        &self,
+        scenario: &FromScenario,
+        largest_frame: u32,
+        frozen: bool,
+    ) -> Result<RunConfig, String> {
+        let nic = self.nic_config(scenario)?;
         let policy = policy::by_name(&self.policy).ok_or_else(|| {
             let names: Vec<&str> = policy::POLICIES.iter().map(|(name, _)| *name).collect();
             format!(
@@ -84,8 +136,8 @@ impl SystemArgs {
             )
         })?;
         let driver = DriverConfig {
-            conntrack: self.conntrack_config()?,
-            hash_key: self.hash_key(),
+            conntrack: self.conntrack_config(scenario)?,
+            hash_key: self.hash_key(scenario),
             rings: nic.ring.clone(),
             buffer_bytes: largest_frame.max(2_048).next_multiple_of(256),
             clock: if frozen {
@@ -99,7 +151,7 @@ impl SystemArgs {
             nic,
             driver,
             policy,
-            host: HostCosts::default(),
+            host: scenario.host.clone(),
             frozen,
         })
     }
@@ -115,6 +167,18 @@ pub(super) fn one_line(message: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// Puts the values of `over` into `table`, tables into tables.
+fn merge(table: &mut toml::Table, over: &toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => merge(inner, over),
+            _ => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
 }
 
 /// Sets a dotted key in a table; the value is read as TOML, or as a string if it is none.

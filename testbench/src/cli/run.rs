@@ -1,9 +1,10 @@
 //! `ctnic run`: traffic through the card, a summary for people, and files to look at.
 
-use super::options::{SystemArgs, networks};
+use super::options::{FromScenario, SystemArgs, networks};
 use crate::capture::Capture;
 use crate::frame::{Burst, Traffic};
 use crate::report;
+use crate::scenario::{self, Scenario};
 use crate::simulation::{RunConfig, Simulation};
 use crate::summary::{RunInfo, RunSummary, WaveInfo};
 use crate::traffic::replay::{Replay, ReplayOptions};
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
+    /// Generated traffic instead of a capture: a built-in scenario (see `ctnic scenarios`), or a TOML file
+    #[arg(value_name = "SCENARIO", conflicts_with = "pcap")]
+    scenario: Option<String>,
     /// Run this capture instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -56,6 +60,30 @@ struct Wave {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
+    match &args.scenario {
+        Some(name) => run_scenario(args, name),
+        None => run_capture(args),
+    }
+}
+
+fn run_scenario(args: &RunArgs, name: &str) -> Result<bool, String> {
+    let scenario = Scenario::open(name).map_err(|error| error.to_string())?;
+    let from = FromScenario::new(&scenario);
+    let seed = args.system.seed(&from);
+    let mut traffic = scenario.traffic(seed).map_err(|error| error.to_string())?;
+    let config = args.system.run_config(&from, 0, false)?;
+    let info = RunInfo {
+        name: scenario.name.clone(),
+        source: scenario.description.clone(),
+        nic: args.system.nic_name(&from),
+        seed,
+        ..RunInfo::default()
+    };
+    let summary = simulate(args, config, traffic.as_mut(), info)?;
+    Ok(judge(&summary))
+}
+
+fn run_capture(args: &RunArgs) -> Result<bool, String> {
     let capture = match &args.pcap {
         Some(path) => Capture::open(path).map_err(|error| error.to_string())?,
         None => crate::capture::builtin().map_err(|error| error.to_string())?,
@@ -66,32 +94,49 @@ pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
         flat_spacing: None,
     };
     let mut traffic = Replay::new(Arc::clone(&capture), &options);
-    let config = args.system.run_config(traffic.largest_frame(), false)?;
+    let from = FromScenario::default();
+    let config = args
+        .system
+        .run_config(&from, traffic.largest_frame(), false)?;
+    let built_in = crate::capture::BUILTIN_SOURCE;
     let info = RunInfo {
         name: capture.name().to_owned(),
         source: if args.pcap.is_some() {
             "a capture".to_owned()
         } else {
-            crate::capture::BUILTIN_SOURCE.to_owned()
+            built_in.to_owned()
         },
-        nic: args.system.nic.clone(),
-        seed: args.system.seed,
-        simulated_seconds: traffic.end().as_secs_f64(),
+        nic: args.system.nic_name(&from),
+        seed: args.system.seed(&from),
         cut_short: capture.cut_short().map(ToString::to_string),
         ..RunInfo::default()
     };
     let summary = simulate(args, config, &mut traffic, info)?;
-    let held = summary
-        .monitors
-        .iter()
-        .all(crate::summary::MonitorVerdict::held);
-    for violation in summary.monitors.iter().flat_map(|monitor| &monitor.first) {
-        eprintln!("ctnic: invariant violated: {violation}");
-    }
+    let held = judge(&summary);
     if let Some(error) = capture.cut_short() {
         return Err(format!("{error}; the report covers what was read before"));
     }
     Ok(held)
+}
+
+/// Whether every invariant held; tells which did not.
+fn judge(summary: &RunSummary) -> bool {
+    for violation in summary.monitors.iter().flat_map(|monitor| &monitor.first) {
+        eprintln!("ctnic: invariant violated: {violation}");
+    }
+    summary
+        .monitors
+        .iter()
+        .all(crate::summary::MonitorVerdict::held)
+}
+
+/// `ctnic scenarios`: what there is to run.
+pub(super) fn list_scenarios() -> Result<bool, String> {
+    for (name, text) in scenario::BUILTIN {
+        let scenario = Scenario::parse(name, text).map_err(|error| error.to_string())?;
+        println!("{name:<12} {}", scenario.description);
+    }
+    Ok(true)
 }
 
 fn simulate(
@@ -121,12 +166,17 @@ fn simulate(
             end_wave(wave, &mut simulation)?;
         }
     }
+    let traffic_end = simulation.now();
     simulation.finish().map_err(|error| error.to_string())?;
     if let Some(wave) = &mut wave {
         end_wave(wave, &mut simulation)?;
     }
     progress.finish_and_clear();
-    let mut summary = simulation.summary(info);
+    let simulated_seconds = traffic_end.saturating_sub(simulation.start()).as_secs_f64();
+    let mut summary = simulation.summary(RunInfo {
+        simulated_seconds,
+        ..info
+    });
     let wave_path = wave.as_ref().map(|wave| wave.path.clone());
     summary.wave = wave.and_then(|wave| wave.info);
     write_files(args, &simulation, &summary, wave_path.as_deref())?;

@@ -1,6 +1,6 @@
 //! `ctnic trace`: one JSON object per captured frame, in file order.
 
-use super::options::{SystemArgs, networks};
+use super::options::{FromScenario, SystemArgs, networks};
 use crate::capture::{Capture, LinkLayer, strip};
 use crate::frame::{Burst, Traffic};
 use crate::simulation::{FrameOutcome, Simulation};
@@ -91,7 +91,10 @@ fn write_line(out: &mut impl Write, line: &Line) -> Result<(), String> {
 }
 
 fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result<bool, String> {
-    let mut tracker = Tracker::new(args.system.conntrack_config()?, args.system.hash_key());
+    let mut tracker = Tracker::new(
+        args.system.conntrack_config(&FromScenario::default())?,
+        args.system.hash_key(&FromScenario::default()),
+    );
     let (mut now, mut last_ns) = (Time(0), 0);
     let base_ns = capture
         .frames()
@@ -162,7 +165,9 @@ fn with_nic(
         flat_spacing: flat.then_some(FLAT_SPACING),
     };
     let mut traffic = Replay::new(Arc::clone(capture), &options);
-    let config = args.system.run_config(traffic.largest_frame(), flat)?;
+    let config = args
+        .system
+        .run_config(&FromScenario::default(), traffic.largest_frame(), flat)?;
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     simulation.record_outcomes();
     let mut burst = Burst::default();

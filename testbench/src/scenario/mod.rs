@@ -1,0 +1,200 @@
+//! Scenarios: a TOML file that says what traffic there is, when it stops, and what of the system differs from the defaults.
+
+mod error;
+
+pub use error::{ScenarioError, share, within};
+
+use crate::frame::Traffic;
+use crate::host_cpu::HostCosts;
+use crate::traffic::{Stop, TrafficConfig, build_all};
+use nic_model::clock::Picos;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Names and texts of the built-in scenarios, in the order in which they are listed.
+pub const BUILTIN: &[(&str, &str)] = &[
+    ("web", include_str!("../../scenarios/web.toml")),
+    ("crr", include_str!("../../scenarios/crr.toml")),
+    ("syn-flood", include_str!("../../scenarios/syn-flood.toml")),
+    ("elephants", include_str!("../../scenarios/elephants.toml")),
+    ("mice", include_str!("../../scenarios/mice.toml")),
+    ("bench", include_str!("../../scenarios/bench.toml")),
+];
+
+/// The document as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    name: String,
+    description: String,
+    #[serde(default = "first_seed")]
+    seed: u64,
+    #[serde(default)]
+    stop: StopTable,
+    traffic: Vec<toml::Table>,
+    #[serde(default)]
+    nic: toml::Table,
+    #[serde(default)]
+    host: HostCosts,
+    #[serde(default)]
+    sysctl: BTreeMap<String, u32>,
+}
+
+const fn first_seed() -> u64 {
+    1
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StopTable {
+    packets: Option<u64>,
+    duration_ms: Option<u64>,
+}
+
+/// A scenario, checked.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in a sentence.
+    pub description: String,
+    /// Seed of its random choices, unless the command line names another.
+    pub seed: u64,
+    /// The NIC: `preset`, and values of its configuration that differ from it.
+    pub nic: toml::Table,
+    /// What the host's work costs.
+    pub host: HostCosts,
+    /// Conntrack sysctls by their kernel names.
+    pub sysctl: BTreeMap<String, u32>,
+    traffic: Vec<TrafficConfig>,
+    stop: Stop,
+}
+
+impl Scenario {
+    /// A built-in scenario by its name, or a file if the name ends in `.toml`.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or something in it is wrong.
+    pub fn open(name: &str) -> Result<Self, ScenarioError> {
+        if Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            let text = std::fs::read_to_string(name).map_err(|source| ScenarioError::Read {
+                path: name.to_owned(),
+                source,
+            })?;
+            return Self::parse(name, &text);
+        }
+        let text = BUILTIN
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, text)| *text);
+        let text = text.ok_or_else(|| ScenarioError::Unknown {
+            name: name.to_owned(),
+            known: BUILTIN
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
+        Self::parse(name, text)
+    }
+
+    /// Reads a scenario; `place` is what errors call it.
+    ///
+    /// # Errors
+    /// It is no TOML, has an unknown key, or an impossible value.
+    pub fn parse(place: &str, text: &str) -> Result<Self, ScenarioError> {
+        let document: Document =
+            toml::from_str(text).map_err(|error| ScenarioError::toml(place, &error))?;
+        let mut traffic = Vec::new();
+        for (i, table) in document.traffic.into_iter().enumerate() {
+            let inside = |error: ScenarioError| error.inside(&format!("{place}: traffic[{i}]"));
+            let config = TrafficConfig::from_table(table).map_err(inside)?;
+            config.validate().map_err(inside)?;
+            traffic.push(config);
+        }
+        let stop = Stop {
+            packets: document.stop.packets,
+            at: document.stop.duration_ms.map(Picos::from_millis),
+        };
+        // Whether the sources go together shows when they are built.
+        build_all(&traffic, 0, stop).map_err(|error| error.inside(place))?;
+        Ok(Self {
+            name: document.name,
+            description: document.description,
+            seed: document.seed,
+            nic: document.nic,
+            host: document.host,
+            sysctl: document.sysctl,
+            traffic,
+            stop,
+        })
+    }
+
+    /// Its traffic.
+    ///
+    /// # Errors
+    /// Its sources do not go together.
+    pub fn traffic(&self, seed: u64) -> Result<Box<dyn Traffic>, ScenarioError> {
+        build_all(&self.traffic, seed, self.stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Burst;
+
+    #[test]
+    fn every_built_in_scenario_parses_and_gives_frames_in_order() {
+        for (name, text) in BUILTIN {
+            let scenario = Scenario::parse(name, text).expect(name);
+            assert_eq!(&scenario.name, name);
+            let mut traffic = scenario.traffic(7).expect(name);
+            let (mut burst, mut last, mut frames) = (Burst::default(), Picos::ZERO, 0);
+            while frames < 20_000 {
+                burst.clear();
+                traffic.fill(&mut burst);
+                if burst.is_empty() {
+                    break;
+                }
+                for i in 0..burst.len() {
+                    let (meta, bytes) = burst.frame(i);
+                    assert!(meta.arrival >= last && bytes.len() >= 60, "{name}");
+                    assert!(meta.flow < traffic.flow_count(), "{name}");
+                    last = meta.arrival;
+                    frames += 1;
+                }
+            }
+            assert!(frames >= 10_000, "{name} gives {frames} frames");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let base = "name = \"x\"\ndescription = \"y\"\n";
+        for (text, expected) in [
+            ("[[traffic]]\nkind = \"crr\"\nspeed = 1\n", "speed"),
+            ("[[traffic]]\nkind = \"flood\"\n", "it must be one of"),
+            ("[[traffic]]\nkind = \"crr\"\nclients = 0\n", "clients = 0"),
+            ("traffic = []\n", "there must be 1 to"),
+            (
+                "[[traffic]]\nkind = \"crr\"\n[stop]\nframes = 3\n",
+                "frames",
+            ),
+            ("[[traffic]\n", "line 3"),
+        ] {
+            let error = Scenario::parse("my.toml", &format!("{base}{text}"))
+                .expect_err(text)
+                .to_string();
+            assert!(
+                error.contains(expected) && error.contains("my.toml"),
+                "{error}"
+            );
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}
