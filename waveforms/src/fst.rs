@@ -12,6 +12,23 @@ use std::io::BufWriter;
 /// Value changes held in memory before a block is written, bytes.
 const BLOCK_BYTES: usize = 32 << 20;
 
+/// The binary digits of every byte, as text.
+static DIGITS: [[u8; 8]; 256] = digits();
+
+const fn digits() -> [[u8; 8]; 256] {
+    let mut table = [[b'0'; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte][7 - bit] = b'0' + (byte >> bit & 1) as u8;
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+}
+
 pub(crate) struct FstSink {
     body: FstBodyWriter<BufWriter<File>>,
     ids: Vec<FstSignalId>,
@@ -87,11 +104,11 @@ impl Sink for FstSink {
 
     #[inline]
     fn change(&mut self, signal: usize, width: u32, value: u64) -> Result<(), String> {
-        let mut digits = [0u8; 64];
-        let digits = &mut digits[..width as usize];
-        for (i, digit) in digits.iter_mut().rev().enumerate() {
-            *digit = b'0' + (value >> i & 1) as u8;
+        let mut digits = [[0u8; 8]; 8];
+        for (eight, byte) in digits.iter_mut().zip(value.to_be_bytes()) {
+            *eight = DIGITS[usize::from(byte)];
         }
+        let digits = &digits.as_flattened()[64 - width as usize..];
         self.body
             .signal_change(self.ids[signal], digits)
             .map_err(text)

@@ -16,6 +16,7 @@ use nic_model::probe::Probe;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -151,10 +152,15 @@ fn simulate(
     let mut wave = begin_wave(args, &mut simulation)?;
     let progress = progress_bar(args, traffic.total_frames());
     let mut burst = Burst::default();
+    let interrupted = on_interrupt();
     while simulation
         .step(traffic, &mut burst)
         .map_err(|error| error.to_string())?
     {
+        if interrupted.load(Ordering::Relaxed) {
+            progress.finish_and_clear();
+            return Err("interrupted: nothing was written".to_owned());
+        }
         let frames = simulation.frames();
         if frames % 4_096 < Burst::CAPACITY as u64 {
             progress.set_position(frames);
@@ -193,6 +199,15 @@ fn simulate(
         );
     }
     Ok(summary)
+}
+
+/// Set once the user asks to stop: the run then ends in good order and takes its unfinished files with it.
+fn on_interrupt() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    // A handler that cannot be installed leaves the system's own: the process ends at once.
+    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)).ok();
+    flag
 }
 
 fn progress_bar(args: &RunArgs, total: Option<u64>) -> ProgressBar {

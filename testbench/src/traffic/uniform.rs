@@ -379,11 +379,17 @@ impl Traffic for Uniform {
         let wanted = (burst.room() as u64).min(self.packets_left) as usize;
         let mut draws = [Draw::default(); Burst::CAPACITY];
         let draws = &mut draws[..wanted.min(Burst::CAPACITY)];
+        let even = self.popularity.is_even();
         let mut touched = 0;
         for draw in draws.iter_mut() {
+            let bits = self.rng.next_u64();
             *draw = Draw {
-                connection: self.popularity.sample(&mut self.rng),
-                bits: self.rng.next_u32(),
+                connection: self.popularity.rank_of(bits),
+                bits: if even {
+                    bits as u32
+                } else {
+                    self.rng.next_u32()
+                },
             };
             // A load nobody waits for: the misses of a whole burst overlap.
             touched ^= self.connections[draw.connection as usize].streak_bytes;

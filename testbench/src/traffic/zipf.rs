@@ -40,6 +40,12 @@ impl Popularity {
         }
     }
 
+    /// Whether all ranks are alike: then the lower 32 bits of [`Self::rank_of`] play no part.
+    #[inline]
+    pub fn is_even(&self) -> bool {
+        self.columns.is_empty()
+    }
+
     /// Draws a rank.
     #[inline]
     pub fn sample(&self, rng: &mut SourceRng) -> u32 {
