@@ -3,6 +3,7 @@
 use super::options::{FromScenario, SystemArgs};
 use crate::bench::{self, Measurement};
 use clap::{Args, ValueEnum};
+use nic_model::config::NicConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -26,6 +27,8 @@ pub(super) struct BenchArgs {
 enum What {
     /// Connection tracking alone
     Tracker,
+    /// The chip alone
+    Chip,
     /// The whole path, monitors on, no waveform
     System,
 }
@@ -35,24 +38,19 @@ pub(super) fn bench(args: &BenchArgs) -> Result<bool, String> {
     let seed = args.system.seed(&from);
     let measurement = match args.what {
         What::Tracker => bench::tracker(args.connections, args.packets, seed)?,
+        What::Chip => {
+            let mut nic = args.system.nic_config(&from)?;
+            make_room(args, &mut nic);
+            bench::chip(&nic, args.connections, args.packets, seed)?
+        }
         What::System => {
             let mut config = args.system.run_config(&from, 0, false)?;
-            // A table that holds them all at no more than 80 %, unless the command line asked for a size.
-            let asked = args
-                .system
-                .overrides
-                .iter()
-                .any(|set| set.starts_with("table.buckets"));
-            let needed = (u64::from(args.connections) * 10 / 8)
-                .div_ceil(config.nic.table.slots_per_bucket.into());
-            if !asked {
-                config.nic.table.buckets = needed.next_power_of_two().max(2) as u32;
-            }
+            make_room(args, &mut config.nic);
             bench::system(config, args.connections, args.packets, seed)?
         }
     };
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&measurement).map_err(|error| error.to_string())?
         );
@@ -62,19 +60,36 @@ pub(super) fn bench(args: &BenchArgs) -> Result<bool, String> {
     Ok(true)
 }
 
+/// Makes the table hold all connections at no more than 80 %, unless the command line asked for a size.
+fn make_room(args: &BenchArgs, nic: &mut NicConfig) {
+    if args
+        .system
+        .overrides
+        .iter()
+        .any(|set| set.starts_with("table.buckets"))
+    {
+        return;
+    }
+    let needed = (u64::from(args.connections) * 10 / 8).div_ceil(nic.table.slots_per_bucket.into());
+    nic.table.buckets = needed.next_power_of_two().max(2) as u32;
+}
+
 fn print(m: &Measurement) {
-    println!(
+    say!(
         "{}: {:.1} ns per packet, {:.2} million packets per second",
         m.what,
         m.ns_per_packet,
         m.mpps()
     );
-    println!(
+    say!(
         "  rounds from {:.1} to {:.1} ns; {} packets, {} connections",
-        m.spread_ns.0, m.spread_ns.1, m.packets, m.connections
+        m.spread_ns.0,
+        m.spread_ns.1,
+        m.packets,
+        m.connections
     );
     if let Some(bytes) = m.bytes_per_connection {
-        println!("  {bytes:.0} bytes of resident memory per connection");
+        say!("  {bytes:.0} bytes of resident memory per connection");
     }
-    println!("  {}", m.how);
+    say!("  {}", m.how);
 }

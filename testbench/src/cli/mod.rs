@@ -5,6 +5,13 @@
     reason = "this is the part that talks to people"
 )]
 
+/// Prints a line; a reader that has gone away (`| head`) is no error.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write;
+        writeln!(std::io::stdout(), $($argument)*).ok();
+    }};
+}
 mod bench;
 mod options;
 mod run;

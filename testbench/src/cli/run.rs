@@ -135,7 +135,7 @@ fn judge(summary: &RunSummary) -> bool {
 pub(super) fn list_scenarios() -> Result<bool, String> {
     for (name, text) in scenario::BUILTIN {
         let scenario = Scenario::parse(name, text).map_err(|error| error.to_string())?;
-        println!("{name:<12} {}", scenario.description);
+        say!("{name:<12} {}", scenario.description);
     }
     Ok(true)
 }
@@ -187,13 +187,13 @@ fn simulate(
     summary.wave = wave.and_then(|wave| wave.info);
     write_files(args, &simulation, &summary, wave_path.as_deref())?;
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&summary).map_err(|error| error.to_string())?
         );
     } else if !args.quiet {
-        print!("{}", report::text(&summary));
-        println!(
+        say!("{}", report::text(&summary).trim_end());
+        say!(
             "\nReport, plots, tables and waveform: {}",
             args.out.display()
         );
