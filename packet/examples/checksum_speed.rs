@@ -18,6 +18,8 @@ fn main() {
     }
     let frame = &data[..1500];
     let t = Instant::now();
-    for _ in 0..200_000 { black_box(packet::sctp::crc32c(black_box(frame))); }
+    for _ in 0..200_000 {
+        black_box(packet::sctp::crc32c(black_box(frame)));
+    }
     println!("crc32c 1500: {} ns", t.elapsed().as_nanos() / 200_000);
 }
