@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::BufWriter;
 
 /// Value changes held in memory before a block is written, bytes.
-const BLOCK_BYTES: usize = 32 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// The binary digits of every byte, as text.
 static DIGITS: [[u8; 8]; 256] = digits();
@@ -88,18 +88,18 @@ impl FstSink {
 
 impl Sink for FstSink {
     fn time(&mut self, time_ps: u64) -> Result<(), String> {
+        if time_ps <= self.last_time {
+            return Ok(());
+        }
         self.since_check += 1;
-        if self.since_check >= 1 << 14 {
+        if self.since_check >= 1 << 10 {
             self.since_check = 0;
             if self.body.size() > BLOCK_BYTES {
                 self.body.flush().map_err(text)?;
             }
         }
-        if time_ps > self.last_time {
-            self.last_time = time_ps;
-            self.body.time_change(time_ps).map_err(text)?;
-        }
-        Ok(())
+        self.last_time = time_ps;
+        self.body.time_change(time_ps).map_err(text)
     }
 
     #[inline]

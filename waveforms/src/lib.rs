@@ -29,8 +29,10 @@
 mod fst;
 mod recorder;
 mod signal;
+mod sorter;
 mod vcd;
 pub mod view;
+mod writer;
 
 pub use recorder::{Recorder, WaveSummary};
 pub use signal::{Design, ScopeId, SignalId};
@@ -78,7 +80,7 @@ pub enum WaveError {
 }
 
 /// Where sorted changes go.
-pub(crate) trait Sink {
+pub(crate) trait Sink: Send {
     /// Time moves on to `time_ps`; called before the first change at that time.
     fn time(&mut self, time_ps: u64) -> Result<(), String>;
     /// A signal takes a value.

@@ -1,6 +1,8 @@
 //! From changes in any order to a sorted, deduplicated file.
 
 use crate::signal::{Design, SignalId};
+use crate::sorter::Change;
+use crate::writer::Writer;
 use crate::{Format, Sink, WaveError, fst, vcd};
 use std::path::{Path, PathBuf};
 
@@ -15,33 +17,19 @@ pub struct WaveSummary {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Change {
-    time_ps: u64,
-    value: u64,
-    /// Order of the call and signal: `sequence << 12 | signal`.
-    order: u64,
-}
-
-/// Signals beyond this number cannot be told apart in [`Change::order`].
-const MAX_SIGNALS: usize = 1 << 12;
-
 /// Takes changes and writes them. All signals are 0 until their first change.
+///
+/// Sorting and encoding happen on threads of the recorder's own, in batches that are cut where the calls say,
+/// so that the bytes written do not depend on how the threads take turns.
 pub struct Recorder {
-    sink: Option<Box<dyn Sink>>,
-    error: Option<String>,
+    writer: Option<Writer>,
     path: PathBuf,
     partial: PathBuf,
-    widths: Vec<u32>,
     masks: Vec<u64>,
-    written: Vec<u64>,
-    staged: Vec<Option<u64>>,
-    touched: Vec<u32>,
     pending: Vec<Change>,
-    sequence: u64,
     watermark_ps: u64,
+    last_ps: u64,
     late_changes: u64,
-    changes: u64,
 }
 
 impl Recorder {
@@ -49,49 +37,41 @@ impl Recorder {
     /// so that an interrupted run leaves no half-written wave under that name.
     ///
     /// # Errors
-    /// The file cannot be created, or the design has more than 4096 signals.
+    /// The file cannot be created, or no thread can be started to write it.
     pub fn create(path: &Path, design: &Design, format: Format) -> Result<Self, WaveError> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let widths = design.widths();
-        let fail = |message: String| WaveError::Fst {
-            path: path.to_owned(),
-            message,
-        };
-        if widths.len() > MAX_SIGNALS {
-            return Err(fail(format!(
-                "{} signals are more than {MAX_SIGNALS}",
-                widths.len()
-            )));
-        }
         let io = |source| WaveError::Io {
             path: path.to_owned(),
             source,
         };
         let file = std::fs::File::create(&partial).map_err(io)?;
         let sink: Box<dyn Sink> = match format {
-            Format::Fst => Box::new(fst::FstSink::new(file, design).map_err(fail)?),
+            Format::Fst => {
+                Box::new(
+                    fst::FstSink::new(file, design).map_err(|message| WaveError::Fst {
+                        path: path.to_owned(),
+                        message,
+                    })?,
+                )
+            }
             Format::Vcd => Box::new(vcd::VcdSink::new(file, design).map_err(io)?),
         };
+        let masks = widths
+            .iter()
+            .map(|width| u64::MAX >> (64 - width))
+            .collect();
         Ok(Self {
-            sink: Some(sink),
-            error: None,
+            writer: Some(Writer::start(sink, widths).map_err(io)?),
             path: path.to_owned(),
             partial,
-            masks: widths
-                .iter()
-                .map(|width| u64::MAX >> (64 - width))
-                .collect(),
-            written: vec![0; widths.len()],
-            staged: vec![None; widths.len()],
-            touched: Vec::new(),
-            widths,
+            masks,
             pending: Vec::new(),
-            sequence: 0,
             watermark_ps: 0,
+            last_ps: 0,
             late_changes: 0,
-            changes: 0,
         })
     }
 
@@ -103,11 +83,11 @@ impl Recorder {
             self.late_changes += 1;
             time_ps = self.watermark_ps;
         }
-        self.sequence += 1;
+        self.last_ps = self.last_ps.max(time_ps);
         self.pending.push(Change {
             time_ps,
             value: value & self.masks[signal.0],
-            order: self.sequence << 12 | signal.0 as u64,
+            signal: signal.0 as u32,
         });
     }
 
@@ -117,7 +97,7 @@ impl Recorder {
         const WORTH_SORTING: usize = 1 << 16;
         self.watermark_ps = self.watermark_ps.max(watermark_ps);
         if self.pending.len() >= WORTH_SORTING {
-            self.write_before(self.watermark_ps);
+            self.send(self.watermark_ps);
         }
     }
 
@@ -126,91 +106,46 @@ impl Recorder {
     /// # Errors
     /// Something could not be written, now or earlier.
     pub fn finish(mut self, end_ps: u64) -> Result<WaveSummary, WaveError> {
-        let last = self
-            .pending
-            .iter()
-            .map(|change| change.time_ps)
-            .max()
-            .unwrap_or(0);
-        let end_ps = end_ps.max(last);
-        self.write_before(u64::MAX);
-        if let (None, Some(sink)) = (&self.error, self.sink.take()) {
-            self.error = sink.finish(end_ps).err();
-        }
-        if let Some(message) = self.error.take() {
-            return Err(WaveError::Fst {
-                path: self.path.clone(),
-                message,
-            });
-        }
+        self.send(u64::MAX);
+        let fail = |message: String| WaveError::Fst {
+            path: self.path.clone(),
+            message,
+        };
+        let changes = match self.writer.take() {
+            None => Err(fail("it was finished before".into())),
+            Some(writer) => writer.finish(end_ps.max(self.last_ps)).map_err(fail),
+        };
         let io = |source| WaveError::Io {
             path: self.path.clone(),
             source,
         };
-        let bytes = std::fs::metadata(&self.partial).map_err(io)?.len();
-        std::fs::rename(&self.partial, &self.path).map_err(io)?;
+        let written = changes.and_then(|changes| {
+            let bytes = std::fs::metadata(&self.partial).map_err(io)?.len();
+            std::fs::rename(&self.partial, &self.path).map_err(io)?;
+            Ok((changes, bytes))
+        });
+        let (changes, bytes) = written.inspect_err(|_| {
+            std::fs::remove_file(&self.partial).ok();
+        })?;
         Ok(WaveSummary {
-            changes: self.changes,
+            changes,
             late_changes: self.late_changes,
             bytes,
         })
     }
 
-    fn write_before(&mut self, limit_ps: u64) {
-        let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_unstable_by_key(|change| (change.time_ps, change.order));
-        let final_until = pending.partition_point(|change| change.time_ps < limit_ps);
-        let mut at = 0;
-        while at < final_until {
-            let time_ps = pending[at].time_ps;
-            while at < final_until && pending[at].time_ps == time_ps {
-                self.stage(&pending[at]);
-                at += 1;
-            }
-            if let Err(message) = self.write_staged(time_ps) {
-                self.error.get_or_insert(message);
-            }
+    fn send(&mut self, limit_ps: u64) {
+        if let Some(writer) = &self.writer {
+            writer.send(&mut self.pending, limit_ps);
         }
-        pending.drain(..final_until);
-        self.pending = pending;
-    }
-
-    fn stage(&mut self, change: &Change) {
-        let signal = (change.order & (MAX_SIGNALS as u64 - 1)) as usize;
-        if self.staged[signal].replace(change.value).is_none() {
-            self.touched.push(signal as u32);
-        }
-    }
-
-    fn write_staged(&mut self, time_ps: u64) -> Result<(), String> {
-        let mut told_time = false;
-        let mut result = Ok(());
-        for signal in self.touched.drain(..).map(|signal| signal as usize) {
-            let Some(value) = self.staged[signal].take() else {
-                continue;
-            };
-            let Some(sink) = self.sink.as_mut().filter(|_| self.written[signal] != value) else {
-                continue;
-            };
-            if result.is_err() {
-                continue;
-            }
-            if !told_time {
-                result = sink.time(time_ps);
-                told_time = true;
-            }
-            self.written[signal] = value;
-            self.changes += 1;
-            result = result.and_then(|()| sink.change(signal, self.widths[signal], value));
-        }
-        result
     }
 }
 
 impl Drop for Recorder {
     /// A recording that was not finished leaves nothing behind.
     fn drop(&mut self) {
-        if self.sink.take().is_some() {
+        if let Some(writer) = self.writer.take() {
+            writer.abandon();
             std::fs::remove_file(&self.partial).ok();
         }
     }
@@ -323,8 +258,8 @@ mod tests {
             for (i, (signal, time, value)) in changes.iter().enumerate() {
                 if watermarks.contains(&i) {
                     watermark = watermark.max(time / 2);
-                    recorder.write_before(watermark);
                     recorder.advance(watermark);
+                    recorder.send(watermark);
                 }
                 recorder.change(ids[*signal], *time, *value);
                 expected.insert(((*time).max(watermark), *signal), value & masks[*signal]);
