@@ -86,23 +86,71 @@ pub struct Counters {
     pub bytes: u64,
 }
 
+/// What few connections have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extension {
+    /// The tuple of replies, where it is not the mirror image of the original one.
+    pub(crate) reply: Option<Tuple>,
+}
+
 /// A connection.
+///
+/// 160 bytes, laid out for the cache: what a look-up compares fills the first line, what TCP looks at the second.
 #[derive(Debug, Clone)]
+#[repr(C, align(32))]
 pub struct Connection {
-    pub(crate) tuples: [Tuple; 2],
+    /// Tuple of the original direction.
+    pub(crate) original: Tuple,
     pub(crate) zone: Zone,
-    pub(crate) status: Status,
     pub(crate) mark: u32,
+    pub(crate) status: Status,
     /// When it expires; before confirmation, the span it will then live.
     pub(crate) timeout: Time,
-    pub(crate) counters: [Counters; 2],
+    pub(crate) extension: Option<Box<Extension>>,
     pub(crate) protocol: ProtocolState,
+    /// Tells one use of its index from the next; kept while the index is free.
+    pub(crate) generation: u32,
+    pub(crate) counters: [Counters; 2],
 }
 
 impl Connection {
+    /// A connection that is not in the table yet.
+    pub(crate) const fn new(original: Tuple, zone: Zone, protocol: ProtocolState) -> Self {
+        Self {
+            original,
+            zone,
+            mark: 0,
+            status: Status::NONE,
+            timeout: Time(0),
+            extension: None,
+            protocol,
+            generation: 0,
+            counters: [Counters {
+                packets: 0,
+                bytes: 0,
+            }; 2],
+        }
+    }
+
     /// The tuple of packets in this direction.
-    pub const fn tuple(&self, direction: Direction) -> &Tuple {
-        &self.tuples[direction.index()]
+    pub fn tuple(&self, direction: Direction) -> Tuple {
+        match direction {
+            Direction::Original => self.original,
+            Direction::Reply => match &self.extension {
+                Some(extension) if extension.reply.is_some() => {
+                    extension.reply.unwrap_or(self.original)
+                }
+                // A tuple without a mirror image begins no connection.
+                _ => self.original.inverted().unwrap_or(self.original),
+            },
+        }
+    }
+
+    /// Whether the reply tuple is the mirror image of the original one.
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.extension
+            .as_ref()
+            .is_none_or(|extension| extension.reply.is_none())
     }
 
     /// Its zone.

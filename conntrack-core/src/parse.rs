@@ -8,10 +8,9 @@ use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, UpperLayer, checksum, gre}
 /// An IP packet whose header has been checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
-    pub(crate) family: u8,
-    pub(crate) source: [u8; 16],
-    pub(crate) destination: [u8; 16],
-    pub(crate) protocol: Protocol,
+    tuple: Tuple,
+    /// Why the tuple's ids are not known.
+    no_ids: Option<Reason>,
     /// Captured bytes of the transport layer.
     pub(crate) l4: &'a [u8],
     /// Its length by the IP header.
@@ -60,15 +59,10 @@ fn parse_v4(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     if ip.is_fragment() {
         return Parsed::FragmentV4(ip);
     }
-    Parsed::Whole(Network {
-        family: 4,
-        source: widen(ip.source()),
-        destination: widen(ip.destination()),
-        protocol: ip.protocol(),
-        l4: ip.payload(),
-        l4_len: total_len - header_len,
-        total_len,
-    })
+    let addresses = [widen(ip.source()), widen(ip.destination())];
+    let l4_len = total_len - header_len;
+    let network = Network::new(4, addresses, ip.protocol(), ip.payload(), l4_len, total_len);
+    Parsed::Whole(network)
 }
 
 fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
@@ -89,75 +83,86 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
         return Parsed::Invalid(Reason::NoNextHeader);
     }
     let end = bytes.len().min(ip.total_len());
-    Parsed::Whole(Network {
-        family: 6,
-        source: ip.source(),
-        destination: ip.destination(),
-        protocol: upper.protocol,
-        l4: bytes.get(upper.offset..end).unwrap_or(&[]),
-        l4_len: ip.total_len().saturating_sub(upper.offset),
-        total_len: ip.total_len() - if atomic { 8 } else { 0 },
-    })
+    Parsed::Whole(Network::new(
+        6,
+        [ip.source(), ip.destination()],
+        upper.protocol,
+        bytes.get(upper.offset..end).unwrap_or(&[]),
+        ip.total_len().saturating_sub(upper.offset),
+        ip.total_len() - if atomic { 8 } else { 0 },
+    ))
 }
 
-impl Network<'_> {
-    /// The tuple; why there is none.
+impl<'a> Network<'a> {
     #[inline]
-    pub(crate) fn tuple(&self) -> Result<Tuple, Reason> {
-        let (source_id, destination_id) = self.ids()?;
-        Ok(Tuple {
-            source: self.source,
-            destination: self.destination,
-            source_id,
-            destination_id,
-            protocol: self.protocol.0,
-            family: self.family,
-        })
+    fn new(
+        family: u8,
+        [source, destination]: [[u8; 16]; 2],
+        protocol: Protocol,
+        l4: &'a [u8],
+        l4_len: usize,
+        total_len: usize,
+    ) -> Self {
+        let ids = ids(family, protocol, l4);
+        let (source_id, destination_id) = ids.unwrap_or((0, 0));
+        Self {
+            tuple: Tuple {
+                source,
+                destination,
+                source_id,
+                destination_id,
+                protocol: protocol.0,
+                family,
+            },
+            no_ids: ids.err(),
+            l4,
+            l4_len,
+            total_len,
+        }
     }
 
-    fn ids(&self) -> Result<(u16, u16), Reason> {
-        match self.protocol {
-            Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => {
-                let ports: &[u8; 4] = self.l4.first_chunk().ok_or(Reason::TransportTruncated)?;
-                let [a, b, c, d] = *ports;
-                Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-            }
-            Protocol::ICMP if self.family == 4 => {
-                let icmp = Icmp::new(self.l4).map_err(|_| Reason::TransportTruncated)?;
-                let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
-                Ok((icmp.identifier(), kind))
-            }
-            Protocol::ICMPV6 if self.family == 6 => {
-                let icmp = Icmpv6::new(self.l4).map_err(|_| Reason::TransportTruncated)?;
-                let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
-                Ok((icmp.identifier(), kind))
-            }
-            Protocol::ICMP | Protocol::ICMPV6 => Err(Reason::IcmpType),
-            Protocol::GRE => match Gre::new(self.l4) {
-                Ok(gre) if gre.version() == 1 => {
-                    if gre.protocol() != gre::PROTOCOL_PPP {
-                        return Err(Reason::GreVersion);
-                    }
-                    Ok((0, gre.call_id().ok_or(Reason::TransportTruncated)?))
-                }
-                _ => Ok((0, 0)),
-            },
-            _ => Ok((0, 0)),
+    /// The tuple; why there is none.
+    #[inline]
+    pub(crate) const fn tuple(&self) -> Result<&Tuple, Reason> {
+        match self.no_ids {
+            None => Ok(&self.tuple),
+            Some(reason) => Err(reason),
         }
+    }
+
+    #[inline]
+    pub(crate) const fn protocol(&self) -> Protocol {
+        Protocol(self.tuple.protocol)
+    }
+
+    #[inline]
+    pub(crate) const fn is_icmp(&self) -> bool {
+        self.tuple.is_icmp()
+    }
+
+    /// 4 or 6.
+    #[inline]
+    pub(crate) const fn family(&self) -> u8 {
+        self.tuple.family
+    }
+
+    #[inline]
+    pub(crate) const fn destination(&self) -> [u8; 16] {
+        self.tuple.destination
     }
 
     /// Whether the transport checksum over `covered` bytes is right, taking `protocol` for the pseudo header.
     pub(crate) fn checksum_ok(&self, protocol: Protocol, covered: &[u8]) -> bool {
-        if self.family == 4 {
+        let Tuple {
+            source,
+            destination,
+            ..
+        } = self.tuple;
+        if self.tuple.family == 4 {
             let narrow = |a: [u8; 16]| [a[0], a[1], a[2], a[3]];
-            checksum::l4_ok_v4(
-                narrow(self.source),
-                narrow(self.destination),
-                protocol,
-                covered,
-            )
+            checksum::l4_ok_v4(narrow(source), narrow(destination), protocol, covered)
         } else {
-            checksum::l4_ok_v6(self.source, self.destination, protocol, covered)
+            checksum::l4_ok_v6(source, destination, protocol, covered)
         }
     }
 
@@ -171,11 +176,44 @@ impl Network<'_> {
         let Some(icmp_type) = self.l4.first().copied() else {
             return false;
         };
-        match (self.family, self.protocol) {
+        match (self.family(), self.protocol()) {
             (4, Protocol::ICMP) => icmp::is_error(icmp_type),
             (6, Protocol::ICMPV6) => icmpv6::is_error(icmp_type),
             _ => false,
         }
+    }
+}
+
+/// What a tuple's ids are in this protocol.
+#[inline]
+fn ids(family: u8, protocol: Protocol, l4: &[u8]) -> Result<(u16, u16), Reason> {
+    match protocol {
+        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => {
+            let ports: &[u8; 4] = l4.first_chunk().ok_or(Reason::TransportTruncated)?;
+            let [a, b, c, d] = *ports;
+            Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+        }
+        Protocol::ICMP if family == 4 => {
+            let icmp = Icmp::new(l4).map_err(|_| Reason::TransportTruncated)?;
+            let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
+            Ok((icmp.identifier(), kind))
+        }
+        Protocol::ICMPV6 if family == 6 => {
+            let icmp = Icmpv6::new(l4).map_err(|_| Reason::TransportTruncated)?;
+            let kind = u16::from_be_bytes([icmp.message_type(), icmp.code()]);
+            Ok((icmp.identifier(), kind))
+        }
+        Protocol::ICMP | Protocol::ICMPV6 => Err(Reason::IcmpType),
+        Protocol::GRE => match Gre::new(l4) {
+            Ok(gre) if gre.version() == 1 => {
+                if gre.protocol() != gre::PROTOCOL_PPP {
+                    return Err(Reason::GreVersion);
+                }
+                Ok((0, gre.call_id().ok_or(Reason::TransportTruncated)?))
+            }
+            _ => Ok((0, 0)),
+        },
+        _ => Ok((0, 0)),
     }
 }
 
@@ -186,15 +224,16 @@ pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
         if ip.fragment_offset_bytes() != 0 {
             return None;
         }
-        return Some(Network {
-            family: 4,
-            source: widen(ip.source()),
-            destination: widen(ip.destination()),
-            protocol: ip.protocol(),
-            l4: &bytes[ip.header_len()..],
-            l4_len: bytes.len() - ip.header_len(),
-            total_len: bytes.len(),
-        });
+        let l4 = bytes.get(ip.header_len()..)?;
+        let addresses = [widen(ip.source()), widen(ip.destination())];
+        return Some(Network::new(
+            4,
+            addresses,
+            ip.protocol(),
+            l4,
+            l4.len(),
+            bytes.len(),
+        ));
     }
     let ip = Ipv6::new(bytes).ok()?;
     let upper = ip.upper_layer().ok()?;
@@ -205,15 +244,15 @@ pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
         return None;
     }
     let l4 = bytes.get(upper.offset..)?;
-    Some(Network {
-        family: 6,
-        source: ip.source(),
-        destination: ip.destination(),
-        protocol: upper.protocol,
+    let addresses = [ip.source(), ip.destination()];
+    Some(Network::new(
+        6,
+        addresses,
+        upper.protocol,
         l4,
-        l4_len: l4.len(),
-        total_len: bytes.len(),
-    })
+        l4.len(),
+        bytes.len(),
+    ))
 }
 
 #[inline]

@@ -2,23 +2,20 @@
 //!
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
-use crate::connection::{Connection, ConnectionId};
-use crate::table::{HashKey, Node, NodeTable};
+use crate::connection::{Connection, ConnectionId, Status};
+use crate::prefetch::prefetch;
+use crate::protocol::ProtocolState;
+use crate::table::{HashKey, Node, NodeKind, NodeTable};
+use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 
 const CHUNK: usize = 1_024;
 
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    connection: Option<Connection>,
-}
-
-/// Connections and their tuples.
+/// Connections and their tuples. A slot whose connection is not CONFIRMED is free.
 #[derive(Debug)]
 pub(crate) struct Store {
     key: HashKey,
-    chunks: Vec<Vec<Slot>>,
+    chunks: Vec<Vec<Connection>>,
     free: Vec<u32>,
     table: NodeTable,
     len: usize,
@@ -35,6 +32,7 @@ impl Store {
         }
     }
 
+    #[inline]
     pub(crate) fn hash(&self, tuple: &Tuple, zone: Zone) -> u32 {
         self.key.hash(tuple, zone)
     }
@@ -46,61 +44,62 @@ impl Store {
 
     /// One more than the largest index in use so far.
     pub(crate) fn index_end(&self) -> u32 {
-        self.chunks.iter().map(Vec::len).sum::<usize>() as u32
+        match self.chunks.split_last() {
+            None => 0,
+            Some((last, full)) => (full.len() * CHUNK + last.len()) as u32,
+        }
     }
 
-    fn slot(&self, index: u32) -> Option<&Slot> {
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Connection> {
         self.chunks
             .get(index as usize / CHUNK)?
             .get(index as usize % CHUNK)
     }
 
-    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+    #[inline]
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Connection> {
         self.chunks
             .get_mut(index as usize / CHUNK)?
             .get_mut(index as usize % CHUNK)
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        let slot = self.slot(id.index)?;
-        slot.connection
-            .as_ref()
-            .filter(|_| slot.generation == id.generation)
+        self.slot(id.index)
+            .filter(|connection| is_named(connection, id))
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let slot = self.slot_mut(id.index)?;
-        let generation = slot.generation;
-        slot.connection
-            .as_mut()
-            .filter(|_| generation == id.generation)
+        self.slot_mut(id.index)
+            .filter(|connection| is_named(connection, id))
     }
 
     /// The connection at an index, whatever its generation.
     pub(crate) fn at(&self, index: u32) -> Option<(ConnectionId, &Connection)> {
-        let slot = self.slot(index)?;
-        let id = ConnectionId {
-            index,
-            generation: slot.generation,
-        };
-        slot.connection.as_ref().map(|connection| (id, connection))
+        let connection = self
+            .slot(index)
+            .filter(|connection| connection.status.contains(Status::CONFIRMED))?;
+        Some((name(index, connection), connection))
     }
 
-    /// Reads the table early.
+    /// Asks for the part of the table a hash leads to.
     #[inline]
-    pub(crate) fn touch_table(&self, hash: u32) -> Option<Node> {
-        let (stored, node) = self.table.touch(hash);
-        (stored == hash).then_some(node)
+    pub(crate) fn prefetch_table(&self, hash: u32) {
+        self.table.prefetch(hash);
     }
 
-    /// Reads a connection early.
+    /// Asks for the connection a hash probably leads to.
     #[inline]
-    pub(crate) fn touch_connection(&self, node: Node) -> u64 {
-        self.slot(node.index())
-            .and_then(|slot| slot.connection.as_ref())
-            .map_or(0, |connection| {
-                connection.timeout.0 ^ u64::from(connection.tuples[0].source_id)
-            })
+    pub(crate) fn prefetch_connection(&self, hash: u32) {
+        if let Some(connection) = self
+            .table
+            .first(hash)
+            .and_then(|node| self.slot(node.index()))
+        {
+            prefetch(connection);
+        }
     }
 
     /// The connection one of whose tuples this is.
@@ -111,66 +110,77 @@ impl Store {
         zone: Zone,
         hash: u32,
     ) -> Option<(ConnectionId, Direction)> {
-        let node = self.table.find(hash, |node| {
-            self.slot(node.index())
-                .and_then(|slot| slot.connection.as_ref())
-                .is_some_and(|connection| {
-                    connection.tuples[node.direction().index()] == *tuple && connection.zone == zone
-                })
-        })?;
-        let generation = self.slot(node.index())?.generation;
-        Some((
-            ConnectionId {
-                index: node.index(),
-                generation,
-            },
-            node.direction(),
-        ))
+        self.table.find(hash, |node| {
+            let connection = self.slot(node.index())?;
+            let original = &connection.original;
+            let direction = match node.kind() {
+                _ if connection.zone != zone => return None,
+                NodeKind::Both => original.direction_of(tuple)?,
+                NodeKind::Original if original == tuple => Direction::Original,
+                NodeKind::Reply if connection.tuple(Direction::Reply) == *tuple => Direction::Reply,
+                _ => return None,
+            };
+            Some((name(node.index(), connection), direction))
+        })
     }
 
-    /// Puts a connection in; its tuples must not be there.
-    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
-        let hashes = [0, 1].map(|i| self.key.hash(&connection.tuples[i], connection.zone));
-        let index = self.free.pop().unwrap_or_else(|| self.grow());
-        let mut generation = 0;
-        if let Some(slot) = self.slot_mut(index) {
-            slot.generation = slot.generation.wrapping_add(1);
-            slot.connection = Some(connection);
-            generation = slot.generation;
+    /// Puts a connection in; its tuples must not be there. `None` if no more fit.
+    pub(crate) fn insert(&mut self, mut connection: Connection) -> Option<ConnectionId> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => self.grow()?,
+        };
+        let slot = self.slot_mut(index)?;
+        connection.generation = slot.generation.wrapping_add(1);
+        connection.status = connection.status.with(Status::CONFIRMED);
+        *slot = connection;
+        let id = name(index, slot);
+        for (hash, node) in self.nodes(index).into_iter().flatten() {
+            self.table.insert(hash, node);
         }
-        self.table
-            .insert(hashes[0], Node::new(index, Direction::Original));
-        self.table
-            .insert(hashes[1], Node::new(index, Direction::Reply));
         self.len += 1;
-        ConnectionId { index, generation }
+        Some(id)
     }
 
-    fn grow(&mut self) -> u32 {
+    /// The nodes the connection at an index has in the table.
+    fn nodes(&self, index: u32) -> [Option<(u32, Node)>; 2] {
+        let Some(connection) = self.slot(index) else {
+            return [None; 2];
+        };
+        let node = |direction, kind| {
+            let hash = self.key.hash(&connection.tuple(direction), connection.zone);
+            Some((hash, Node::new(index, kind)))
+        };
+        if connection.is_symmetric() {
+            return [node(Direction::Original, NodeKind::Both), None];
+        }
+        [
+            node(Direction::Original, NodeKind::Original),
+            node(Direction::Reply, NodeKind::Reply),
+        ]
+    }
+
+    fn grow(&mut self) -> Option<u32> {
         let index = self.index_end();
+        if index as usize >= Node::MAX_CONNECTIONS {
+            return None;
+        }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(Slot {
-                generation: 0,
-                connection: None,
-            });
-        }
-        index
+        self.chunks.last_mut()?.push(vacant(0));
+        Some(index)
     }
 
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        let slot = self
-            .slot_mut(id.index)
-            .filter(|slot| slot.generation == id.generation)?;
-        let connection = slot.connection.take()?;
+        self.get(id)?;
+        for (hash, node) in self.nodes(id.index).into_iter().flatten() {
+            self.table.remove(hash, node);
+        }
+        let slot = self.slot_mut(id.index)?;
+        let connection = std::mem::replace(slot, vacant(id.generation));
         self.free.push(id.index);
         self.len -= 1;
-        for direction in [Direction::Original, Direction::Reply] {
-            let hash = self.key.hash(connection.tuple(direction), connection.zone);
-            self.table.remove(hash, Node::new(id.index, direction));
-        }
         Some(connection)
     }
 
@@ -182,5 +192,44 @@ impl Store {
             .neighbourhood(hash, SLOTS)
             .filter_map(|node| self.at(node.index()).map(|(id, _)| id))
             .collect()
+    }
+}
+
+#[inline]
+fn is_named(connection: &Connection, id: ConnectionId) -> bool {
+    connection.generation == id.generation && connection.status.contains(Status::CONFIRMED)
+}
+
+#[inline]
+const fn name(index: u32, connection: &Connection) -> ConnectionId {
+    ConnectionId {
+        index,
+        generation: connection.generation,
+    }
+}
+
+/// What lies in a slot without a connection.
+fn vacant(generation: u32) -> Connection {
+    let nobody = Tuple {
+        source: [0; 16],
+        destination: [0; 16],
+        source_id: 0,
+        destination_id: 0,
+        protocol: 0,
+        family: 0,
+    };
+    let mut slot = Connection::new(nobody, Zone(0), ProtocolState::Generic);
+    slot.generation = generation;
+    slot.timeout = Time(0);
+    slot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_as_small_as_its_description_says() {
+        assert_eq!(size_of::<Connection>(), 160);
     }
 }

@@ -1,40 +1,64 @@
-//! The connection table: two tuples, one connection.
+//! The connection table: from tuples to connections.
 //!
-//! Nodes (a connection's index and the direction of one of its tuples) lie in one open-addressed array with linear
-//! probing; beside each node stands its hash, so that growing and removing never touch the connections. The hash is
-//! SipHash-1-3 with a secret key (Aumasson, Bernstein 2012), so that nobody can choose tuples that collide.
+//! A tuple and its mirror image have the same hash, so that one node finds a connection from both sides; only a
+//! connection whose reply tuple is not the mirror image of its original one (NAT, a zone for one direction) has two. Nodes
+//! lie in buckets of one cache line each; beside each stands its hash, so that growing and removing never touch the
+//! connections. The hash is SipHash-1-3 with a secret key (Aumasson, Bernstein 2012), so that nobody
+//! can choose tuples that collide.
 
-use crate::tuple::{Direction, Tuple, Zone};
+use crate::prefetch::prefetch;
+use crate::tuple::{Tuple, Zone};
 
 /// The secret of the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashKey(pub [u64; 2]);
 
 impl HashKey {
-    /// The 32-bit hash of a tuple in a zone.
+    /// The 32-bit hash of a tuple, or of its mirror image, in a zone.
     #[inline]
     pub(crate) fn hash(self, tuple: &Tuple, zone: Zone) -> u32 {
-        let word = |bytes: &[u8; 16], half: usize| {
-            let value = u128::from_le_bytes(*bytes);
-            (value >> (64 * half)) as u64
-        };
-        let last = u64::from(tuple.source_id)
-            | u64::from(tuple.destination_id) << 16
-            | u64::from(tuple.protocol) << 32
-            | u64::from(tuple.family) << 40
-            | u64::from(zone.0) << 48;
-        let mut sip = Sip13::new(self.0);
-        if tuple.family == 4 {
-            sip.word(word(&tuple.source, 0) | word(&tuple.destination, 0) << 32);
+        let (mut ids, kind) = if tuple.is_icmp() {
+            ([tuple.source_id; 2], icmp_kind(tuple))
         } else {
-            for half in 0..2 {
-                sip.word(word(&tuple.source, half));
-                sip.word(word(&tuple.destination, half));
+            ([tuple.source_id, tuple.destination_id], 0)
+        };
+        let mut sip = Sip13::new(self.0);
+        let what = u64::from(tuple.protocol) | u64::from(tuple.family) << 8;
+        if tuple.family == 4 {
+            let end = |address: &[u8; 16], id: u16| {
+                let [a, b, c, d, ..] = *address;
+                u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(id)
+            };
+            let (a, b) = (end(&tuple.source, ids[0]), end(&tuple.destination, ids[1]));
+            sip.word(a.min(b) | what << 48);
+            sip.word(a.max(b) | u64::from(zone.0 ^ kind) << 48);
+        } else {
+            let mut low = u128::from_be_bytes(tuple.source);
+            let mut high = u128::from_be_bytes(tuple.destination);
+            if (low, ids[0]) > (high, ids[1]) {
+                std::mem::swap(&mut low, &mut high);
+                ids.swap(0, 1);
             }
+            for word in [low, high] {
+                sip.word((word >> 64) as u64);
+                sip.word(word as u64);
+            }
+            sip.word(
+                what << 48
+                    | u64::from(zone.0 ^ kind) << 32
+                    | u64::from(ids[0]) << 16
+                    | u64::from(ids[1]),
+            );
         }
-        sip.word(last);
         (sip.finish() >> 32) as u32
     }
+}
+
+/// Type and code of an ICMP tuple, the same for request and reply.
+fn icmp_kind(tuple: &Tuple) -> u16 {
+    tuple.inverted().map_or(tuple.destination_id, |inverted| {
+        inverted.destination_id.min(tuple.destination_id)
+    })
 }
 
 struct Sip13([u64; 4]);
@@ -82,45 +106,100 @@ impl Sip13 {
     }
 }
 
-/// A tuple of a connection: the connection's index and which of its two tuples.
+/// Which tuples of a connection a node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    Original,
+    Reply,
+    /// The original tuple and its mirror image.
+    Both,
+}
+
+/// A connection's index, and which of its tuples is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node(u32);
 
 impl Node {
     const EMPTY: Self = Self(u32::MAX);
+    /// Connections there can be, so that indices and kinds fit a node.
+    pub(crate) const MAX_CONNECTIONS: usize = (1 << 30) - 1;
 
-    pub(crate) const fn new(index: u32, direction: Direction) -> Self {
-        Self(index << 1 | direction as u32)
+    pub(crate) const fn new(index: u32, kind: NodeKind) -> Self {
+        Self(index << 2 | kind as u32)
     }
 
     pub(crate) const fn index(self) -> u32 {
-        self.0 >> 1
+        self.0 >> 2
     }
 
-    pub(crate) const fn direction(self) -> Direction {
-        if self.0 & 1 == 0 {
-            Direction::Original
-        } else {
-            Direction::Reply
+    pub(crate) const fn kind(self) -> NodeKind {
+        match self.0 & 3 {
+            0 => NodeKind::Original,
+            1 => NodeKind::Reply,
+            _ => NodeKind::Both,
         }
     }
 }
 
-/// The array of nodes.
+/// Nodes a bucket holds.
+const WIDTH: usize = 7;
+
+/// A line of the cache: nodes, and for each the hash it was put in with.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// The last one is not a hash but the number of nodes that would be here or before and lie further on, because there
+    /// was no room.
+    hashes: [u32; WIDTH + 1],
+    nodes: [Node; WIDTH + 1],
+}
+
+impl Bucket {
+    const EMPTY: Self = Self {
+        hashes: [0; WIDTH + 1],
+        nodes: [Node::EMPTY; WIDTH + 1],
+    };
+
+    /// Bit i is set if node i was put in with `hash`; all hashes are compared at once, because where a node lies is a
+    /// matter of chance.
+    #[inline]
+    fn matching(&self, hash: u32) -> u32 {
+        let equal = |i: usize| u32::from(self.hashes[i] == hash) << i;
+        let low = equal(0) | equal(1) | equal(2) | equal(3);
+        low | equal(4) | equal(5) | equal(6)
+    }
+
+    fn passed_by(&mut self) -> &mut u32 {
+        &mut self.hashes[WIDTH]
+    }
+
+    fn position(&self, node: Node) -> Option<usize> {
+        self.nodes[..WIDTH].iter().position(|there| *there == node)
+    }
+}
+
+/// The array of buckets. A node lies in the bucket its hash points to, or in the first after it with room.
 #[derive(Debug)]
 pub(crate) struct NodeTable {
-    slots: Vec<(u32, Node)>,
+    buckets: Vec<Bucket>,
     bits: u32,
     used: usize,
 }
 
 impl NodeTable {
     pub(crate) fn new() -> Self {
+        const BITS: u32 = 7;
         Self {
-            slots: vec![(0, Node::EMPTY); 1 << 10],
-            bits: 10,
+            buckets: vec![Bucket::EMPTY; 1 << BITS],
+            bits: BITS,
             used: 0,
         }
+    }
+
+    /// What nodes are marked with: never that of an empty place.
+    #[inline]
+    const fn mark(hash: u32) -> u32 {
+        hash | 1
     }
 
     #[inline]
@@ -129,35 +208,52 @@ impl NodeTable {
     }
 
     #[inline]
-    fn next(&self, slot: usize) -> usize {
-        (slot + 1) & (self.slots.len() - 1)
+    fn next(&self, bucket: usize) -> usize {
+        (bucket + 1) & (self.buckets.len() - 1)
     }
 
-    /// Reads the home slot early.
+    /// Asks for the home bucket.
     #[inline]
-    pub(crate) fn touch(&self, hash: u32) -> (u32, Node) {
-        self.slots[self.home(hash)]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        prefetch(&self.buckets[self.home(hash)]);
     }
 
-    /// Nodes with this hash, until `matches` accepts one.
+    /// The first node with this hash in the home bucket.
     #[inline]
-    pub(crate) fn find(&self, hash: u32, mut matches: impl FnMut(Node) -> bool) -> Option<Node> {
-        let mut slot = self.home(hash);
+    pub(crate) fn first(&self, hash: u32) -> Option<Node> {
+        let bucket = &self.buckets[self.home(hash)];
+        let candidates = bucket.matching(Self::mark(hash));
+        (candidates != 0).then(|| bucket.nodes[candidates.trailing_zeros() as usize & WIDTH])
+    }
+
+    /// What `matches` makes of the first node with this hash that it accepts.
+    #[inline]
+    pub(crate) fn find<T>(
+        &self,
+        hash: u32,
+        mut matches: impl FnMut(Node) -> Option<T>,
+    ) -> Option<T> {
+        let mut at = self.home(hash);
         loop {
-            let (stored, node) = self.slots[slot];
-            if node == Node::EMPTY {
+            let bucket = &self.buckets[at];
+            let mut candidates = bucket.matching(Self::mark(hash));
+            while candidates != 0 {
+                let node = bucket.nodes[candidates.trailing_zeros() as usize & WIDTH];
+                if let Some(found) = matches(node) {
+                    return Some(found);
+                }
+                candidates &= candidates - 1;
+            }
+            if bucket.hashes[WIDTH] == 0 {
                 return None;
             }
-            if stored == hash && matches(node) {
-                return Some(node);
-            }
-            slot = self.next(slot);
+            at = self.next(at);
         }
     }
 
     pub(crate) fn insert(&mut self, hash: u32, node: Node) {
-        // At most 3/4 full: a probe then visits 2.5 slots on average, 8.5 when it finds nothing.
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
+        // At most 80 % full: then one node in six lies outside its home bucket.
+        if (self.used + 1) * 5 > self.buckets.len() * WIDTH * 4 {
             self.grow();
         }
         self.used += 1;
@@ -165,54 +261,62 @@ impl NodeTable {
     }
 
     fn place(&mut self, hash: u32, node: Node) {
-        let mut slot = self.home(hash);
-        while self.slots[slot].1 != Node::EMPTY {
-            slot = self.next(slot);
+        let mut at = self.home(hash);
+        loop {
+            let bucket = &mut self.buckets[at];
+            if let Some(free) = bucket.position(Node::EMPTY) {
+                bucket.hashes[free] = Self::mark(hash);
+                bucket.nodes[free] = node;
+                return;
+            }
+            *bucket.passed_by() += 1;
+            at = self.next(at);
         }
-        self.slots[slot] = (hash, node);
     }
 
+    /// Twice as many buckets. What the lowest bit of the hash was is forgotten, but a bucket number is made of the highest.
     fn grow(&mut self) {
         self.bits += 1;
-        let bigger = vec![(0, Node::EMPTY); 1 << self.bits];
-        for (hash, node) in std::mem::replace(&mut self.slots, bigger) {
-            if node != Node::EMPTY {
-                self.place(hash, node);
+        let bigger = vec![Bucket::EMPTY; 1 << self.bits];
+        for bucket in std::mem::replace(&mut self.buckets, bigger) {
+            for (hash, node) in bucket.hashes.into_iter().zip(bucket.nodes).take(WIDTH) {
+                if node != Node::EMPTY {
+                    self.place(hash, node);
+                }
             }
         }
     }
 
-    /// Removes a node and closes the gap, so that no probe stops short.
+    /// Removes a node; whether it was there.
     pub(crate) fn remove(&mut self, hash: u32, node: Node) -> bool {
-        let mut gap = self.home(hash);
-        while self.slots[gap].1 != node {
-            if self.slots[gap].1 == Node::EMPTY {
+        let home = self.home(hash);
+        let mut at = home;
+        let place = loop {
+            if let Some(place) = self.buckets[at].position(node) {
+                break place;
+            }
+            if *self.buckets[at].passed_by() == 0 {
                 return false;
             }
-            gap = self.next(gap);
+            at = self.next(at);
+        };
+        self.buckets[at].hashes[place] = 0;
+        self.buckets[at].nodes[place] = Node::EMPTY;
+        let mut passed = home;
+        while passed != at {
+            *self.buckets[passed].passed_by() -= 1;
+            passed = self.next(passed);
         }
-        let mask = self.slots.len() - 1;
-        let mut slot = self.next(gap);
-        while self.slots[slot].1 != Node::EMPTY {
-            let home = self.home(self.slots[slot].0);
-            let distance = slot.wrapping_sub(home) & mask;
-            if distance >= slot.wrapping_sub(gap) & mask {
-                self.slots[gap] = self.slots[slot];
-                gap = slot;
-            }
-            slot = self.next(slot);
-        }
-        self.slots[gap].1 = Node::EMPTY;
         self.used -= 1;
         true
     }
 
-    /// The nodes in `count` slots from the home of `hash` on.
+    /// The nodes in `count` places from the home of `hash` on.
     pub(crate) fn neighbourhood(&self, hash: u32, count: usize) -> impl Iterator<Item = Node> + '_ {
         let home = self.home(hash);
-        let mask = self.slots.len() - 1;
-        (0..count.min(self.slots.len()))
-            .map(move |i| self.slots[(home + i) & mask].1)
+        let mask = self.buckets.len() - 1;
+        (0..count.div_ceil(WIDTH).min(self.buckets.len()))
+            .flat_map(move |i| self.buckets[(home + i) & mask].nodes)
             .filter(|node| *node != Node::EMPTY)
     }
 
@@ -250,7 +354,7 @@ mod tests {
             // Few distinct hashes, so that probes collide.
             let hash = |n: u32| (n % 7).wrapping_mul(0x1100_0000);
             for (insert, n) in ops {
-                let node = Node::new(n, Direction::Original);
+                let node = Node::new(n, NodeKind::Both);
                 if insert && model.insert(n) {
                     table.insert(hash(n), node);
                 } else if !insert {
@@ -259,8 +363,8 @@ mod tests {
                 prop_assert_eq!(table.len(), model.len());
             }
             for n in 0..300 {
-                let node = Node::new(n, Direction::Original);
-                let found = table.find(hash(n), |candidate| candidate == node).is_some();
+                let node = Node::new(n, NodeKind::Both);
+                let found = table.find(hash(n), |candidate| (candidate == node).then_some(())).is_some();
                 prop_assert_eq!(found, model.contains(&n));
             }
         }

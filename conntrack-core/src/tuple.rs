@@ -22,6 +22,12 @@ impl Direction {
         self as usize
     }
 
+    /// The direction of this index; anything but 0 is the reply.
+    #[inline]
+    pub(crate) const fn from_index(index: usize) -> Self {
+        [Self::Original, Self::Reply][(index != 0) as usize]
+    }
+
     /// The other direction.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -38,6 +44,7 @@ pub struct Zone(pub u16);
 
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
 pub struct Tuple {
     /// Source address; an IPv4 address fills the first 4 bytes, the rest is zero.
     pub source: [u8; 16],
@@ -81,6 +88,47 @@ impl Tuple {
         Some(inverted)
     }
 
+    /// In which direction of a connection a packet travels whose own tuple is `packet`, if it is this tuple's or its
+    /// mirror image's. Which of both is a matter of chance, so there is no branch on it.
+    #[inline]
+    pub(crate) fn direction_of(&self, packet: &Self) -> Option<Direction> {
+        let mirror_words = if self.is_icmp() {
+            packet.inverted()?.words()
+        } else {
+            packet.swapped_words()
+        };
+        let same = differences(self.source, packet.source)
+            | differences(self.destination, packet.destination)
+            | (self.words() ^ packet.words());
+        let mirrored = differences(self.source, packet.destination)
+            | differences(self.destination, packet.source)
+            | (self.words() ^ mirror_words);
+        (same.min(mirrored) == 0).then(|| Direction::from_index(usize::from(same != 0)))
+    }
+
+    /// Everything but the addresses.
+    #[inline]
+    const fn words(&self) -> u64 {
+        (self.source_id as u64)
+            | (self.destination_id as u64) << 16
+            | (self.protocol as u64) << 32
+            | (self.family as u64) << 40
+    }
+
+    /// The same with the ids exchanged.
+    #[inline]
+    const fn swapped_words(&self) -> u64 {
+        (self.destination_id as u64)
+            | (self.source_id as u64) << 16
+            | (self.protocol as u64) << 32
+            | (self.family as u64) << 40
+    }
+
+    #[inline]
+    pub(crate) const fn is_icmp(&self) -> bool {
+        self.protocol == Protocol::ICMP.0 || self.protocol == Protocol::ICMPV6.0
+    }
+
     /// Source address.
     pub fn source_ip(&self) -> IpAddr {
         ip(self.family, self.source)
@@ -90,6 +138,12 @@ impl Tuple {
     pub fn destination_ip(&self) -> IpAddr {
         ip(self.family, self.destination)
     }
+}
+
+#[inline]
+const fn differences(a: [u8; 16], b: [u8; 16]) -> u64 {
+    let differences = u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b);
+    (differences >> 64) as u64 | differences as u64
 }
 
 fn ip(family: u8, bytes: [u8; 16]) -> IpAddr {

@@ -21,24 +21,29 @@ pub fn sum(bytes: &[u8]) -> u32 {
         }
     }
     let mut total = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_ne_bytes(*word);
+        total += (word & 0xffff_ffff) + (word >> 32);
+    }
     total += tail(rest);
     let total = fold_u64(total);
     u32::from(u16::from_be(total))
 }
 
-/// Sum of fewer than 32 bytes in native order.
+/// Sum of fewer than 8 bytes in native order.
 #[inline]
-fn tail(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut total: u64 = words
-        .iter()
-        .map(|word| u64::from(u32::from_ne_bytes(*word)))
-        .sum();
-    let (halves, rest) = rest.as_chunks::<2>();
-    for half in halves {
-        total += u64::from(u16::from_ne_bytes(*half));
+fn tail(mut bytes: &[u8]) -> u64 {
+    let mut total = 0;
+    if let Some((word, rest)) = bytes.split_first_chunk::<4>() {
+        total += u64::from(u32::from_ne_bytes(*word));
+        bytes = rest;
     }
-    if let [last] = rest {
+    if let Some((half, rest)) = bytes.split_first_chunk::<2>() {
+        total += u64::from(u16::from_ne_bytes(*half));
+        bytes = rest;
+    }
+    if let [last] = bytes {
         total += u64::from(u16::from_ne_bytes([*last, 0]));
     }
     total

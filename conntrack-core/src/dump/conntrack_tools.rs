@@ -78,7 +78,7 @@ fn write_line(
         _ => {}
     }
     for direction in [Direction::Original, Direction::Reply] {
-        write_tuple(out, connection.tuple(direction))?;
+        write_tuple(out, &connection.tuple(direction))?;
         if options.counters {
             let counters = connection.counters(direction);
             write!(

@@ -2,6 +2,7 @@
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::parse::Network;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Direction;
@@ -314,4 +315,13 @@ impl SctpState {
         }
         Ok(true)
     }
+}
+
+/// Header and checksum.
+pub(super) fn check<'a>(network: &Network<'a>, verify: bool) -> Result<Sctp<'a>, Reason> {
+    let sctp = Sctp::new(network.l4).map_err(|_| Reason::TransportTruncated)?;
+    if verify && !sctp.checksum_ok() {
+        return Err(Reason::TransportChecksum);
+    }
+    Ok(sctp)
 }

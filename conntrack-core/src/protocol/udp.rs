@@ -2,7 +2,10 @@
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::parse::Network;
 use crate::timeout::Time;
+use crate::verdict::Reason;
+use packet::{Protocol, Udp};
 
 /// After this long a flow with replies is a stream.
 const STREAM_AFTER: Time = Time::from_secs(2);
@@ -10,17 +13,22 @@ const STREAM_AFTER: Time = Time::from_secs(2);
 /// What is kept of a UDP flow.
 #[derive(Debug, Clone, Copy)]
 pub struct UdpState {
-    /// When the flow may become a stream.
-    pub(crate) stream_at: Time,
+    /// When the flow may become a stream, nanoseconds: high and low half (words keep the connection small).
+    stream_at: [u32; 2],
     pub(crate) lite: bool,
 }
 
 impl UdpState {
     pub(crate) fn new(lite: bool, now: Time) -> Self {
+        let at = (now + STREAM_AFTER).0;
         Self {
-            stream_at: now + STREAM_AFTER,
+            stream_at: [(at >> 32) as u32, at as u32],
             lite,
         }
+    }
+
+    fn stream_at(self) -> Time {
+        Time(u64::from(self.stream_at[0]) << 32 | u64::from(self.stream_at[1]))
     }
 
     pub(crate) fn packet(
@@ -31,11 +39,25 @@ impl UdpState {
     ) -> Outcome {
         let config = context.config;
         let stream =
-            status.contains(Status::SEEN_REPLY) && (self.lite || context.now > self.stream_at);
+            status.contains(Status::SEEN_REPLY) && (self.lite || context.now > self.stream_at());
         if !stream {
             return Outcome::Accept(config.udp_timeout);
         }
         *changed |= assure(status);
         Outcome::Accept(config.udp_timeout_stream)
     }
+}
+
+/// Length and checksum.
+pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
+    let udp = Udp::new(network.l4).map_err(|_| Reason::TransportTruncated)?;
+    let length = usize::from(udp.length());
+    if length < 8 || length > network.l4_len {
+        return Err(Reason::TransportLength);
+    }
+    let covered = network.l4.get(..length).unwrap_or(network.l4);
+    if verify && udp.checksum() != 0 && !network.checksum_ok(Protocol::UDP, covered) {
+        return Err(Reason::TransportChecksum);
+    }
+    Ok(())
 }

@@ -91,5 +91,8 @@ fn print(m: &Measurement) {
     if let Some(bytes) = m.bytes_per_connection {
         say!("  {bytes:.0} bytes of resident memory per connection");
     }
+    for also in &m.also {
+        say!("  {}: {:.1} ns", also.what, also.ns);
+    }
     say!("  {}", m.how);
 }

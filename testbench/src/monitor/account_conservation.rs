@@ -129,7 +129,7 @@ impl AccountConservation {
                 .flow_of(id)
                 .and_then(|flow| names.get_mut(flow as usize))
             {
-                *name = Some(*connection.tuple(Direction::Original));
+                *name = Some(connection.tuple(Direction::Original));
             }
         }
         for (flow, balance) in self.balances.iter().enumerate() {

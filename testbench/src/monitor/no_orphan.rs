@@ -41,7 +41,7 @@ impl NoOrphan {
                 continue;
             };
             let installed = driver.life(id) == Life::Installed && connection.is_offloaded();
-            let tuple = *connection.tuple(Direction::Original);
+            let tuple = connection.tuple(Direction::Original);
             self.ledger.check(installed, || {
                 format!(
                     "{tuple} is in slot {} at {now}, but the driver does not hold it for installed",

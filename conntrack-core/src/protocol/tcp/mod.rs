@@ -11,10 +11,12 @@ use window::WindowVerdict;
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::parse::Network;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Direction;
 use crate::verdict::Reason;
+use packet::Protocol;
 
 /// Flags of one side (values as in the kernel's `IP_CT_TCP_FLAG_*`).
 pub(crate) mod side_flag {
@@ -370,16 +372,15 @@ impl TcpTrack {
         let data_pending =
             (self.sides[0].flags | self.sides[1].flags) & side_flag::DATA_UNACKNOWLEDGED != 0;
         if u64::from(self.retransmissions) >= config.tcp_max_retrans && own > retrans {
-            retrans
-        } else if class == Class::Rst {
-            config.tcp_timeout_close
-        } else if data_pending && own > unacknowledged {
-            unacknowledged
-        } else if self.last_window == 0 && own > retrans {
-            retrans
-        } else {
-            own
+            return retrans;
         }
+        if class == Class::Rst {
+            return config.tcp_timeout_close;
+        }
+        let pending = data_pending & (own > unacknowledged);
+        let closed = (self.last_window == 0) & (own > retrans);
+        let shorter = if pending { unacknowledged } else { retrans };
+        if pending | closed { shorter } else { own }
     }
 
     /// Windows are not checked while packets pass unseen (flow table), both ways.
@@ -400,6 +401,18 @@ impl TcpTrack {
             side.flags &= !side_flag::MAXACK_SET;
         }
     }
+}
+
+/// The segment in a packet: lengths, then the checksum, then the flags, as the kernel looks.
+pub(super) fn segment<'a>(network: &Network<'a>, verify: bool) -> Result<Segment<'a>, Reason> {
+    let segment = Segment::parse(network.l4, network.l4_len);
+    if matches!(segment, Err(reason) if reason != Reason::TcpFlags) {
+        return segment;
+    }
+    if verify && !network.checksum_ok(Protocol::TCP, network.l4) {
+        return Err(Reason::TransportChecksum);
+    }
+    segment
 }
 
 /// What a reset deserves.

@@ -123,17 +123,16 @@ impl TcpTrack {
         if !segment.has(TcpFlags::SYN) {
             window <<= self.sides[s].scale;
         }
+        // Which of these hold is a matter of chance on a busy connection: values are chosen, not branched for.
         let sender = &mut self.sides[s];
         let reach = window.wrapping_add(sack.wrapping_sub(ack));
         sender.max_window = sender.max_window.max(reach);
-        if after(end, sender.end) {
-            sender.end = end;
-            sender.flags |= side_flag::DATA_UNACKNOWLEDGED;
-        }
-        if segment.has(TcpFlags::ACK)
-            && (sender.flags & side_flag::MAXACK_SET == 0 || after(ack, sender.max_ack))
-        {
-            sender.max_ack = ack;
+        let news = after(end, sender.end);
+        sender.end = choose(news, end, sender.end);
+        sender.flags |= side_flag::DATA_UNACKNOWLEDGED * u8::from(news);
+        if segment.has(TcpFlags::ACK) {
+            let newer = (sender.flags & side_flag::MAXACK_SET == 0) | after(ack, sender.max_ack);
+            sender.max_ack = choose(newer, ack, sender.max_ack);
             sender.flags |= side_flag::MAXACK_SET;
         }
         let sender_max_end = sender.max_end;
@@ -143,15 +142,11 @@ impl TcpTrack {
                 .max_window
                 .wrapping_add(end.wrapping_sub(sender_max_end));
         }
-        if after(sack.wrapping_add(window), receiver.max_end.wrapping_sub(1)) {
-            receiver.max_end = sack.wrapping_add(window);
-            if window == 0 {
-                receiver.max_end = receiver.max_end.wrapping_add(1);
-            }
-        }
-        if ack == receiver.end {
-            receiver.flags &= !side_flag::DATA_UNACKNOWLEDGED;
-        }
+        let right_edge = sack.wrapping_add(window);
+        let opens = after(right_edge, receiver.max_end.wrapping_sub(1));
+        let right_edge = right_edge.wrapping_add(u32::from(window == 0));
+        receiver.max_end = choose(opens, right_edge, receiver.max_end);
+        receiver.flags &= !(side_flag::DATA_UNACKNOWLEDGED * u8::from(ack == receiver.end));
     }
 
     fn count_retransmission(
@@ -165,35 +160,41 @@ impl TcpTrack {
         if segment.class != Class::Ack {
             return;
         }
-        if self.last_direction == direction
-            && self.last_seq == seq
-            && self.last_ack == ack
-            && self.last_end == end
-            && self.last_window == segment.window
-        {
-            self.retransmissions = self.retransmissions.saturating_add(1);
-        } else {
-            self.last_direction = direction;
-            self.last_seq = seq;
-            self.last_ack = ack;
-            self.last_end = end;
-            self.last_window = segment.window;
-            self.retransmissions = 0;
-        }
+        let again = (self.last_seq == seq)
+            & (self.last_ack == ack)
+            & (self.last_end == end)
+            & (self.last_window == segment.window)
+            & (self.last_direction == direction);
+        self.last_direction = direction;
+        self.last_seq = seq;
+        self.last_ack = ack;
+        self.last_end = end;
+        self.last_window = segment.window;
+        self.retransmissions = self.retransmissions.saturating_add(1) * u8::from(again);
     }
 }
 
+#[inline]
+const fn choose(first: bool, a: u32, b: u32) -> u32 {
+    if first { a } else { b }
+}
+
 /// The four bounds.
+#[inline]
 fn judge(sender: &Side, receiver: &Side, seq: u32, end: u32, sack: u32) -> WindowVerdict {
     let ack_window = sender.max_window.max(MAX_ACK_WINDOW);
-    let in_receive_window = receiver.max_window == 0
-        || after(
+    let in_receive_window = (receiver.max_window == 0)
+        | after(
             end,
             sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1),
         );
     let ack_not_too_old = after(sack, receiver.end.wrapping_sub(ack_window).wrapping_sub(1));
     let ack_not_too_new = before(sack, receiver.end.wrapping_add(1));
-    if !before(seq, sender.max_end.wrapping_add(1)) {
+    let in_sender_window = before(seq, sender.max_end.wrapping_add(1));
+    if in_sender_window & in_receive_window & ack_not_too_old & ack_not_too_new {
+        return WindowVerdict::Accept;
+    }
+    if !in_sender_window {
         let overshot = end.wrapping_sub(sender.max_end).wrapping_add(1);
         let tolerable = receiver.max_window != 0
             && in_receive_window
@@ -209,8 +210,5 @@ fn judge(sender: &Side, receiver: &Side, seq: u32, end: u32, sack: u32) -> Windo
     if !ack_not_too_new {
         return WindowVerdict::Invalid(Reason::TcpAckOverUpper);
     }
-    if !in_receive_window || !ack_not_too_old {
-        return WindowVerdict::Ignore;
-    }
-    WindowVerdict::Accept
+    WindowVerdict::Ignore
 }

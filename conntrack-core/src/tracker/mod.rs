@@ -1,0 +1,199 @@
+//! The tracker: what it holds, and how packets are given to it.
+
+mod icmp;
+mod path;
+mod removal;
+
+use crate::connection::{Connection, ConnectionId};
+use crate::event::Event;
+use crate::fragment::Reassembly;
+use crate::parse::{self, Parsed};
+use crate::prefetch::prefetch;
+use crate::stats::Stats;
+use crate::store::Store;
+use crate::sysctl::{Config, SysctlError};
+use crate::table::HashKey;
+use crate::timeout::Time;
+use crate::tuple::{Direction, Tuple, Zone};
+use crate::verdict::{Reason, Verdict};
+
+/// Packets of a batch looked up before the first is tracked.
+const AHEAD: usize = 32;
+
+/// What is known of a packet's transport checksum before the tracker sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChecksumStatus {
+    /// Nothing: verify it, if all bytes are there.
+    #[default]
+    Unknown,
+    /// It was verified and is right.
+    Good,
+}
+
+/// A packet to be tracked.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// From the IP header on, as captured.
+    pub bytes: &'a [u8],
+    /// Length on the wire, from the IP header on; more than `bytes` if the packet was cut by a capture.
+    pub wire_len: usize,
+    /// Zone to track it in.
+    pub zone: Zone,
+    /// What is known of its transport checksum.
+    pub checksum: ChecksumStatus,
+}
+
+impl<'a> Packet<'a> {
+    /// A packet that is there in whole, in the default zone.
+    pub const fn whole(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            wire_len: bytes.len(),
+            zone: Zone(0),
+            checksum: ChecksumStatus::Unknown,
+        }
+    }
+}
+
+/// The connection tracker.
+#[derive(Debug)]
+pub struct Tracker {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    reassembly: Reassembly,
+    stats: Stats,
+    events: Vec<Event>,
+    record_events: bool,
+    collect_at: u32,
+}
+
+/// A packet's connection: one in the table, or a new one that is not yet.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one packet, and a box would be an allocation for every new connection"
+)]
+pub enum Entered {
+    /// The verdict is complete: nothing to confirm.
+    Done(Verdict),
+    /// A new connection, to be confirmed once all rules have let the packet pass.
+    Unconfirmed(Connection, Verdict),
+}
+
+impl Tracker {
+    /// A tracker without connections.
+    pub fn new(config: Config, key: HashKey) -> Self {
+        Self {
+            config,
+            store: Store::new(key),
+            reassembly: Reassembly::default(),
+            stats: Stats::default(),
+            events: Vec::new(),
+            record_events: false,
+            collect_at: 0,
+        }
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Sets one setting by its kernel name; see [`Config::set`].
+    ///
+    /// # Errors
+    /// The name is unknown or the value no number.
+    pub fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), SysctlError> {
+        self.config.set(name, value)
+    }
+
+    /// Counters as `conntrack -S` shows them.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Number of connections, expired ones that were not collected yet included.
+    pub const fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Whether there is no connection.
+    pub const fn is_empty(&self) -> bool {
+        self.store.len() == 0
+    }
+
+    /// Datagrams being put together from fragments.
+    pub fn fragments_pending(&self) -> usize {
+        self.reassembly.len()
+    }
+
+    /// Starts keeping events for [`Tracker::take_events`].
+    pub const fn record_events(&mut self, record: bool) {
+        self.record_events = record;
+    }
+
+    /// Events since the last call, oldest first.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether any event waits.
+    pub const fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// A connection.
+    pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.store.get(id)
+    }
+
+    /// All connections in the order of their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        (0..self.store.index_end()).filter_map(|index| self.store.at(index))
+    }
+
+    /// The connection one of whose tuples this is, expired or not.
+    pub fn find(&self, tuple: &Tuple, zone: Zone) -> Option<(ConnectionId, Direction)> {
+        self.store.find(tuple, zone, self.store.hash(tuple, zone))
+    }
+
+    /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
+    pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
+        let entered = self.enter(packet, now);
+        self.settle(entered, now)
+    }
+
+    #[inline]
+    fn settle(&mut self, entered: Entered, now: Time) -> Verdict {
+        match entered {
+            Entered::Done(verdict) => verdict,
+            Entered::Unconfirmed(connection, verdict) => self.confirm(connection, verdict, now),
+        }
+    }
+
+    /// Tracks packets at their times; the same verdicts as one after the other, but the table and the connections are
+    /// fetched ahead for all of them.
+    pub fn track_batch(&mut self, packets: &[(Packet<'_>, Time)], verdicts: &mut Vec<Verdict>) {
+        let mut prepared: [(Parsed<'_>, u32); AHEAD] =
+            std::array::from_fn(|_| (Parsed::Dropped(Reason::IpHeaderTruncated), 0));
+        for group in packets.chunks(AHEAD) {
+            for (packet, _) in group {
+                if let Some(first) = packet.bytes.first() {
+                    prefetch(first);
+                }
+            }
+            for ((parsed, hash), (packet, _)) in prepared.iter_mut().zip(group) {
+                *parsed = parse::parse(packet.bytes, packet.wire_len);
+                *hash = self.hash_of(parsed, packet.zone);
+                self.store.prefetch_table(*hash);
+            }
+            for (_, hash) in &prepared[..group.len()] {
+                self.store.prefetch_connection(*hash);
+            }
+            for ((parsed, hash), (packet, now)) in prepared.iter().zip(group) {
+                let entered = self.enter_parsed(packet, parsed, *hash, *now);
+                verdicts.push(self.settle(entered, *now));
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The path of every packet, top to bottom.
+
+use super::{ChecksumStatus, Entered, Packet, Tracker};
+use crate::connection::{Connection, ConnectionId, Status};
+use crate::event::{DestroyCause, EventKind};
+use crate::fragment::Reassembled;
+use crate::parse::{self, Network, Parsed};
+use crate::protocol::{self, Context, Outcome};
+use crate::timeout::Time;
+use crate::tuple::{Direction, Tuple, Zone};
+use crate::verdict::{CtInfo, Reason, Verdict};
+
+impl Tracker {
+    /// The first half of tracking: everything but making a new connection visible.
+    pub fn enter(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
+        let parsed = parse::parse(packet.bytes, packet.wire_len);
+        let hash = self.hash_of(&parsed, packet.zone);
+        self.enter_parsed(packet, &parsed, hash, now)
+    }
+
+    /// The hash a packet will be looked up by; 0 if it will not.
+    #[inline]
+    pub(super) fn hash_of(&self, parsed: &Parsed<'_>, zone: Zone) -> u32 {
+        match parsed {
+            Parsed::Whole(network) => network
+                .tuple()
+                .map_or(0, |tuple| self.store.hash(tuple, zone)),
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn enter_parsed(
+        &mut self,
+        packet: &Packet<'_>,
+        parsed: &Parsed<'_>,
+        hash: u32,
+        now: Time,
+    ) -> Entered {
+        match parsed {
+            Parsed::Whole(network) => {
+                self.enter_whole(network, hash, packet.zone, packet.checksum, now)
+            }
+            Parsed::Invalid(reason) => Entered::Done(self.invalid(*reason)),
+            Parsed::Dropped(reason) => Entered::Done(Verdict::bare(CtInfo::Dropped, Some(*reason))),
+            Parsed::FragmentV4(_) | Parsed::FragmentV6(..) => {
+                self.enter_fragment(packet, parsed, now)
+            }
+        }
+    }
+
+    fn enter_fragment(&mut self, packet: &Packet<'_>, parsed: &Parsed<'_>, now: Time) -> Entered {
+        let (bytes, zone) = (packet.bytes, packet.zone);
+        let reassembled = match parsed {
+            Parsed::FragmentV4(ip) => self.reassembly.ipv4(ip, bytes, zone, now, &self.config),
+            Parsed::FragmentV6(ip, upper) => {
+                let config = &self.config;
+                self.reassembly.ipv6(ip, upper, bytes, zone, now, config)
+            }
+            _ => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
+        };
+        let (whole, complete_capture) = match reassembled {
+            Reassembled::Held => return Entered::Done(Verdict::bare(CtInfo::Fragment, None)),
+            Reassembled::Dropped(reason) => {
+                return Entered::Done(Verdict::bare(CtInfo::Dropped, Some(reason)));
+            }
+            Reassembled::Whole {
+                packet,
+                complete_capture,
+            } => (packet, complete_capture),
+        };
+        let parsed = parse::parse(&whole, whole.len());
+        if matches!(parsed, Parsed::FragmentV4(_) | Parsed::FragmentV6(..)) {
+            return Entered::Done(self.invalid(Reason::FragmentInvalid));
+        }
+        let checksum = if complete_capture {
+            packet.checksum
+        } else {
+            ChecksumStatus::Good
+        };
+        let whole = Packet {
+            bytes: &whole,
+            wire_len: whole.len(),
+            zone,
+            checksum,
+        };
+        let hash = self.hash_of(&parsed, zone);
+        self.enter_parsed(&whole, &parsed, hash, now)
+    }
+
+    fn enter_whole(
+        &mut self,
+        network: &Network<'_>,
+        hash: u32,
+        zone: Zone,
+        checksum: ChecksumStatus,
+        now: Time,
+    ) -> Entered {
+        let verify =
+            self.config.checksum && checksum == ChecksumStatus::Unknown && network.is_whole();
+        if network.is_icmp()
+            && let Some(verdict) = self.icmp_first(network, zone, verify, now)
+        {
+            return Entered::Done(verdict);
+        }
+        let tuple = match network.tuple() {
+            Ok(tuple) => tuple,
+            Err(reason) => return Entered::Done(self.invalid(reason)),
+        };
+        // The kernel repeats the look-up after a connection made way for a new one; once is enough, because the
+        // second look-up cannot find the same connection again. A mirror-image one may be there: twice then.
+        for _ in 0..3 {
+            let Some((id, direction)) = self.store.find(tuple, zone, hash) else {
+                return self.begin(network, tuple, zone, hash, verify, now);
+            };
+            if let Some(verdict) = self.go_on(network, id, direction, verify, now) {
+                return Entered::Done(verdict);
+            }
+        }
+        Entered::Done(self.invalid(Reason::TcpState))
+    }
+
+    /// The connection of a tuple; an expired one is destroyed on the way.
+    pub(super) fn find_live(
+        &mut self,
+        tuple: &Tuple,
+        zone: Zone,
+        hash: u32,
+        now: Time,
+    ) -> Option<(ConnectionId, Direction)> {
+        let (id, direction) = self.store.find(tuple, zone, hash)?;
+        if self.store.get(id)?.is_expired(now) {
+            self.destroy(id, DestroyCause::Timeout, now);
+            return None;
+        }
+        Some((id, direction))
+    }
+
+    /// A packet of a connection in the table; `None` if the connection has expired or made way, and the look-up must be
+    /// repeated.
+    fn go_on(
+        &mut self,
+        network: &Network<'_>,
+        id: ConnectionId,
+        direction: Direction,
+        verify: bool,
+        now: Time,
+    ) -> Option<Verdict> {
+        let context = Context {
+            config: &self.config,
+            direction,
+            now,
+            first: false,
+        };
+        let connection = self.store.get_mut(id)?;
+        if connection.is_expired(now) {
+            self.destroy(id, DestroyCause::Timeout, now);
+            return None;
+        }
+        let ctinfo = info(connection.status, direction);
+        let mut changed = false;
+        let outcome = protocol::packet(connection, network, verify, &context, &mut changed);
+        let mut verdict = Verdict {
+            ctinfo,
+            connection: Some(id),
+            direction: Some(direction),
+            created: false,
+            counted_bytes: 0,
+            reason: None,
+        };
+        match outcome {
+            Outcome::Invalid(reason) => return Some(self.invalid(reason)),
+            Outcome::Repeat => {
+                self.destroy(id, DestroyCause::Reopened, now);
+                return None;
+            }
+            Outcome::Ignore => {}
+            Outcome::Accept(span) => {
+                connection.refresh(span, now);
+                verdict.counted_bytes =
+                    account(connection, direction, network.total_len, self.config.acct);
+            }
+            Outcome::AcceptAndKill => {
+                verdict.counted_bytes =
+                    account(connection, direction, network.total_len, self.config.acct);
+            }
+        }
+        // One test of both, because the direction alone is a matter of chance.
+        let unseen = !connection.status.contains(Status::SEEN_REPLY);
+        if usize::from(unseen) & direction.index() != 0 {
+            connection.status = connection.status.with(Status::SEEN_REPLY);
+            changed = true;
+        }
+        if outcome == Outcome::AcceptAndKill {
+            self.destroy(id, DestroyCause::Reset, now);
+        } else if changed {
+            self.event(id, EventKind::Update, now);
+        }
+        Some(verdict)
+    }
+
+    /// A packet without a connection: may it begin one?
+    fn begin(
+        &mut self,
+        network: &Network<'_>,
+        tuple: &Tuple,
+        zone: Zone,
+        hash: u32,
+        verify: bool,
+        now: Time,
+    ) -> Entered {
+        if tuple.inverted().is_none() {
+            return Entered::Done(self.invalid(Reason::NoInverse));
+        }
+        let max = self.config.max;
+        if max != 0 && self.store.len() as u64 >= max && !self.early_drop(hash, now) {
+            self.stats.drop += 1;
+            return Entered::Done(Verdict::bare(CtInfo::Dropped, Some(Reason::TableFull)));
+        }
+        let protocol = match protocol::begin(network, tuple, verify, &self.config, now) {
+            Ok(protocol) => protocol,
+            Err(reason) => return Entered::Done(self.invalid(reason)),
+        };
+        let mut connection = Connection::new(*tuple, zone, protocol);
+        let context = Context {
+            config: &self.config,
+            direction: Direction::Original,
+            now,
+            first: true,
+        };
+        let outcome = protocol::packet(&mut connection, network, false, &context, &mut false);
+        let Outcome::Accept(span) = outcome else {
+            let reason = if let Outcome::Invalid(reason) = outcome {
+                reason
+            } else {
+                Reason::TcpState
+            };
+            return Entered::Done(self.invalid(reason));
+        };
+        connection.refresh(span, now);
+        let counted_bytes = account(
+            &mut connection,
+            Direction::Original,
+            network.total_len,
+            self.config.acct,
+        );
+        let verdict = Verdict {
+            ctinfo: CtInfo::New,
+            connection: None,
+            direction: Some(Direction::Original),
+            created: true,
+            counted_bytes,
+            reason: None,
+        };
+        Entered::Unconfirmed(connection, verdict)
+    }
+
+    /// Makes a new connection visible; the verdict now names it. Its tuples may have been taken in the meantime: then
+    /// the packet is dropped, as the kernel drops it for protocols that do not allow a clash to be resolved.
+    pub fn confirm(
+        &mut self,
+        mut connection: Connection,
+        mut verdict: Verdict,
+        now: Time,
+    ) -> Verdict {
+        let taken = [Direction::Original, Direction::Reply]
+            .map(|direction| connection.tuple(direction))
+            .iter()
+            .any(|tuple| {
+                let hash = self.store.hash(tuple, connection.zone);
+                self.find_live(tuple, connection.zone, hash, now).is_some()
+            });
+        connection.timeout = now + connection.timeout;
+        let id = if taken {
+            None
+        } else {
+            self.store.insert(connection)
+        };
+        let Some(id) = id else {
+            self.stats.insert_failed += 1;
+            self.stats.drop += 1;
+            return Verdict::bare(CtInfo::Dropped, Some(Reason::TableFull));
+        };
+        self.event(id, EventKind::New, now);
+        verdict.connection = Some(id);
+        verdict
+    }
+
+    pub(super) fn invalid(&mut self, reason: Reason) -> Verdict {
+        self.stats.invalid += 1;
+        Verdict::bare(CtInfo::Invalid, Some(reason))
+    }
+}
+
+#[inline]
+fn info(status: Status, direction: Direction) -> CtInfo {
+    if status.contains(Status::SEEN_REPLY) {
+        return [CtInfo::Established, CtInfo::EstablishedReply][direction.index()];
+    }
+    match direction {
+        Direction::Reply => CtInfo::EstablishedReply,
+        Direction::Original if status.contains(Status::EXPECTED) => CtInfo::Related,
+        Direction::Original => CtInfo::New,
+    }
+}
+
+#[inline]
+fn account(connection: &mut Connection, direction: Direction, bytes: usize, enabled: bool) -> u32 {
+    if enabled {
+        let counters = &mut connection.counters[direction.index()];
+        counters.packets += 1;
+        counters.bytes += bytes as u64;
+    }
+    bytes as u32
+}

@@ -1,0 +1,82 @@
+//! How connections end: expiry, deletion, and making room.
+
+use super::Tracker;
+use crate::connection::{ConnectionId, Status};
+use crate::event::{DestroyCause, Event, EventKind};
+use crate::timeout::Time;
+
+impl Tracker {
+    /// Makes room near where a new connection would lie; whether it did.
+    pub(super) fn early_drop(&mut self, hash: u32, now: Time) -> bool {
+        let mut dropped = 0;
+        for id in self.store.neighbours(hash) {
+            let Some(connection) = self.store.get(id) else {
+                continue;
+            };
+            if connection.is_expired(now) {
+                self.destroy(id, DestroyCause::Timeout, now);
+                dropped += 1;
+            } else if !connection.status.contains(Status::ASSURED) && !connection.is_offloaded() {
+                self.destroy(id, DestroyCause::EarlyDrop, now);
+                self.stats.early_drop += 1;
+                dropped += 1;
+            }
+        }
+        dropped > 0
+    }
+
+    /// Deletes a connection; whether it was there.
+    pub fn delete(&mut self, id: ConnectionId, now: Time) -> bool {
+        self.destroy(id, DestroyCause::Deleted, now)
+    }
+
+    /// Deletes all connections.
+    pub fn flush(&mut self, now: Time) {
+        for index in 0..self.store.index_end() {
+            if let Some(id) = self.store.at(index).map(|(id, _)| id) {
+                self.destroy(id, DestroyCause::Deleted, now);
+            }
+        }
+    }
+
+    /// Looks at the next `most` indices, round and round, and destroys what has expired; how many were.
+    pub fn collect(&mut self, now: Time, most: u32) -> usize {
+        self.reassembly.expire(now, &self.config);
+        let end = self.store.index_end();
+        let mut destroyed = 0;
+        for _ in 0..most.min(end) {
+            let index = self.collect_at % end;
+            self.collect_at = index + 1;
+            let expired = self
+                .store
+                .at(index)
+                .filter(|(_, connection)| connection.is_expired(now));
+            if let Some(id) = expired.map(|(id, _)| id) {
+                destroyed += usize::from(self.destroy(id, DestroyCause::Timeout, now));
+            }
+        }
+        destroyed
+    }
+
+    pub(super) fn destroy(&mut self, id: ConnectionId, cause: DestroyCause, now: Time) -> bool {
+        let Some(mut last) = self.store.remove(id) else {
+            return false;
+        };
+        last.status = last.status.with(Status::DYING);
+        if self.record_events {
+            let last = Box::new(last);
+            self.event(id, EventKind::Destroy { cause, last }, now);
+        }
+        true
+    }
+
+    pub(super) fn event(&mut self, connection: ConnectionId, kind: EventKind, at: Time) {
+        if self.record_events {
+            self.events.push(Event {
+                at,
+                connection,
+                kind,
+            });
+        }
+    }
+}
