@@ -204,6 +204,11 @@ impl Simulation {
         self.start
     }
 
+    /// Memory of the host that holds rings and packet buffers, bytes: the same however many connections there are.
+    pub const fn buffer_bytes(&self) -> usize {
+        self.world.memory.size()
+    }
+
     /// Frames put through so far.
     pub const fn frames(&self) -> u64 {
         self.frames

@@ -41,6 +41,11 @@ impl HostMemory {
         }
     }
 
+    /// Its size, bytes.
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes `size` bytes aligned to 64; `None` if the region is used up.
     pub fn allocate(&mut self, size: usize) -> Option<DmaAddress> {
         let start = self.used.checked_next_multiple_of(64)?;

@@ -15,8 +15,8 @@ pub fn system(
     packets: u64,
     seed: u64,
 ) -> Result<Measurement, String> {
-    let before = resident_bytes();
     let mut traffic = source(connections, seed)?;
+    let before = resident_bytes();
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut burst = Burst::default();
     let mut step = |simulation: &mut Simulation| -> Result<(), String> {
@@ -32,7 +32,8 @@ pub fn system(
         step(&mut simulation)?;
     }
     let installed = simulation.driver().installed();
-    let after = resident_bytes();
+    let buffers = simulation.buffer_bytes() as u64;
+    let after = resident_bytes().map(|bytes| bytes.saturating_sub(buffers));
     let (per_round, mut times) = ((packets / ROUNDS).max(1), Vec::new());
     for _ in 0..ROUNDS {
         let until = simulation.frames() + per_round;
@@ -58,8 +59,9 @@ pub fn system(
         what: "system",
         how: format!(
             "64-byte frames made, simulated and monitored; {installed} connections installed, visited at random; \
-             {hardware:.1} % of all packets in hardware; median of {ROUNDS} rounds; memory is resident memory, generator \
-             and card included"
+             {hardware:.1} % of all packets in hardware; median of {ROUNDS} rounds; memory is resident memory of tracker, driver, \
+             card and monitors, without {:.1} MB of rings and packet buffers",
+            buffers as f64 / 1e6
         ),
         connections: installed,
         packets: per_round * ROUNDS,

@@ -9,11 +9,19 @@ use crate::summary::MonitorVerdict;
 use conntrack_core::{Connection, ConnectionId, Direction};
 use nic_model::clock::Picos;
 
-/// Packets and bytes that should be, minus those that were, counted.
+/// Packets and bytes that should be, minus those that were, counted. Packets wrap around: half the memory, and
+/// four thousand million packets of one flow that nobody counted would still show in the bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Balance {
-    packets: [i64; 2],
     bytes: [i64; 2],
+    packets: [i32; 2],
+}
+
+impl Balance {
+    fn add(&mut self, direction: usize, packets: i64, bytes: i64) {
+        self.packets[direction] = self.packets[direction].wrapping_add(packets as i32);
+        self.bytes[direction] += bytes;
+    }
 }
 
 /// Keeps one balance per flow.
@@ -45,16 +53,14 @@ impl AccountConservation {
     pub fn touch(&self, flow: u32) -> i64 {
         self.balances
             .get(flow as usize)
-            .map_or(0, |balance| balance.packets[0])
+            .map_or(0, |balance| balance.bytes[0])
     }
 
     /// The hardware forwarded (or at least counted) a packet of `bytes` IP bytes.
     #[inline]
     pub fn forwarded(&mut self, flow: u32, from_originator: bool, bytes: u32) {
         if let Some(balance) = self.balance(flow) {
-            let i = usize::from(!from_originator);
-            balance.packets[i] += 1;
-            balance.bytes[i] += i64::from(bytes);
+            balance.add(usize::from(!from_originator), 1, i64::from(bytes));
         }
     }
 
@@ -81,16 +87,14 @@ impl AccountConservation {
             let earlier = self.balance(known).map(std::mem::take).unwrap_or_default();
             if let Some(balance) = self.balance(flow) {
                 for i in 0..2 {
-                    balance.packets[i] += earlier.packets[i];
-                    balance.bytes[i] += earlier.bytes[i];
+                    balance.add(i, earlier.packets[i].into(), earlier.bytes[i]);
                 }
             }
             self.flows[index] = flow;
         }
         let flow = self.flows[index];
         if let Some(balance) = self.balance(flow) {
-            balance.packets[direction.index()] += 1;
-            balance.bytes[direction.index()] += i64::from(bytes);
+            balance.add(direction.index(), 1, i64::from(bytes));
         }
     }
 
@@ -110,8 +114,8 @@ impl AccountConservation {
         for direction in [Direction::Original, Direction::Reply] {
             let counters = connection.counters(direction);
             if let Some(balance) = self.balance(flow) {
-                balance.packets[direction.index()] -= counters.packets as i64;
-                balance.bytes[direction.index()] -= counters.bytes as i64;
+                let (packets, bytes) = (counters.packets as i64, counters.bytes as i64);
+                balance.add(direction.index(), packets.wrapping_neg(), -bytes);
             }
         }
     }
