@@ -30,7 +30,7 @@
 //!
 //! Not here yet: NAT, helpers and expectations, labels, DCCP.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod connection;
 pub mod dump;
@@ -38,7 +38,6 @@ pub mod event;
 pub mod fragment;
 mod offload;
 mod parse;
-mod prefetch;
 pub mod protocol;
 pub mod stats;
 mod store;

@@ -3,11 +3,11 @@
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
 use crate::connection::{Connection, ConnectionId, Status};
-use crate::prefetch::prefetch;
 use crate::protocol::ProtocolState;
 use crate::table::{HashKey, Node, NodeKind, NodeTable};
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
+use packet::prefetch;
 
 const CHUNK: usize = 1_024;
 

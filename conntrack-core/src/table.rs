@@ -6,8 +6,8 @@
 //! connections. The hash is SipHash-1-3 with a secret key (Aumasson, Bernstein 2012), so that nobody
 //! can choose tuples that collide.
 
-use crate::prefetch::prefetch;
 use crate::tuple::{Tuple, Zone};
+use packet::prefetch;
 
 /// The secret of the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,6 @@ use crate::probe::Probe;
 use crate::stage::Stage;
 use crate::stats::ChipStats;
 use receive::ReceivePath;
-use std::hint::black_box;
 use transmit::TransmitPath;
 
 /// Number of Ethernet ports.
@@ -305,19 +304,17 @@ impl Chip {
         out: &mut Vec<Parsed>,
     ) {
         out.clear();
-        let mut touched = 0u64;
         for (frame, wire_len) in frames {
             let mut parsed = self.parser.parse(frame, wire_len);
             if parsed.to_host.is_none() {
                 parsed.hashes = self.table.hash(&parsed.key);
-                touched ^= u64::from(self.table.touch(parsed.hashes));
+                self.table.prefetch_tags(parsed.hashes);
             }
             out.push(parsed);
         }
         for parsed in out.iter().filter(|parsed| parsed.to_host.is_none()) {
-            touched ^= self.table.touch_entry(parsed.hashes);
+            self.table.prefetch_entry(parsed.hashes);
         }
-        black_box(touched);
     }
 
     /// A frame reaches a port and walks the pipeline up to the table look-up.

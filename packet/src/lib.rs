@@ -22,6 +22,10 @@
 //! [`checksum`] has the Internet checksum (RFC 1071) as a partial sum that pieces add up to, the pseudo headers of
 //! IPv4 and IPv6, and the incremental update (RFC 1624) that a header rewrite needs. CRC-32C of SCTP is in [`sctp`].
 //!
+//! # Memory
+//!
+//! [`prefetch`] asks for memory ahead of its use: those who handle packets in batches live from it.
+//!
 //! # Builders
 //!
 //! [`build::FrameBuilder`] writes a whole packet, from Ethernet down to the payload, with every length and
@@ -49,7 +53,7 @@
 //! # Ok::<(), packet::Error>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod build;
 pub mod checksum;
@@ -61,6 +65,7 @@ pub mod icmp;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
+mod prefetch;
 pub mod protocol;
 pub mod sctp;
 pub mod tcp;
@@ -74,6 +79,7 @@ pub use icmp::Icmp;
 pub use icmpv6::Icmpv6;
 pub use ipv4::Ipv4;
 pub use ipv6::{FragmentHeader, Ipv6, UpperLayer};
+pub use prefetch::prefetch;
 pub use protocol::Protocol;
 pub use sctp::{Chunk, Sctp};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};

@@ -8,7 +8,6 @@ use crate::connection::{Connection, ConnectionId};
 use crate::event::Event;
 use crate::fragment::Reassembly;
 use crate::parse::{self, Parsed};
-use crate::prefetch::prefetch;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::sysctl::{Config, SysctlError};
@@ -16,6 +15,7 @@ use crate::table::HashKey;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::{Reason, Verdict};
+use packet::prefetch;
 
 /// Packets of a batch looked up before the first is tracked.
 const AHEAD: usize = 32;

@@ -6,13 +6,14 @@
 //! Removal gives stashed entries a chance to return to the slot it frees.
 //!
 //! Memory is laid out for look-ups in bursts: the tags of a bucket lie together, an entry's state is half a
-//! cache line, and [`CuckooTable::touch`] brings both buckets' tags in before they are needed.
+//! cache line, and [`CuckooTable::prefetch_tags`] brings both buckets' tags in before they are needed.
 
 use super::cam::Cam;
 use super::entry::{EntryState, FlowKey, flag};
 use super::hash::{Hasher, Hashes};
 use super::{InsertError, Inserted, Slot};
 use crate::config::TableConfig;
+use packet::prefetch;
 
 /// The table. Slots are numbered bucket by bucket; stash cells follow.
 #[derive(Debug)]
@@ -106,26 +107,29 @@ impl CuckooTable {
         ]
     }
 
-    /// Reads the tags of both buckets early; the sum keeps the reads from being optimised away.
+    /// Asks for the tags of both buckets.
     #[inline]
-    pub fn touch(&self, hashes: Hashes) -> u32 {
-        let [a, b] = self.buckets(hashes);
-        let first = |bucket: u32| self.tags[(bucket * self.slots_per_bucket) as usize];
-        u32::from(first(a)) + u32::from(first(b))
+    pub fn prefetch_tags(&self, hashes: Hashes) {
+        for bucket in self.buckets(hashes) {
+            if let Some(tag) = self.tags.get((bucket * self.slots_per_bucket) as usize) {
+                prefetch(tag);
+            }
+        }
     }
 
-    /// The first slot whose tag matches: where the entry most likely is. Reads its state early.
+    /// Asks for the entry whose tag matches first: the one wanted, most likely.
     #[inline]
-    pub fn touch_entry(&self, hashes: Hashes) -> u64 {
+    pub fn prefetch_entry(&self, hashes: Hashes) {
         let tag = hashes.tag();
         for bucket in self.buckets(hashes) {
             let first = (bucket * self.slots_per_bucket) as usize;
             let tags = &self.tags[first..first + self.slots_per_bucket as usize];
             if let Some(i) = tags.iter().position(|t| *t == tag) {
-                return self.keys[first + i][4] ^ self.states[first + i][3];
+                prefetch(&self.keys[first + i]);
+                prefetch(&self.states[first + i]);
+                return;
             }
         }
-        0
     }
 
     /// Where `key` lies.

@@ -8,6 +8,7 @@ use crate::frame::FrameMeta;
 use crate::summary::MonitorVerdict;
 use conntrack_core::{Connection, ConnectionId, Direction};
 use nic_model::clock::Picos;
+use packet::prefetch;
 
 /// Packets and bytes that should be, minus those that were, counted. Packets wrap around: half the memory, and
 /// four thousand million packets of one flow that nobody counted would still show in the bytes.
@@ -48,12 +49,12 @@ impl AccountConservation {
         self.balances.get_mut(index)
     }
 
-    /// Reads a flow's balance early, so that it is at hand when its packet comes.
+    /// Asks for a flow's balance, so that it is at hand when its packet comes.
     #[inline]
-    pub fn touch(&self, flow: u32) -> i64 {
-        self.balances
-            .get(flow as usize)
-            .map_or(0, |balance| balance.bytes[0])
+    pub fn prefetch(&self, flow: u32) {
+        if let Some(balance) = self.balances.get(flow as usize) {
+            prefetch(balance);
+        }
     }
 
     /// The hardware forwarded (or at least counted) a packet of `bytes` IP bytes.

@@ -5,6 +5,7 @@ use crate::frame::FrameMeta;
 use crate::summary::MonitorVerdict;
 use conntrack_core::{Config, Connection, DestroyCause, Direction};
 use nic_model::clock::Picos;
+use packet::prefetch;
 
 /// Remembers when each flow was last hit in hardware.
 #[derive(Debug, Default)]
@@ -14,10 +15,12 @@ pub struct LiveConnection {
 }
 
 impl LiveConnection {
-    /// Reads a flow's last hit early, so that it is at hand when its packet comes.
+    /// Asks for a flow's last hit, so that it is at hand when its packet comes.
     #[inline]
-    pub fn touch(&self, flow: u32) -> u64 {
-        self.last_hit.get(flow as usize).map_or(0, |hit| hit.0)
+    pub fn prefetch(&self, flow: u32) {
+        if let Some(hit) = self.last_hit.get(flow as usize) {
+            prefetch(hit);
+        }
     }
 
     /// The hardware forwarded a packet of `flow`.

@@ -111,10 +111,11 @@ impl Watch {
         }
     }
 
-    /// Reads what is kept of a flow early, for all frames of a burst before the first is put through.
+    /// Asks for what is kept of a flow, for all frames of a burst before the first is put through.
     #[inline]
-    pub(super) fn touch(&self, flow: u32) -> u64 {
-        self.accounts.touch(flow) as u64 ^ self.live.touch(flow)
+    pub(super) fn prefetch(&self, flow: u32) {
+        self.accounts.prefetch(flow);
+        self.live.prefetch(flow);
     }
 
     /// The hardware counted the packet in its entry, whether or not it then left.

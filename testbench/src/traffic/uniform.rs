@@ -20,7 +20,7 @@ use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::scenario::{ScenarioError, share, within};
 use nic_model::clock::Picos;
 use packet::checksum::{finish, pseudo_header_v4};
-use packet::{Protocol, TcpFlags};
+use packet::{Protocol, TcpFlags, prefetch};
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -380,7 +380,6 @@ impl Traffic for Uniform {
         let mut draws = [Draw::default(); Burst::CAPACITY];
         let draws = &mut draws[..wanted.min(Burst::CAPACITY)];
         let even = self.popularity.is_even();
-        let mut touched = 0;
         for draw in draws.iter_mut() {
             let bits = self.rng.next_u64();
             *draw = Draw {
@@ -391,10 +390,8 @@ impl Traffic for Uniform {
                     self.rng.next_u32()
                 },
             };
-            // A load nobody waits for: the misses of a whole burst overlap.
-            touched ^= self.connections[draw.connection as usize].streak_bytes;
+            prefetch(&self.connections[draw.connection as usize]);
         }
-        std::hint::black_box(touched);
         self.packets_left -= draws.len() as u64;
         for draw in draws.iter() {
             self.packet(*draw, burst);

@@ -1,14 +1,14 @@
 //! Asking for memory before it is needed.
 //!
 //! A plain early read does the same, but keeps its place in the processor's window until the memory answers, so that only
-//! a few packets ahead are ever asked for: measured at a million connections, 1.5 times the time per packet.
+//! a few packets ahead are ever asked for: measured at a million connections, 1.5 times the time per packet of connection tracking.
 
 /// Size of a cache line, bytes.
 const LINE: usize = 64;
 
 /// Asks for all lines of `value`.
 #[inline]
-pub(crate) fn prefetch<T>(value: &T) {
+pub fn prefetch<T>(value: &T) {
     for offset in (0..size_of::<T>()).step_by(LINE) {
         line(std::ptr::from_ref(value).wrapping_byte_add(offset).cast());
     }
