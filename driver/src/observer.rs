@@ -1,7 +1,7 @@
 //! What the driver tells those who watch: logs, monitors, traces.
 
 use crate::offload::{RefuseCause, RemoveCause};
-use conntrack_core::{Connection, ConnectionId, DestroyCause, Direction, Verdict};
+use conntrack_core::{Connection, ConnectionId, DestroyCause, Direction, Tuple, Verdict};
 use nic_model::clock::Picos;
 use nic_model::datapath::trap::Reason;
 
@@ -33,6 +33,8 @@ pub struct PacketReport<'a> {
     pub reason: Reason,
     /// What connection tracking says; `None` if it is not IP.
     pub verdict: Option<&'a Verdict>,
+    /// Original tuple of its connection, even if it ended it.
+    pub original: Option<Tuple>,
     /// What became of it.
     pub disposition: Disposition,
 }

@@ -11,7 +11,7 @@ use crate::summary::{
     CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
     TableTotals,
 };
-use conntrack_core::{Tracker, Verdict};
+use conntrack_core::{Tracker, Tuple, Verdict};
 use driver::offload::{RefuseCause, RemoveCause};
 use driver::policy::Policy;
 use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, TwoPort, Work};
@@ -48,8 +48,8 @@ pub struct FrameOutcome {
     pub verdict: Option<Verdict>,
     /// Forwarded by the hardware, and if so whether the connection's originator sent it.
     pub hardware: Option<bool>,
-    /// Cookie of the entry it hit.
-    pub cookie: u32,
+    /// Original tuple of its connection, if it has one.
+    pub tuple: Option<Tuple>,
     /// Why it went to the host.
     pub reason: Option<Reason>,
     /// Why the hardware dropped it.
@@ -188,17 +188,6 @@ impl Simulation {
         self.driver.tracker()
     }
 
-    /// The originator's tuple of the connection an entry's cookie names, while it is in hardware.
-    pub fn tuple_of_cookie(&mut self, cookie: u32) -> Option<String> {
-        let id = self.driver.connection_of_cookie(cookie)?;
-        let connection = self.driver.tracker().connection(id)?;
-        Some(
-            connection
-                .tuple(conntrack_core::Direction::Original)
-                .to_string(),
-        )
-    }
-
     /// When the first frame may arrive.
     pub const fn start(&self) -> Picos {
         self.start
@@ -292,12 +281,23 @@ impl Simulation {
                 self.world.watch.forwarded(
                     meta,
                     parsed,
-                    cookie,
                     from_originator,
                     front.lookup_at,
                     arrival,
                     latency,
                 );
+                if self.world.watch.record_outcomes {
+                    let id = self.driver.connection_of_cookie(cookie);
+                    self.world.watch.outcomes.push(FrameOutcome {
+                        number: meta.number,
+                        verdict: None,
+                        hardware: Some(from_originator),
+                        tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
+                        reason: None,
+                        dropped: None,
+                        latency,
+                    });
+                }
             }
             Fate::ToHost(reason) => {
                 self.world

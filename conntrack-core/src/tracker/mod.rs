@@ -65,14 +65,12 @@ pub struct Tracker {
     events: Vec<Event>,
     record_events: bool,
     collect_at: u32,
+    /// The connection destroyed last, and its original tuple.
+    ended: Option<(ConnectionId, Tuple)>,
 }
 
 /// A packet's connection: one in the table, or a new one that is not yet.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one packet, and a box would be an allocation for every new connection"
-)]
 pub enum Entered {
     /// The verdict is complete: nothing to confirm.
     Done(Verdict),
@@ -91,6 +89,7 @@ impl Tracker {
             events: Vec::new(),
             record_events: false,
             collect_at: 0,
+            ended: None,
         }
     }
 
@@ -145,6 +144,15 @@ impl Tracker {
     /// A connection.
     pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {
         self.store.get(id)
+    }
+
+    /// The original tuple of a connection in the table, or of the one that ended last: a verdict may name a connection that
+    /// its packet ended.
+    pub fn original_tuple(&self, id: ConnectionId) -> Option<Tuple> {
+        let ended = self.ended.filter(|(ended, _)| *ended == id);
+        self.connection(id)
+            .map(|connection| connection.tuple(Direction::Original))
+            .or(ended.map(|(_, tuple)| tuple))
     }
 
     /// All connections in the order of their indices.

@@ -63,6 +63,7 @@ impl Tracker {
             return false;
         };
         last.status = last.status.with(Status::DYING);
+        self.ended = Some((id, last.original));
         if self.record_events {
             let last = Box::new(last);
             self.event(id, EventKind::Destroy { cause, last }, now);

@@ -14,6 +14,7 @@ macro_rules! say {
 }
 mod bench;
 mod options;
+mod progress;
 mod run;
 mod trace;
 

@@ -16,9 +16,9 @@ pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
     #[arg(long, value_name = "PRESET|FILE")]
     pub(super) nic: Option<String>,
-    /// What to offload: assured, established, never
-    #[arg(long, value_name = "NAME", default_value = "assured")]
-    pub(super) policy: String,
+    /// What to offload: assured (unless the scenario says otherwise), established, never
+    #[arg(long, value_name = "NAME")]
+    pub(super) policy: Option<String>,
     /// Override one value of the NIC's configuration, for example --set table.buckets=1024 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) overrides: Vec<String>,
@@ -36,6 +36,7 @@ pub(super) struct FromScenario {
     pub(super) nic: toml::Table,
     pub(super) sysctl: Vec<(String, String)>,
     pub(super) host: HostCosts,
+    pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
 }
 
@@ -49,6 +50,7 @@ impl FromScenario {
                 .map(|(name, value)| (name.clone(), value.to_string()))
                 .collect(),
             host: scenario.host.clone(),
+            policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
         }
     }
@@ -127,11 +129,12 @@ impl SystemArgs {
         frozen: bool,
     ) -> Result<RunConfig, String> {
         let nic = self.nic_config(scenario)?;
-        let policy = policy::by_name(&self.policy).ok_or_else(|| {
+        let name = self.policy.as_deref().or(scenario.policy.as_deref());
+        let name = name.unwrap_or("assured");
+        let policy = policy::by_name(name).ok_or_else(|| {
             let names: Vec<&str> = policy::POLICIES.iter().map(|(name, _)| *name).collect();
             format!(
-                "there is no policy \"{}\"; there are: {}",
-                self.policy,
+                "there is no policy \"{name}\"; there are: {}",
                 names.join(", ")
             )
         })?;

@@ -1,6 +1,7 @@
 //! `ctnic run`: traffic through the card, a summary for people, and files to look at.
 
 use super::options::{FromScenario, SystemArgs, networks};
+use super::progress::progress_bar;
 use crate::capture::Capture;
 use crate::frame::{Burst, Traffic};
 use crate::report;
@@ -11,9 +12,8 @@ use crate::traffic::replay::{Replay, ReplayOptions};
 use clap::Args;
 use conntrack_core::Time;
 use conntrack_core::dump::conntrack_tools;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use nic_model::probe::Probe;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,7 +150,11 @@ fn simulate(
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut wave = begin_wave(args, &mut simulation)?;
-    let progress = progress_bar(args, traffic.total_frames());
+    let progress = if args.quiet || args.json {
+        ProgressBar::hidden()
+    } else {
+        progress_bar(traffic.total_frames())
+    };
     let mut burst = Burst::default();
     let interrupted = on_interrupt();
     while simulation
@@ -208,18 +212,6 @@ fn on_interrupt() -> Arc<AtomicBool> {
     // A handler that cannot be installed leaves the system's own: the process ends at once.
     ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)).ok();
     flag
-}
-
-fn progress_bar(args: &RunArgs, total: Option<u64>) -> ProgressBar {
-    if args.quiet || args.json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    let style = "{bar:40} {human_pos} of {human_len} frames, {per_sec}, {eta} left";
-    bar.set_style(
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar
 }
 
 fn begin_wave(args: &RunArgs, simulation: &mut Simulation) -> Result<Option<Wave>, String> {

@@ -1,13 +1,14 @@
 //! `ctnic trace`: one JSON object per captured frame, in file order.
 
 use super::options::{FromScenario, SystemArgs, networks};
+use super::progress::progress_bar;
 use crate::capture::{Capture, LinkLayer, strip};
 use crate::frame::{Burst, Traffic};
 use crate::simulation::{FrameOutcome, Simulation};
 use crate::traffic::replay::{Replay, ReplayOptions};
 use clap::{Args, ValueEnum};
 use conntrack_core::dump::conntrack_tools;
-use conntrack_core::{CtInfo, Direction, Packet, Status, Time, Tracker, Verdict};
+use conntrack_core::{CtInfo, Packet, Status, Time, Tracker, Verdict};
 use nic_model::clock::Picos;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -102,6 +103,7 @@ fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result
         .map(|frame| frame.time_ns)
         .find(|ns| *ns > 0)
         .unwrap_or(0);
+    let bar = progress_bar(Some(capture.frames().len() as u64));
     for frame in capture.frames() {
         let t_ns = frame.time_ns.saturating_sub(base_ns);
         last_ns = t_ns.max(last_ns);
@@ -133,8 +135,10 @@ fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result
             }
         }
         write_line(out, &line)?;
+        bar.inc(1);
         tracker.collect(now, 64);
     }
+    bar.finish_and_clear();
     write_table(args, &tracker, now)?;
     Ok(true)
 }
@@ -142,8 +146,8 @@ fn software(args: &TraceArgs, capture: &Capture, out: &mut impl Write) -> Result
 fn describe(line: &mut Line, verdict: &Verdict, tracker: &Tracker) {
     line.ctinfo = verdict.ctinfo.name();
     line.ct_state = verdict.ct_state(tracker);
-    let connection = verdict.connection.and_then(|id| tracker.connection(id));
-    line.conn = connection.map(|connection| connection.tuple(Direction::Original).to_string());
+    let tuple = verdict.connection.and_then(|id| tracker.original_tuple(id));
+    line.conn = tuple.map(|tuple| tuple.to_string());
 }
 
 fn write_table(args: &TraceArgs, tracker: &Tracker, now: Time) -> Result<(), String> {
@@ -171,6 +175,7 @@ fn with_nic(
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     simulation.record_outcomes();
     let mut burst = Burst::default();
+    let bar = progress_bar(Some(capture.frames().len() as u64));
     let mut pending = Pending {
         lines: BTreeMap::new(),
         next: 1,
@@ -182,10 +187,12 @@ fn with_nic(
         if !more {
             break;
         }
-        pending.take(&mut simulation, capture);
+        pending.take(&mut simulation, capture, out)?;
+        bar.set_position(simulation.frames());
     }
     simulation.finish().map_err(|error| error.to_string())?;
-    pending.take(&mut simulation, capture);
+    pending.take(&mut simulation, capture, out)?;
+    bar.finish_and_clear();
     for line in pending.lines.values() {
         write_line(out, line)?;
     }
@@ -211,20 +218,31 @@ fn with_nic(
 /// Lines by frame number: the slow path decides later than the fast path.
 struct Pending {
     lines: BTreeMap<u64, Line>,
+    /// The frame whose line is to be written next.
     next: u64,
 }
 
 impl Pending {
-    fn take(&mut self, simulation: &mut Simulation, capture: &Capture) {
+    /// Takes what became of frames and writes the lines that are next in file order.
+    fn take(
+        &mut self,
+        simulation: &mut Simulation,
+        capture: &Capture,
+        out: &mut impl Write,
+    ) -> Result<(), String> {
         for outcome in simulation.take_outcomes() {
             let line = line_of(&outcome, simulation, capture);
             self.lines.insert(outcome.number, line);
-            self.next = self.next.max(outcome.number + 1);
         }
+        while let Some(line) = self.lines.remove(&self.next) {
+            write_line(out, &line)?;
+            self.next += 1;
+        }
+        Ok(())
     }
 }
 
-fn line_of(outcome: &FrameOutcome, simulation: &mut Simulation, capture: &Capture) -> Line {
+fn line_of(outcome: &FrameOutcome, simulation: &Simulation, capture: &Capture) -> Line {
     let index = outcome.number.saturating_sub(1) as usize;
     let t_ns = capture.frames().get(index).map_or(0, |frame| frame.time_ns);
     let mut line = Line {
@@ -239,6 +257,7 @@ fn line_of(outcome: &FrameOutcome, simulation: &mut Simulation, capture: &Captur
             .map_or_else(String::new, |reason| reason.name().to_owned()),
         latency_ns: outcome.latency.as_nanos(),
     };
+    line.conn = outcome.tuple.map(|tuple| tuple.to_string());
     if let Some(from_originator) = outcome.hardware {
         let ctinfo = if from_originator {
             CtInfo::Established
@@ -249,13 +268,13 @@ fn line_of(outcome: &FrameOutcome, simulation: &mut Simulation, capture: &Captur
         line.ct_state = ctinfo.ct_state(Status::NONE);
         line.path = "hw";
         "hit".clone_into(&mut line.reason);
-        line.conn = simulation.tuple_of_cookie(outcome.cookie);
     } else if let Some(dropped) = outcome.dropped {
         line.ctinfo = CtInfo::Dropped.name();
         line.path = PATH_DROPPED;
         dropped.name().clone_into(&mut line.reason);
     } else if let Some(verdict) = &outcome.verdict {
-        describe(&mut line, verdict, simulation.tracker());
+        line.ctinfo = verdict.ctinfo.name();
+        line.ct_state = verdict.ct_state(simulation.tracker());
         if verdict.ctinfo == CtInfo::Dropped {
             line.reason = verdict
                 .reason

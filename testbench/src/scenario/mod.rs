@@ -6,7 +6,7 @@ pub use error::{ScenarioError, share, within};
 
 use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
-use crate::traffic::{Stop, TrafficConfig, build_all};
+use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
 use nic_model::clock::Picos;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,11 +38,19 @@ struct Document {
     #[serde(default)]
     host: HostCosts,
     #[serde(default)]
-    sysctl: BTreeMap<String, u32>,
+    driver: DriverTable,
+    #[serde(default)]
+    sysctl: BTreeMap<String, u64>,
 }
 
 const fn first_seed() -> u64 {
     1
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DriverTable {
+    policy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,7 +74,9 @@ pub struct Scenario {
     /// What the host's work costs.
     pub host: HostCosts,
     /// Conntrack sysctls by their kernel names.
-    pub sysctl: BTreeMap<String, u32>,
+    pub sysctl: BTreeMap<String, u64>,
+    /// What to offload (`[driver] policy`), unless the command line names another.
+    pub policy: Option<String>,
     traffic: Vec<TrafficConfig>,
     stop: Stop,
 }
@@ -112,16 +122,13 @@ impl Scenario {
         let mut traffic = Vec::new();
         for (i, table) in document.traffic.into_iter().enumerate() {
             let inside = |error: ScenarioError| error.inside(&format!("{place}: traffic[{i}]"));
-            let config = TrafficConfig::from_table(table).map_err(inside)?;
-            config.validate().map_err(inside)?;
-            traffic.push(config);
+            traffic.push(TrafficConfig::from_table(table).map_err(inside)?);
         }
+        validate_all(&traffic).map_err(|error| error.inside(place))?;
         let stop = Stop {
             packets: document.stop.packets,
             at: document.stop.duration_ms.map(Picos::from_millis),
         };
-        // Whether the sources go together shows when they are built.
-        build_all(&traffic, 0, stop).map_err(|error| error.inside(place))?;
         Ok(Self {
             name: document.name,
             description: document.description,
@@ -129,6 +136,7 @@ impl Scenario {
             nic: document.nic,
             host: document.host,
             sysctl: document.sysctl,
+            policy: document.driver.policy,
             traffic,
             stop,
         })

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 struct InHost {
     flow: u32,
     first_bit: Picos,
-    /// Where its outcome lies in `outcomes`, once the driver has reported it.
-    outcome: Option<usize>,
+    /// What became of it so far, once the driver has reported it.
+    outcome: Option<FrameOutcome>,
 }
 
 /// Everything that watches.
@@ -87,7 +87,6 @@ impl Watch {
         &mut self,
         meta: &FrameMeta,
         parsed: &Parsed,
-        cookie: u32,
         from_originator: bool,
         looked_up: Picos,
         arrival: Picos,
@@ -98,17 +97,6 @@ impl Watch {
         self.hardware_latency.record(latency);
         self.over_time
             .packet(arrival.saturating_sub(self.start), None);
-        if self.record_outcomes {
-            self.outcomes.push(FrameOutcome {
-                number: meta.number,
-                verdict: None,
-                hardware: Some(from_originator),
-                cookie,
-                reason: None,
-                dropped: None,
-                latency,
-            });
-        }
     }
 
     /// Asks for what is kept of a flow, for all frames of a burst before the first is put through.
@@ -165,7 +153,7 @@ impl Watch {
                 number: meta.number,
                 verdict: None,
                 hardware: None,
-                cookie: 0,
+                tuple: None,
                 reason: None,
                 dropped: Some(reason),
                 latency: now - arrival,
@@ -186,10 +174,12 @@ impl Watch {
 
     fn end(&mut self, tag: u64, at: Picos, how: &str) -> Option<Picos> {
         let arrival = self.packets.ended(tag, at, how);
-        if let Some(frame) = self.in_host.remove(&tag)
-            && let Some(outcome) = frame.outcome.and_then(|index| self.outcomes.get_mut(index))
-        {
-            outcome.latency = at - frame.first_bit;
+        let frame = self.in_host.remove(&tag);
+        if let Some((frame, outcome)) = frame.and_then(|frame| Some((frame, frame.outcome?))) {
+            self.outcomes.push(FrameOutcome {
+                latency: at - frame.first_bit,
+                ..outcome
+            });
         }
         arrival
     }
@@ -258,20 +248,18 @@ impl Observer for Watch {
                     .tracked(frame.flow, id, verdict.created, whole, direction, bytes);
             }
         }
-        if self.record_outcomes {
-            let outcome = FrameOutcome {
+        if self.record_outcomes
+            && let Some(frame) = self.in_host.get_mut(&tag)
+        {
+            frame.outcome = Some(FrameOutcome {
                 number: tag,
                 verdict: report.verdict.copied(),
                 hardware: None,
-                cookie: 0,
+                tuple: report.original,
                 reason: Some(report.reason),
                 dropped: None,
-                latency: frame.map_or(Picos::ZERO, |frame| now - frame.first_bit),
-            };
-            if let Some(frame) = self.in_host.get_mut(&tag) {
-                frame.outcome = Some(self.outcomes.len());
-            }
-            self.outcomes.push(outcome);
+                latency: Picos::ZERO,
+            });
         }
         self.drop_of(tag, report.disposition, now);
     }

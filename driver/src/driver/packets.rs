@@ -1,0 +1,211 @@
+//! A packet that came to software: tracked, judged by the switch, sent or dropped.
+
+use super::*;
+
+impl Driver {
+    /// A frame the hardware left to software.
+    pub(super) fn received<P: Platform, O: Observer>(
+        &mut self,
+        platform: &mut P,
+        completion: ReceiveCompletion,
+        switch: &mut impl Switch,
+        observer: &mut O,
+    ) -> Result<(), DeviceError> {
+        self.stats.received += 1;
+        let reason = Reason::from_code(completion.reason()).unwrap_or(Reason::Malformed);
+        let now = self.time(platform);
+        self.before_tracking(platform, &completion, reason, now)?;
+        let address = self.layout.buffer_address(completion.buffer());
+        let length = completion.captured_bytes().min(self.layout.buffer_bytes) as usize;
+        let frame = platform.memory().slice(address, length)?;
+        let verdict = track(&mut self.tracker, frame, &completion, now);
+        let datagram = if reason == Reason::Fragment {
+            fragments::datagram_of(frame)
+        } else {
+            None
+        };
+        let expired = self.config.route && ttl(frame).is_some_and(|ttl| ttl <= 1);
+        let egress = switch.egress(&Received {
+            port: completion.port(),
+            frame,
+            wire_bytes: completion.wire_bytes(),
+            verdict: verdict.as_ref(),
+        });
+        if let Some(verdict) = &verdict {
+            let work = if verdict.created {
+                Work::TrackNew
+            } else {
+                Work::Track
+            };
+            platform.spend(work, 1);
+        }
+        let disposition = match (&verdict, datagram) {
+            (Some(verdict), Some(key)) if verdict.ctinfo == CtInfo::Fragment => {
+                self.held.hold(key, now, completion);
+                Disposition::Held
+            }
+            (Some(verdict), _) if verdict.ctinfo == CtInfo::Dropped => Disposition::DroppedInvalid,
+            _ if expired => Disposition::DroppedTtl,
+            _ => match egress {
+                Egress::Port(port) => Disposition::Sent(port),
+                Egress::Drop => Disposition::DroppedBySwitch,
+            },
+        };
+        let original = verdict
+            .and_then(|verdict| verdict.connection)
+            .and_then(|id| self.tracker.original_tuple(id));
+        let disposition = self.dispose(platform, &completion, disposition)?;
+        // Those who watch learn of connections that made way before they learn of the one that took their place.
+        self.follow_events(platform, observer)?;
+        let report = PacketReport {
+            ingress_tag: completion.ingress_tag(),
+            reason,
+            verdict: verdict.as_ref(),
+            original,
+            disposition,
+        };
+        observer.packet(&report, platform.now());
+        if let Some(key) = datagram.filter(|_| disposition != Disposition::Held) {
+            self.release(platform, &key, disposition, observer)?;
+        }
+        if let (Some(verdict), Disposition::Sent(port)) = (&verdict, disposition) {
+            self.consider(platform, verdict, completion.port(), port, observer)?;
+        }
+        Ok(())
+    }
+
+    /// A SYN, FIN or RST that hit an entry ends the entry's life; software takes over before it judges the packet, because
+    /// it has not seen what the hardware forwarded.
+    pub(super) fn before_tracking(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        reason: Reason,
+        now: Time,
+    ) -> Result<(), DeviceError> {
+        let cause = match reason {
+            Reason::TcpSyn => RemoveCause::TcpSyn,
+            Reason::TcpFin => RemoveCause::TcpFin,
+            Reason::TcpRst => RemoveCause::TcpRst,
+            _ => return Ok(()),
+        };
+        if !completion.hit() {
+            return Ok(());
+        }
+        let Some(id) = self.connection_of_cookie(completion.cookie()) else {
+            return Ok(());
+        };
+        if self.life(id) == Life::Installed {
+            self.tracker.resume_software(id, now, now);
+            self.remove(platform, id, cause)?;
+        }
+        Ok(())
+    }
+
+    /// Sends, holds or drops the frame in a buffer, and sees to the buffer; what was done in the end.
+    pub(super) fn dispose(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        wanted: Disposition,
+    ) -> Result<Disposition, DeviceError> {
+        let buffer = completion.buffer();
+        let done = match wanted {
+            Disposition::Held => return Ok(wanted),
+            Disposition::Sent(port) => {
+                if self.send(platform, completion, port)? {
+                    return Ok(wanted);
+                }
+                Disposition::DroppedRingFull
+            }
+            other => other,
+        };
+        self.receive.post(platform, &self.layout, buffer)?;
+        Ok(done)
+    }
+
+    pub(super) fn send(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        port: u8,
+    ) -> Result<bool, DeviceError> {
+        let address = self.layout.buffer_address(completion.buffer());
+        let length = completion.captured_bytes().min(self.layout.buffer_bytes);
+        if self.config.route {
+            let frame = platform.memory().slice_mut(address, length as usize)?;
+            if let Some(l3_offset) = ip_offset(frame) {
+                decrement_ttl(frame, l3_offset);
+            }
+        }
+        let descriptor = TransmitDescriptor::new()
+            .with_address(address.0)
+            .with_captured_bytes(length)
+            .with_wire_bytes(completion.wire_bytes())
+            .with_port(port)
+            .with_ingress_tag(completion.ingress_tag());
+        self.transmit.post(
+            platform,
+            &self.layout.transmit,
+            completion.buffer(),
+            &descriptor,
+        )
+    }
+
+    /// The rest of a datagram shares the fate of the fragment that decided it.
+    pub(super) fn release(
+        &mut self,
+        platform: &mut impl Platform,
+        key: &fragments::DatagramKey,
+        fate: Disposition,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        let wanted = match fate {
+            Disposition::Sent(_) => fate,
+            _ => Disposition::DroppedFragment,
+        };
+        for completion in self.held.release(key) {
+            let done = self.dispose(platform, &completion, wanted)?;
+            observer.released(completion.ingress_tag(), done, platform.now());
+        }
+        Ok(())
+    }
+}
+
+/// Tracks a frame; `None` if it is not IP.
+fn track(
+    tracker: &mut Tracker,
+    frame: &[u8],
+    completion: &ReceiveCompletion,
+    now: Time,
+) -> Option<Verdict> {
+    let ethernet = Ethernet::new(frame).ok()?;
+    if !matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6) {
+        return None;
+    }
+    let packet = Packet {
+        bytes: ethernet.payload(),
+        wire_len: (completion.wire_bytes() as usize).saturating_sub(ethernet.header_len()),
+        zone: Zone(0),
+        checksum: if completion.checksums_good() {
+            ChecksumStatus::Good
+        } else {
+            ChecksumStatus::Unknown
+        },
+    };
+    Some(tracker.track(&packet, now))
+}
+
+/// TTL or hop limit of the IP packet in a frame.
+fn ttl(frame: &[u8]) -> Option<u8> {
+    let ip = &frame[ip_offset(frame)?..];
+    match ip.first()? >> 4 {
+        4 => ip.get(8).copied(),
+        _ => ip.get(7).copied(),
+    }
+}
+
+fn ip_offset(frame: &[u8]) -> Option<usize> {
+    let ethernet = Ethernet::new(frame).ok()?;
+    matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6).then(|| ethernet.header_len())
+}

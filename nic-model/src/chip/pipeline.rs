@@ -1,0 +1,208 @@
+//! A packet's way through the pipeline.
+
+use super::*;
+
+impl Chip {
+    /// Parses and hashes a burst of frames and brings their table buckets in; changes nothing.
+    ///
+    /// `frames` gives the captured bytes and the wire length of each frame.
+    pub fn prepare<'a>(
+        &self,
+        frames: impl Iterator<Item = (&'a [u8], u32)>,
+        out: &mut Vec<Parsed>,
+    ) {
+        out.clear();
+        for (frame, wire_len) in frames {
+            let mut parsed = self.parser.parse(frame, wire_len);
+            if parsed.to_host.is_none() {
+                parsed.hashes = self.table.hash(&parsed.key);
+                self.table.prefetch_tags(parsed.hashes);
+            }
+            out.push(parsed);
+        }
+        for parsed in out.iter().filter(|parsed| parsed.to_host.is_none()) {
+            self.table.prefetch_entry(parsed.hashes);
+        }
+    }
+
+    /// A frame reaches a port and walks the pipeline up to the table look-up.
+    ///
+    /// # Errors
+    /// The frame was dropped at the port.
+    #[inline]
+    pub fn arrive(
+        &mut self,
+        port: u8,
+        arrival: Picos,
+        wire_len: u32,
+        parsed: &Parsed,
+    ) -> Result<Front, DropReason> {
+        self.stats.received_frames += 1;
+        self.stats.received_bytes += u64::from(wire_len);
+        let mac = &mut self.ports[usize::from(port) % PORTS];
+        let header_bytes = u32::from(parsed.header_bytes);
+        let Some(reception) = mac.receive(arrival, wire_len, header_bytes) else {
+            self.stats.count_drop(DropReason::ReceiveFifoFull);
+            return Err(DropReason::ReceiveFifoFull);
+        };
+        // The bus carries the whole frame through the parser, one beat per cycle.
+        let beats = u64::from(wire_len).div_ceil(self.timing.bus_bytes).max(1);
+        let interval = Picos(self.timing.cycle.0 * beats);
+        let parse = self.parser_stage.admit(reception.header_in, interval);
+        mac.taken(parse.start, wire_len);
+        let hash = self.hash_stage.admit(parse.done, self.timing.cycle);
+        let fifo_bytes = mac.receive_fifo_used_bytes();
+        self.probe.front(
+            port, wire_len, fifo_bytes, &reception, &parse, &hash, parsed,
+        );
+        Ok(Front {
+            first_bit: reception.first_bit,
+            last_bit: reception.last_bit,
+            lookup_at: hash.done,
+        })
+    }
+
+    /// The rest of the pipeline: look-up, trap logic, rewrite, counters, egress or the way to the host.
+    ///
+    /// `ingress_tag` names the frame in descriptors.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a frame, what is known of it, and where events go"
+    )]
+    #[inline]
+    pub fn finish(
+        &mut self,
+        front: &Front,
+        parsed: &Parsed,
+        port: u8,
+        frame: &mut [u8],
+        wire_len: u32,
+        ingress_tag: u64,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> Fate {
+        let looked_up = front.lookup_at + self.timing.lookup;
+        let decided = looked_up + self.timing.trap;
+        let (reason, cookie) = match self.look_up(front.lookup_at, parsed, schedule) {
+            Err(verdict) => verdict,
+            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
+        };
+        self.probe
+            .verdict(front.lookup_at, looked_up, Some(reason), cookie);
+        let in_whole = decided.max(front.last_bit);
+        let fate = self.give_to_host(
+            in_whole,
+            reason,
+            cookie,
+            port,
+            frame,
+            wire_len,
+            front.first_bit,
+            parsed,
+            ingress_tag,
+            schedule,
+        );
+        match fate {
+            Ok(()) => {
+                self.stats.count_to_host(reason, wire_len);
+                Fate::ToHost(reason)
+            }
+            Err(drop) => {
+                self.stats.count_drop(drop);
+                Fate::Dropped(drop)
+            }
+        }
+    }
+
+    /// The slot of the entry that forwards the packet; else why not, and the cookie of an entry it hit.
+    #[inline]
+    pub(super) fn look_up(
+        &mut self,
+        now: Picos,
+        parsed: &Parsed,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> LookUp {
+        if let Some(reason) = parsed.to_host {
+            return Err((reason, None));
+        }
+        self.stats.lookups += 1;
+        let slot = self.table.find(&parsed.key, parsed.hashes);
+        let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
+        let protocol = parsed.key.protocol();
+        let hit = slot.and_then(|slot| {
+            let decide = |state: &mut EntryState| {
+                let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
+                if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
+                    state.set(flag::CLOSING);
+                }
+                let before = *state;
+                if reason.is_none() {
+                    state.count(parsed.direction, parsed.ip_bytes, now);
+                    state.clear(flag::AGE_REPORTED);
+                    state.set(flag::DIRTY);
+                }
+                (slot, before, reason)
+            };
+            self.table.with_state(slot, decide)
+        });
+        match hit {
+            None => Err((Reason::Miss, None)),
+            Some((_, state, Some(reason))) => Err((reason, Some(state.cookie()))),
+            Some((slot, state, None)) => {
+                if state.has(flag::AGE_REPORTED) {
+                    self.watch_age(slot, protocol, now, schedule);
+                }
+                Ok((slot, state))
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn forward(
+        &mut self,
+        front: &Front,
+        parsed: &Parsed,
+        frame: &mut [u8],
+        wire_len: u32,
+        (slot, state): (Slot, EntryState),
+        decided: Picos,
+    ) -> Fate {
+        let counted = self
+            .counter_stage
+            .admit(decided, self.timing.counter_interval);
+        self.stats.counted_packets += 1;
+        self.stats.counted_bytes += u64::from(parsed.ip_bytes);
+        if state.has(flag::DECREMENT_TTL) {
+            crate::datapath::rewrite::decrement_ttl(frame, parsed.l3_offset.into());
+        }
+        let rewritten = counted.start + self.timing.rewrite;
+        let ready = if self.config.port.store_and_forward {
+            rewritten.max(front.last_bit)
+        } else {
+            rewritten
+        };
+        let port = state.egress(parsed.direction);
+        let looked_up = front.lookup_at + self.timing.lookup;
+        self.probe
+            .hit(front.lookup_at, looked_up, slot, state.cookie());
+        let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
+        let from_originator =
+            originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
+        let cookie = state.cookie();
+        let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
+            self.stats.count_drop(DropReason::EgressFull);
+            return Fate::EgressFull {
+                cookie,
+                from_originator,
+            };
+        };
+        self.probe.egress(port, departs, wire_len, rewritten);
+        self.stats.forwarded_frames += 1;
+        self.stats.forwarded_bytes += u64::from(wire_len);
+        Fate::Forwarded {
+            port,
+            departs,
+            cookie,
+            from_originator,
+        }
+    }
+}

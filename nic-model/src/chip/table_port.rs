@@ -1,0 +1,145 @@
+//! The flow table as the firmware and the aging engine reach it.
+
+use super::*;
+
+impl Chip {
+    /// Puts an entry into the table (firmware only).
+    pub fn insert(
+        &mut self,
+        now: Picos,
+        key: FlowKey,
+        state: EntryState,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> Result<Inserted, InsertError> {
+        let inserted = self.table.insert(key, state)?;
+        self.stats.table_inserted += 1;
+        self.stats
+            .note_occupancy(self.table.occupied(), self.table.stash_occupied());
+        // A moved entry may lie in a block that was not watched for it: watch where it went.
+        if inserted.moves > 0 {
+            self.watch_all_blocks_of_moves(now, schedule);
+        }
+        self.watch_age(inserted.slot, key.protocol(), now, schedule);
+        self.probe.table(
+            now,
+            self.table.occupied(),
+            self.table.stash_occupied(),
+            self.table.moves(),
+        );
+        Ok(inserted)
+    }
+
+    /// Takes an entry out of the table (firmware only); its key, final counters and cookie.
+    pub fn remove(
+        &mut self,
+        now: Picos,
+        slot: Slot,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> Option<(FlowKey, EntryState)> {
+        let mut returned = None;
+        let removed = self.table.remove(slot, |_, new| returned = Some(new))?;
+        self.stats.table_removed += 1;
+        if let Some(new) = returned {
+            let protocol = self.table.key(new).map_or(0, |key| key.protocol());
+            let at = self.aging.retry(new, now);
+            self.schedule_aging(at, schedule);
+            self.watch_age(new, protocol, now, schedule);
+        }
+        self.probe.table(
+            now,
+            self.table.occupied(),
+            self.table.stash_occupied(),
+            self.table.moves(),
+        );
+        Some(removed)
+    }
+
+    /// Reads an entry's counters and marks it clean (firmware only).
+    pub fn read_counters(&mut self, now: Picos, slot: Slot) -> Option<(EntryCounters, u32)> {
+        self.table.with_state(slot, |state| {
+            state.clear(flag::DIRTY);
+            (state.counters(now), state.cookie())
+        })
+    }
+
+    /// The idle entries the aging engine found since the last call (firmware only).
+    pub fn take_idle(&mut self) -> Vec<Slot> {
+        std::mem::take(&mut self.idle)
+    }
+
+    /// The report of an idle entry is on its way (firmware only): it is not reported again until it is hit.
+    /// Gives its cookie and last-seen time; `None` if it is idle no longer.
+    pub fn mark_reported(&mut self, now: Picos, slot: Slot) -> Option<(u32, Picos)> {
+        let protocol = self.table.key(slot)?.protocol();
+        let timeout = self.aging.timeout(protocol);
+        self.table
+            .with_state(slot, |state| {
+                let last_seen = state.last_seen_no_later_than(now);
+                if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
+                    return None;
+                }
+                state.set(flag::AGE_REPORTED);
+                Some((state.cookie(), last_seen))
+            })
+            .flatten()
+    }
+
+    /// An idle entry could not be reported (firmware only): look at it again in the next pass.
+    pub fn retry_report(
+        &mut self,
+        now: Picos,
+        slot: Slot,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
+        let at = self.aging.retry(slot, now);
+        self.schedule_aging(at, schedule);
+    }
+
+    pub(super) fn watch_age(
+        &mut self,
+        slot: Slot,
+        protocol: u8,
+        now: Picos,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
+        let at = self.aging.watch(slot, protocol, now);
+        self.schedule_aging(at, schedule);
+    }
+
+    pub(super) fn watch_all_blocks_of_moves(
+        &mut self,
+        now: Picos,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
+        for slot in self.table.take_moved() {
+            let at = self.aging.retry(slot, now);
+            self.schedule_aging(at, schedule);
+        }
+    }
+
+    pub(super) fn schedule_aging(
+        &mut self,
+        at: Option<Picos>,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) {
+        if let Some(at) = at {
+            schedule.schedule(at, ChipEvent::AgingStep);
+        }
+    }
+
+    pub(super) fn aging_step(
+        &mut self,
+        now: Picos,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> Notice {
+        let found = self.idle.len();
+        let next = self.aging.step(now, &self.table, &mut self.idle);
+        self.schedule_aging(next, schedule);
+        self.probe.aging(now, self.idle.len() - found);
+        if self.idle.len() > found {
+            Notice::Idle
+        } else {
+            Notice::None
+        }
+    }
+}
