@@ -79,10 +79,6 @@ impl Watch {
     }
 
     #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call per packet with all that is known of it"
-    )]
     pub(super) fn forwarded(
         &mut self,
         meta: &FrameMeta,
