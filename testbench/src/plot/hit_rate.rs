@@ -30,7 +30,8 @@ pub(super) fn draw<B: DrawingBackend>(area: &Area<B>, summary: &RunSummary) -> R
         ));
     }
     let length = bins[0].length_seconds;
-    let end = length * bins.len() as f64;
+    // Wider than the data: the legend lies beside it, not on it.
+    let end = length * bins.len() as f64 * 1.16;
     area.fill(&WHITE).map_err(text)?;
     let mut chart = ChartBuilder::on(area)
         .caption(TITLE, ("sans-serif", 20))
