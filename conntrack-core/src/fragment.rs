@@ -3,11 +3,12 @@
 //! Limits as the kernel's: a datagram that is not complete in time is given up (30 s for IPv4, `frag6_timeout` for IPv6),
 //! memory is bounded, overlapping fragments spoil the whole datagram (RFC 5722, which Linux applies to IPv4 too).
 
+use crate::extension::Upper;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Zone;
 use crate::verdict::Reason;
-use packet::{Ipv4, Ipv6, Protocol, UpperLayer, checksum};
+use packet::{Ipv4, Ipv6, checksum};
 use std::collections::BTreeMap;
 
 /// How long an incomplete IPv4 datagram is kept (`net.ipv4.ipfrag_time`).
@@ -114,7 +115,7 @@ impl Reassembly {
     pub(crate) fn ipv6(
         &mut self,
         ip: &Ipv6<'_>,
-        upper: &UpperLayer,
+        upper: &Upper,
         bytes: &[u8],
         zone: Zone,
         now: Time,
@@ -302,16 +303,4 @@ fn widen(address: [u8; 4]) -> [u8; 16] {
     let mut wide = [0; 16];
     wide[..4].copy_from_slice(&address);
     wide
-}
-
-/// Whether an IPv6 packet is an atomic fragment: whole, but with a fragment header (RFC 6946).
-pub(crate) fn is_atomic(upper: &UpperLayer) -> bool {
-    upper
-        .fragment
-        .is_some_and(|header| header.offset_bytes == 0 && !header.more)
-}
-
-/// Whether a protocol value stands for "nothing follows".
-pub(crate) fn is_no_next_header(protocol: Protocol) -> bool {
-    protocol == Protocol::NO_NEXT_HEADER
 }

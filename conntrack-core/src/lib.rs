@@ -35,6 +35,7 @@
 pub mod connection;
 pub mod dump;
 pub mod event;
+mod extension;
 pub mod fragment;
 mod offload;
 mod parse;

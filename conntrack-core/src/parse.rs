@@ -1,9 +1,10 @@
 //! From bytes to what tracking needs: the checks of the IP layer, the transport header's place, the tuple.
 
+use crate::extension::{self, Upper};
 use crate::protocol::{icmp, icmpv6};
 use crate::tuple::Tuple;
 use crate::verdict::Reason;
-use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, UpperLayer, checksum, gre};
+use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, checksum, gre};
 
 /// An IP packet whose header has been checked.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub(crate) struct Network<'a> {
 pub(crate) enum Parsed<'a> {
     Whole(Network<'a>),
     FragmentV4(Ipv4<'a>),
-    FragmentV6(Ipv6<'a>, UpperLayer),
+    FragmentV6(Ipv6<'a>, Upper),
     /// The IP layer lets it pass, connection tracking cannot read it.
     Invalid(Reason),
     /// The IP layer drops it.
@@ -69,28 +70,47 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     let Ok(ip) = Ipv6::new(bytes) else {
         return Parsed::Dropped(Reason::IpHeaderTruncated);
     };
-    if ip.total_len() > wire_len {
+    if !addresses_ok(&ip) {
+        return Parsed::Dropped(Reason::IpAddress);
+    }
+    let hop_by_hop = ip.next_header() == Protocol::HOP_BY_HOP;
+    // A payload length of 0 before a hop-by-hop header means that an option there would tell it: it is not believed.
+    let total_len = if ip.payload_len() == 0 && hop_by_hop {
+        wire_len
+    } else {
+        ip.total_len()
+    };
+    if total_len > wire_len {
         return Parsed::Dropped(Reason::IpTotalLength);
     }
-    let Ok(upper) = ip.upper_layer() else {
+    let end = bytes.len().min(total_len);
+    if hop_by_hop && !extension::hop_by_hop_ok(&bytes[..end]) {
+        return Parsed::Dropped(Reason::ExtensionHeaders);
+    }
+    let Some(upper) = extension::walk(&bytes[..end], ip.next_header()) else {
         return Parsed::Invalid(Reason::ExtensionHeaders);
     };
-    let atomic = crate::fragment::is_atomic(&upper);
+    let atomic = upper.is_atomic();
     if upper.fragment.is_some() && !atomic {
         return Parsed::FragmentV6(ip, upper);
     }
-    if crate::fragment::is_no_next_header(upper.protocol) {
-        return Parsed::Invalid(Reason::NoNextHeader);
-    }
-    let end = bytes.len().min(ip.total_len());
     Parsed::Whole(Network::new(
         6,
         [ip.source(), ip.destination()],
         upper.protocol,
         bytes.get(upper.offset..end).unwrap_or(&[]),
-        ip.total_len().saturating_sub(upper.offset),
-        ip.total_len() - if atomic { 8 } else { 0 },
+        total_len.saturating_sub(upper.offset),
+        total_len - if atomic { 8 } else { 0 },
     ))
+}
+
+/// Whether a packet with these addresses may come from a wire (RFC 4291, sections 2.5.3 and 2.7): nothing is sent from a
+/// multicast address, and neither loopback nor interface-local addresses leave a host.
+fn addresses_ok(ip: &Ipv6<'_>) -> bool {
+    const LOOPBACK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let (source, destination) = (ip.source(), ip.destination());
+    let local_group = destination[0] == 0xff && destination[1] & 0xf <= 1;
+    source[0] != 0xff && source != LOOPBACK && destination != LOOPBACK && !local_group
 }
 
 impl<'a> Network<'a> {
@@ -151,19 +171,38 @@ impl<'a> Network<'a> {
         self.tuple.destination
     }
 
-    /// Whether the transport checksum over `covered` bytes is right, taking `protocol` for the pseudo header.
-    pub(crate) fn checksum_ok(&self, protocol: Protocol, covered: &[u8]) -> bool {
+    /// Whether the transport checksum is right, taking `protocol` for the pseudo header. It covers what the IP header
+    /// says is there, whatever a length field of the transport says.
+    #[inline]
+    pub(crate) fn checksum_ok(&self, protocol: Protocol) -> bool {
+        self.sum_ok(protocol, self.l4_len as u32, self.l4)
+    }
+
+    /// The same over the first `covered` bytes alone, as Linux 6.18 does it for UDP-Lite: with the pseudo header of UDP,
+    /// which has the length of the whole payload; in IPv4 only the low byte of that.
+    pub(crate) fn partial_checksum_ok(&self, covered: usize) -> bool {
+        let length = match self.family() {
+            4 => self.l4_len as u32 & 0xff,
+            _ => self.l4_len as u32,
+        };
+        let covered = self.l4.get(..covered).unwrap_or(self.l4);
+        self.sum_ok(Protocol::UDP, length, covered)
+    }
+
+    #[inline]
+    fn sum_ok(&self, protocol: Protocol, length: u32, covered: &[u8]) -> bool {
         let Tuple {
             source,
             destination,
             ..
         } = self.tuple;
-        if self.tuple.family == 4 {
+        let pseudo = if self.tuple.family == 4 {
             let narrow = |a: [u8; 16]| [a[0], a[1], a[2], a[3]];
-            checksum::l4_ok_v4(narrow(source), narrow(destination), protocol, covered)
+            checksum::pseudo_header_v4(narrow(source), narrow(destination), protocol, length)
         } else {
-            checksum::l4_ok_v6(source, destination, protocol, covered)
-        }
+            checksum::pseudo_header_v6(source, destination, protocol, length)
+        };
+        checksum::finish(pseudo + checksum::sum(covered)) == 0
     }
 
     /// Whether all transport bytes were captured.
@@ -204,12 +243,13 @@ fn ids(family: u8, protocol: Protocol, l4: &[u8]) -> Result<(u16, u16), Reason> 
             Ok((icmp.identifier(), kind))
         }
         Protocol::ICMP | Protocol::ICMPV6 => Err(Reason::IcmpType),
+        // The key of version 0 is not looked at; neither is a header of version 1 that is cut short.
         Protocol::GRE => match Gre::new(l4) {
-            Ok(gre) if gre.version() == 1 => {
+            Ok(gre) if gre.version() == 1 && l4.len() >= 8 => {
                 if gre.protocol() != gre::PROTOCOL_PPP {
                     return Err(Reason::GreVersion);
                 }
-                Ok((0, gre.call_id().ok_or(Reason::TransportTruncated)?))
+                Ok((0, u16::from_be_bytes([l4[6], l4[7]])))
             }
             _ => Ok((0, 0)),
         },
@@ -220,31 +260,36 @@ fn ids(family: u8, protocol: Protocol, l4: &[u8]) -> Result<(u16, u16), Reason> 
 /// The packet quoted by an ICMP error: as much of it as there is.
 pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
     if family == 4 {
-        let ip = Ipv4::new(bytes).ok()?;
-        if ip.fragment_offset_bytes() != 0 {
+        // Neither version nor checksum of a quoted header are looked at, and its length is believed.
+        let header: &[u8; 20] = bytes.first_chunk()?;
+        if u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0 {
             return None;
         }
-        let l4 = bytes.get(ip.header_len()..)?;
-        let addresses = [widen(ip.source()), widen(ip.destination())];
+        let l4 = bytes.get(usize::from(header[0] & 0xf) * 4..)?;
+        let address =
+            |at: usize| widen([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let addresses = [address(12), address(16)];
+        let protocol = Protocol(header[9]);
         return Some(Network::new(
             4,
             addresses,
-            ip.protocol(),
+            protocol,
             l4,
             l4.len(),
             bytes.len(),
         ));
     }
-    let ip = Ipv6::new(bytes).ok()?;
-    let upper = ip.upper_layer().ok()?;
+    let header: &[u8; 40] = bytes.first_chunk()?;
+    let upper = extension::walk(bytes, Protocol(header[6]))?;
     if upper
         .fragment
         .is_some_and(|header| header.offset_bytes != 0)
     {
         return None;
     }
-    let l4 = bytes.get(upper.offset..)?;
-    let addresses = [ip.source(), ip.destination()];
+    let l4 = bytes.get(upper.offset..).unwrap_or(&[]);
+    let (source, destination) = (header[8..24].first_chunk()?, header[24..40].first_chunk()?);
+    let addresses = [*source, *destination];
     Some(Network::new(
         6,
         addresses,

@@ -88,6 +88,7 @@ reasons! {
     IpHeaderLength "bad IP header length"
     IpHeaderChecksum "bad IP header checksum"
     IpTotalLength "IP length beyond the packet"
+    IpAddress "an address that is not used on a wire"
     ExtensionHeaders "broken IPv6 extension headers"
     NoNextHeader "no next header"
     FragmentInvalid "bad fragment"

@@ -23,5 +23,5 @@ pub(crate) const fn is_error(icmp_type: u8) -> bool {
 
 /// Whether messages of this type are deliberately not tracked.
 pub(crate) const fn is_untracked(icmp_type: u8) -> bool {
-    matches!(icmp_type, 130..=136 | 143)
+    matches!(icmp_type, 130..=136 | 143 | 151..=152)
 }

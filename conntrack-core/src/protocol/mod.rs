@@ -90,7 +90,7 @@ pub(crate) fn begin(
         }
         Protocol::SCTP => {
             let sctp = sctp::check(network, verify)?;
-            ProtocolState::Sctp(sctp::SctpState::begin(&sctp, network.l4_len)?)
+            ProtocolState::Sctp(sctp::SctpState::begin(&sctp, network.l4)?)
         }
         Protocol::GRE => ProtocolState::Gre,
         Protocol::ICMP | Protocol::ICMPV6 => {
@@ -141,7 +141,7 @@ pub(crate) fn packet(
             udp::check(network, verify).map(|()| state.packet(status, context, changed))
         }
         ProtocolState::Sctp(state) => sctp::check(network, verify)
-            .map(|sctp| state.packet(&sctp, network.l4_len, status, context, changed)),
+            .map(|sctp| state.packet(&sctp, network.l4, status, context, changed)),
         ProtocolState::Gre => Ok(gre::packet(status, context, changed)),
         ProtocolState::Icmp => Ok(Outcome::Accept(context.config.icmp_timeout)),
         ProtocolState::Icmpv6 => Ok(Outcome::Accept(context.config.icmpv6_timeout)),

@@ -89,7 +89,7 @@ const TABLE: [[[Option<S>; 9]; 11]; 2] = [
         /* SHUTDOWN_ACK*/ [SA, CL, CW, CE, ES, SA, SA, SA, SA],
         /* ERROR       */ [CL, CL, CW, CE, ES, SS, SR, SA, CL],
         /* COOKIE_ECHO */ [CL, CL, CE, CE, ES, SS, SR, SA, CL],
-        /* COOKIE_ACK  */ [CL, CL, CW, CE, ES, SS, SR, SA, CL],
+        /* COOKIE_ACK  */ [CL, CL, CW, ES, ES, SS, SR, SA, CL],
         /* SHUT_COMPL  */ [CL, CL, CW, CE, ES, SS, SR, CL, CL],
         /* HEARTBEAT   */ [HS, CL, CW, CE, ES, SS, SR, SA, HS],
         /* HB_ACK      */ [CL, CL, CW, CE, ES, SS, SR, SA, HS],
@@ -101,7 +101,7 @@ const TABLE: [[[Option<S>; 9]; 11]; 2] = [
         /* SHUTDOWN    */ [IV, CL, CW, CE, SR, SS, SR, SA, IV],
         /* SHUTDOWN_ACK*/ [IV, CL, CW, CE, ES, SA, SA, SA, IV],
         /* ERROR       */ [IV, CL, CW, CL, ES, SS, SR, SA, IV],
-        /* COOKIE_ECHO */ [IV, CL, CW, CE, ES, SS, SR, SA, IV],
+        /* COOKIE_ECHO */ [IV, CL, CE, CE, ES, SS, SR, SA, IV],
         /* COOKIE_ACK  */ [IV, CL, CW, ES, ES, SS, SR, SA, IV],
         /* SHUT_COMPL  */ [IV, CL, CW, CE, ES, SS, SR, CL, IV],
         /* HEARTBEAT   */ [IV, CL, CW, CE, ES, SS, SR, SA, HS],
@@ -143,12 +143,14 @@ pub struct SctpState {
     pub(crate) tags: [u32; 2],
     last_direction: Direction,
     heartbeat_tag_failed: bool,
+    /// Which sides have sent an INIT since the association was last established.
+    initiated: [bool; 2],
 }
 
 /// Chunk types of a packet, as a bit set (types above 63 do not matter here).
-fn chunk_set(sctp: &Sctp<'_>, wire_len: usize) -> Result<u64, Reason> {
+fn chunk_set(sctp: &Sctp<'_>) -> Result<u64, Reason> {
     let (mut set, mut count, mut alone) = (0u64, 0, false);
-    for chunk in sctp.chunks().take(wire_len) {
+    for chunk in sctp.chunks() {
         if chunk.length == 0 {
             return Err(Reason::SctpChunks);
         }
@@ -170,14 +172,35 @@ fn chunk_set(sctp: &Sctp<'_>, wire_len: usize) -> Result<u64, Reason> {
     }
 }
 
+/// The initiate tag of an INIT or INIT ACK whose fixed part (16 bytes) is there, whatever length the chunk states.
+fn initiate_tag(l4: &[u8], chunk: &Chunk<'_>) -> Option<u32> {
+    let fixed: &[u8; 16] = l4.get(chunk.offset + 4..)?.first_chunk()?;
+    Some(u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]))
+}
+
 const fn has(set: u64, chunk_type: u8) -> bool {
     set >> chunk_type & 1 == 1
 }
 
 impl SctpState {
+    /// The verification tag packets in this direction carry; 0 while it is unknown.
+    pub const fn tag(&self, direction: Direction) -> u32 {
+        self.tags[direction.index()]
+    }
+
+    /// Whether the side that sends in this direction has sent an INIT since the association was last established.
+    pub const fn has_initiated(&self, direction: Direction) -> bool {
+        self.initiated[direction.index()]
+    }
+
+    /// Whether a HEARTBEAT with a wrong tag waits for its answer, and the direction of the last such HEARTBEAT.
+    pub const fn heartbeat_tag_failed(&self) -> (bool, Direction) {
+        (self.heartbeat_tag_failed, self.last_direction)
+    }
+
     /// An association begun by this packet, or why none can begin with it.
-    pub(crate) fn begin(sctp: &Sctp<'_>, wire_len: usize) -> Result<Self, Reason> {
-        let set = chunk_set(sctp, wire_len)?;
+    pub(crate) fn begin(sctp: &Sctp<'_>, l4: &[u8]) -> Result<Self, Reason> {
+        let set = chunk_set(sctp)?;
         if has(set, ABORT) || has(set, SHUTDOWN_COMPLETE) || has(set, COOKIE_ACK) {
             return Err(Reason::SctpState);
         }
@@ -191,9 +214,10 @@ impl SctpState {
             };
             match chunk.chunk_type {
                 INIT if tag != 0 => return Err(Reason::SctpTag),
-                INIT => tags[1] = chunk.initiate_tag().ok_or(Reason::TransportTruncated)?,
+                INIT => tags[1] = initiate_tag(l4, &chunk).ok_or(Reason::TransportTruncated)?,
                 HEARTBEAT => tags[0] = tag,
-                _ => tags[1] = tag,
+                SHUTDOWN_ACK => tags[1] = tag,
+                _ => {}
             }
         }
         if state == S::None {
@@ -204,6 +228,7 @@ impl SctpState {
             tags,
             last_direction: Direction::Original,
             heartbeat_tag_failed: false,
+            initiated: [false; 2],
         })
     }
 
@@ -211,12 +236,12 @@ impl SctpState {
     pub(crate) fn packet(
         &mut self,
         sctp: &Sctp<'_>,
-        wire_len: usize,
+        l4: &[u8],
         status: &mut Status,
         context: &Context<'_>,
         changed: &mut bool,
     ) -> Outcome {
-        let set = match chunk_set(sctp, wire_len) {
+        let set = match chunk_set(sctp) {
             Ok(set) => set,
             Err(reason) => return Outcome::Invalid(reason),
         };
@@ -234,38 +259,73 @@ impl SctpState {
         if !free.iter().any(|chunk| has(set, *chunk)) && tag != self.tags[direction.index()] {
             return Outcome::Invalid(Reason::SctpTag);
         }
-        let mut next = *self;
-        let (mut state, mut ignore) = (self.state, false);
-        let before = state;
+        // What the first chunks of a packet did stays done if a later one is refused.
+        let mut ignore = false;
         for chunk in sctp.chunks() {
-            match next.check_tag(&chunk, tag, direction, set, &mut ignore) {
+            match self.check_tag(&chunk, tag, direction, set, &mut ignore) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(reason) => return Outcome::Invalid(reason),
             }
-            let Some(new) = transition(direction, chunk.chunk_type, state) else {
+            let Some(new) = transition(direction, chunk.chunk_type, self.state) else {
                 return Outcome::Invalid(Reason::SctpState);
             };
-            if matches!(chunk.chunk_type, INIT | INIT_ACK) {
-                let Some(tag) = chunk.initiate_tag() else {
-                    return Outcome::Invalid(Reason::TransportTruncated);
-                };
-                next.tags[direction.other().index()] = tag;
-                // A retransmitted INIT keeps the association closed and does not refresh it.
-                ignore |= new == S::Closed && state == S::Closed && !context.first;
+            if let Err(reason) = self.initiate(l4, &chunk, direction, new, context, &mut ignore) {
+                return Outcome::Invalid(reason);
             }
-            state = new;
+            if self.state != new {
+                *changed = true;
+                if new == S::Established {
+                    assure(status);
+                }
+            }
+            self.state = new;
         }
-        *self = next;
         if ignore {
             return Outcome::Ignore;
         }
-        *changed |= before != state;
-        self.state = state;
-        if state == S::Established && before != state {
-            *changed |= assure(status);
+        Outcome::Accept(self.state.timeout(context.config))
+    }
+
+    /// INIT and INIT ACK announce the tag the other side has to use from now on.
+    fn initiate(
+        &mut self,
+        l4: &[u8],
+        chunk: &Chunk<'_>,
+        direction: Direction,
+        new: S,
+        context: &Context<'_>,
+        ignore: &mut bool,
+    ) -> Result<(), Reason> {
+        match chunk.chunk_type {
+            INIT | INIT_ACK => {}
+            COOKIE_ACK => {
+                self.initiated = [false; 2];
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
-        Outcome::Accept(state.timeout(context.config))
+        let (own, other) = (direction.index(), direction.other().index());
+        let tag = initiate_tag(l4, chunk).ok_or(Reason::TransportTruncated)?;
+        if chunk.chunk_type == INIT {
+            // A retransmitted INIT keeps the association closed and does not refresh it.
+            *ignore |= new == S::Closed && self.state == S::Closed && !context.first;
+            if context.first || self.tags[other] != tag {
+                if self.initiated == [true; 2] {
+                    self.initiated[other] = false;
+                }
+                self.initiated[own] = true;
+            }
+        } else {
+            let known = self.tags[other];
+            // Only an INIT of the other side, with none of our own beside it, lets its answer change a known tag.
+            let asked = self.initiated[other] && !self.initiated[own];
+            if known != 0 && known != tag && !asked {
+                return Err(Reason::SctpTag);
+            }
+        }
+        self.tags[other] = tag;
+        Ok(())
     }
 
     /// Whether the chunk's tag is right and its transition applies (`Ok(true)`), or the chunk is passed over.
@@ -304,13 +364,15 @@ impl SctpState {
             HEARTBEAT => self.heartbeat_tag_failed = false,
             HEARTBEAT_ACK if self.tags[own] == 0 => self.tags[own] = tag,
             HEARTBEAT_ACK if tag != self.tags[own] => {
-                if !self.heartbeat_tag_failed || self.last_direction == direction {
+                let asked = self.heartbeat_tag_failed && self.last_direction != direction;
+                if !asked || has(set, DATA) || *ignore {
                     return Err(Reason::SctpTag);
                 }
                 self.heartbeat_tag_failed = false;
                 self.tags[own] = tag;
                 self.tags[other] = 0;
             }
+            HEARTBEAT_ACK => self.heartbeat_tag_failed = false,
             _ => {}
         }
         Ok(true)

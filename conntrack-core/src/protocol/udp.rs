@@ -55,8 +55,7 @@ pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
     if length < 8 || length > network.l4_len {
         return Err(Reason::TransportLength);
     }
-    let covered = network.l4.get(..length).unwrap_or(network.l4);
-    if verify && udp.checksum() != 0 && !network.checksum_ok(Protocol::UDP, covered) {
+    if verify && udp.checksum() != 0 && !network.checksum_ok(Protocol::UDP) {
         return Err(Reason::TransportChecksum);
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::parse::Network;
 use crate::verdict::Reason;
-use packet::{Protocol, UdpLite};
+use packet::UdpLite;
 
 /// Coverage and checksum.
 pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
@@ -17,13 +17,8 @@ pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
     if udp.checksum() == 0 {
         return Err(Reason::TransportChecksum);
     }
-    // Linux sums UDP-Lite with the pseudo header of UDP; coverage short of the packet changes the sum's length field
-    // back to the packet's.
-    if verify {
-        let covered = network.l4.get(..coverage).unwrap_or(network.l4);
-        if coverage == network.l4_len && !network.checksum_ok(Protocol::UDP, covered) {
-            return Err(Reason::TransportChecksum);
-        }
+    if verify && !network.partial_checksum_ok(coverage) {
+        return Err(Reason::TransportChecksum);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ impl Tracker {
         let icmp_type = network.l4[0];
         let good = || {
             if v6 {
-                network.checksum_ok(Protocol::ICMPV6, network.l4)
+                network.checksum_ok(Protocol::ICMPV6)
             } else {
                 packet::checksum::finish(packet::checksum::sum(network.l4)) == 0
             }

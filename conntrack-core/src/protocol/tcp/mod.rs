@@ -34,17 +34,42 @@ pub(crate) mod side_flag {
 
 /// What one side has sent and may send.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Side {
-    /// Highest sequence number sent, plus length.
-    pub(crate) end: u32,
-    /// Highest the other side's window allows.
-    pub(crate) max_end: u32,
-    /// Largest window advertised, scaled; 0 = unknown.
-    pub(crate) max_window: u32,
-    /// Highest acknowledgment sent.
-    pub(crate) max_ack: u32,
-    pub(crate) scale: u8,
-    pub(crate) flags: u8,
+pub struct Side {
+    /// Highest sequence number sent, plus length (`td_end`).
+    pub end: u32,
+    /// Highest the other side's window allows (`td_maxend`).
+    pub max_end: u32,
+    /// Largest window advertised, scaled; 0 = unknown (`td_maxwin`).
+    pub max_window: u32,
+    /// Highest acknowledgment sent (`td_maxack`).
+    pub max_ack: u32,
+    /// Window scale (`td_scale`).
+    pub scale: u8,
+    /// `IP_CT_TCP_FLAG_*` bits.
+    pub flags: u8,
+}
+
+/// What is remembered of the last segment that counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastSegment {
+    /// Which way it went.
+    pub direction: Direction,
+    /// What it was.
+    pub class: Class,
+    /// How often it came again.
+    pub retransmissions: u8,
+    /// Its sequence number.
+    pub seq: u32,
+    /// Its acknowledgment.
+    pub ack: u32,
+    /// The sequence number after it.
+    pub end: u32,
+    /// Its window, not scaled.
+    pub window: u16,
+    /// Window scale of an ignored SYN.
+    pub scale: u8,
+    /// Flags of an ignored SYN, and of the connection as a whole.
+    pub flags: u8,
 }
 
 /// What is kept of a TCP connection.
@@ -65,6 +90,26 @@ pub struct TcpTrack {
 }
 
 impl TcpTrack {
+    /// What the sender of packets in this direction has sent and may send.
+    pub const fn side(&self, direction: Direction) -> Side {
+        self.sides[direction.index()]
+    }
+
+    /// What is remembered of the last segment.
+    pub const fn last(&self) -> LastSegment {
+        LastSegment {
+            direction: self.last_direction,
+            class: self.last_class,
+            retransmissions: self.retransmissions,
+            seq: self.last_seq,
+            ack: self.last_ack,
+            end: self.last_end,
+            window: self.last_window,
+            scale: self.last_scale,
+            flags: self.last_flags,
+        }
+    }
+
     /// A connection begun by `segment`, or why none can begin with it.
     pub(crate) fn begin(segment: &Segment, config: &Config) -> Result<Self, Reason> {
         let mut track = Self {
@@ -281,10 +326,12 @@ impl TcpTrack {
             }
             return ResetVerdict::Stay;
         }
-        let answers_ignored = (status.contains(Status::SEEN_REPLY)
-            && self.last_class == Class::Syn)
-            || (!status.contains(Status::ASSURED) && self.last_class == Class::Ack);
-        if answers_ignored && segment.ack == self.last_end {
+        // The answer to a SYN, or to an ACK, that was let through unjudged.
+        let answers_syn = status.contains(Status::SEEN_REPLY)
+            && self.last_class == Class::Syn
+            && self.last_direction != direction;
+        let answers_ack = !status.contains(Status::ASSURED) && self.last_class == Class::Ack;
+        if (answers_syn || answers_ack) && segment.ack == self.last_end {
             return ResetVerdict::InWindow;
         }
         if old == TcpState::SynSent
@@ -409,7 +456,7 @@ pub(super) fn segment<'a>(network: &Network<'a>, verify: bool) -> Result<Segment
     if matches!(segment, Err(reason) if reason != Reason::TcpFlags) {
         return segment;
     }
-    if verify && !network.checksum_ok(Protocol::TCP, network.l4) {
+    if verify && !network.checksum_ok(Protocol::TCP) {
         return Err(Reason::TransportChecksum);
     }
     segment

@@ -49,8 +49,12 @@ impl<'a> Segment<'a> {
         self.flags.contains(flag)
     }
 
-    /// Takes window scale and SACK permission from a SYN's options into `side`; keeps only its liberal flag.
+    /// Takes window scale and SACK permission from a SYN's options into `side`; keeps only its liberal flag. A SYN
+    /// without any option changes nothing.
     pub(crate) fn learn_options(&self, side: &mut Side) {
+        if self.tcp.option_bytes().is_empty() {
+            return;
+        }
         side.scale = 0;
         side.flags &= side_flag::BE_LIBERAL;
         for option in self.tcp.options() {
