@@ -7,6 +7,7 @@ pub mod frame;
 pub mod host_cpu;
 pub mod metrics;
 pub mod monitor;
+pub mod oracle;
 pub mod plot;
 pub mod report;
 pub mod scenario;

@@ -14,6 +14,7 @@ macro_rules! say {
 }
 mod bench;
 mod options;
+mod oracle;
 mod progress;
 mod run;
 mod trace;
@@ -52,6 +53,8 @@ enum Command {
     Scenarios,
     /// Measure this build on this machine.
     Bench(bench::BenchArgs),
+    /// Put packets before the running kernel and the tracker alike, and tell every difference.
+    Oracle(oracle::OracleArgs),
     /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
     Trace(trace::TraceArgs),
 }
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Scenarios => run::list_scenarios(),
         Command::Bench(args) => bench::bench(&args),
+        Command::Oracle(args) => oracle::oracle(&args),
         Command::Trace(args) => trace::trace(&args),
     };
     match result {

@@ -1,0 +1,234 @@
+//! Conversations that begin as real ones do and then go wrong in every way that matters. One family, one file.
+
+mod dice;
+mod dress;
+mod fragment;
+mod gre;
+mod icmp;
+mod sctp;
+mod tcp;
+mod udp;
+mod wire;
+
+pub use dice::Dice;
+
+use super::case::{Side, Step};
+use conntrack_core::Tracker;
+use std::fmt;
+use std::str::FromStr;
+use wire::Address;
+
+/// A packet and where it comes from.
+type Move = (Side, Vec<u8>);
+
+/// What a conversation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// TCP.
+    Tcp,
+    /// UDP and UDP-Lite.
+    Udp,
+    /// ICMP and ICMPv6, with what their errors quote.
+    Icmp,
+    /// SCTP.
+    Sctp,
+    /// GRE and protocols without a tracker.
+    Gre,
+    /// Fragments, options, extension headers.
+    Frag,
+    /// All of them between the same hosts.
+    Mixed,
+}
+
+impl Family {
+    /// All, with their names.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Tcp, "tcp"),
+        (Self::Udp, "udp"),
+        (Self::Icmp, "icmp"),
+        (Self::Sctp, "sctp"),
+        (Self::Gre, "gre"),
+        (Self::Frag, "frag"),
+        (Self::Mixed, "mixed"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(family, _)| *family == self)
+            .map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Family {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        let names: Vec<&str> = Self::ALL.iter().map(|(_, name)| *name).collect();
+        found.map(|(family, _)| *family).ok_or_else(|| {
+            format!(
+                "there is no family \"{text}\"; there are: {}",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+/// Which IP versions conversations use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// IPv4 mostly, IPv6 in a quarter of all.
+    Both,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The two ends, and a router on the way.
+#[derive(Debug, Clone, Copy)]
+struct Hosts {
+    client: Address,
+    server: Address,
+    third: Address,
+}
+
+impl Hosts {
+    fn new(versions: Versions, dice: &mut Dice) -> Self {
+        let v6 = match versions {
+            Versions::Both => dice.chance(25),
+            Versions::V4 => false,
+            Versions::V6 => true,
+        };
+        let (client, server) = (1 + dice.below(3) as u8, 1 + dice.below(2) as u8);
+        if !v6 {
+            return Self {
+                client: Address::V4([10, 0, 0, client]),
+                server: Address::V4([20, 0, 0, server]),
+                third: Address::V4([30, 0, 0, 9]),
+            };
+        }
+        let address = |subnet, host| {
+            let mut address = [0; 16];
+            address[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+            address[14] = subnet;
+            address[15] = host;
+            Address::V6(address)
+        };
+        Self {
+            client: address(1, client),
+            server: address(2, server),
+            third: address(3, 9),
+        }
+    }
+
+    /// Who sends to whom, and from which side.
+    fn ends(&self, dice: &mut Dice) -> (Side, Address, Address) {
+        if dice.chance(45) {
+            (Side::B, self.server, self.client)
+        } else {
+            (Side::A, self.client, self.server)
+        }
+    }
+
+    /// Source and destination port of a packet from `side`.
+    fn ports(&self, side: Side, server: u16, dice: &mut Dice) -> [u16; 2] {
+        let client = 1_000 + dice.below(2) as u16;
+        let [client, server] = if dice.chance(3) {
+            [7, 7]
+        } else {
+            [client, server]
+        };
+        match side {
+            Side::A => [client, server],
+            Side::B => [server, client],
+        }
+    }
+}
+
+/// A conversation in the making.
+pub struct Conversation {
+    family: Family,
+    hosts: Hosts,
+    tcp: tcp::TcpFlow,
+    sctp: sctp::SctpFlow,
+    history: Vec<Vec<u8>>,
+    left: usize,
+}
+
+impl Conversation {
+    /// A conversation of up to 45 packets or so.
+    pub fn new(family: Family, versions: Versions, dice: &mut Dice) -> Self {
+        let hosts = Hosts::new(versions, dice);
+        Self {
+            family,
+            hosts,
+            tcp: tcp::TcpFlow::new(hosts, dice),
+            sctp: sctp::SctpFlow::new(dice),
+            history: Vec::new(),
+            left: 5 + dice.below(40),
+        }
+    }
+
+    /// The next packet, or the fragments of one; `tracker` has seen all before. Empty at the end.
+    pub fn next(&mut self, dice: &mut Dice, tracker: &Tracker) -> Vec<Step> {
+        if self.left == 0 {
+            return Vec::new();
+        }
+        self.left -= 1;
+        let (side, packet) = self.packet(dice, tracker);
+        let packets = match self.family {
+            Family::Frag if dice.chance(50) => fragment::cut(&packet, dice),
+            Family::Frag if dice.chance(50) => vec![dress::dress(&packet, dice)],
+            _ => vec![packet],
+        };
+        for packet in &packets {
+            self.note(packet);
+        }
+        packets
+            .into_iter()
+            .map(|bytes| Step { side, bytes })
+            .collect()
+    }
+
+    fn packet(&mut self, dice: &mut Dice, tracker: &Tracker) -> Move {
+        let kind = match self.family {
+            Family::Icmp if dice.chance(50) => dice.below(3),
+            Family::Icmp => 3,
+            Family::Frag => dice.below(5),
+            Family::Mixed => dice.below(7),
+            Family::Tcp => 0,
+            Family::Udp => 1 + 4 * dice.below(2),
+            Family::Sctp => 2,
+            Family::Gre => 4 + 2 * dice.below(2),
+        };
+        match kind {
+            0 => self.tcp.next(dice, tracker),
+            1 => udp::udp(&self.hosts, dice),
+            2 => self.sctp.next(&self.hosts, dice),
+            3 => icmp::icmp(&self.hosts, &self.history, dice),
+            4 => gre::gre(&self.hosts, dice),
+            5 => udp::udplite(&self.hosts, dice),
+            _ => gre::generic(&self.hosts, dice),
+        }
+    }
+
+    /// Remembers a packet for errors to quote.
+    fn note(&mut self, packet: &[u8]) {
+        const LONGEST: usize = 30;
+        if self.history.len() == LONGEST {
+            self.history.remove(0);
+        }
+        if !packet.is_empty() {
+            self.history.push(packet.to_vec());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A case before both, packet by packet.
+
+use super::case::{Case, Step};
+use super::compare;
+use super::kernel::{Entry, Fate, Kernel, KernelError};
+use super::ours::Ours;
+use conntrack_core::SysctlError;
+use serde::{Deserialize, Serialize};
+
+/// Why a case could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The kernel cannot be asked.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// There is no such sysctl.
+    #[error(transparent)]
+    Sysctl(#[from] SysctlError),
+}
+
+/// What the kernel said of a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// How the rules saw it, and events.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Its connection afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
+}
+
+/// A packet of which the two think differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its number in the case, from 0; the number of packets if only counters differ in the end.
+    pub step: usize,
+    /// What differs.
+    pub what: String,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// What the kernel said of each packet, up to the first difference.
+    pub answers: Vec<Answer>,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// Puts a case before both and stops at the first difference. The kernel has the case's sysctls already.
+///
+/// # Errors
+/// The kernel cannot be asked, or a sysctl does not exist.
+pub fn judge(kernel: &mut Kernel, case: &Case) -> Result<Judgement, JudgeError> {
+    let mut ours = Ours::new(case)?;
+    let before = kernel.stats()?;
+    let mut judgement = Judgement::default();
+    for (number, step) in case.steps.iter().enumerate() {
+        let (answer, differences) = judge_step(kernel, &mut ours, step)?;
+        judgement.answers.push(answer);
+        if !differences.is_empty() {
+            judgement.difference = Some(Difference {
+                step: number,
+                what: differences.join("; "),
+            });
+            return Ok(judgement);
+        }
+    }
+    let after = kernel.stats()?;
+    for (name, count) in ours.stats() {
+        let theirs = after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
+        if theirs != count {
+            judgement.difference = Some(Difference {
+                step: case.steps.len(),
+                what: format!("conntrack -S {name}: ours {count}, the kernel's {theirs}"),
+            });
+        }
+    }
+    Ok(judgement)
+}
+
+/// One packet before both: what the kernel said, and what differs.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn judge_step(
+    kernel: &mut Kernel,
+    ours: &mut Ours,
+    step: &Step,
+) -> Result<(Answer, Vec<String>), KernelError> {
+    let fate = kernel.inject(step.side, &step.bytes)?;
+    let forwards = fate.seen.is_some() || routable(&step.bytes);
+    let (verdict, our_fate) = ours.step(step, forwards);
+    if !forwards {
+        // The router dropped it: nobody can tell how the rules would have seen it.
+        return Ok((Answer { fate, entry: None }, Vec::new()));
+    }
+    let mut differences = compare::fates(&our_fate, &fate);
+    let mut entry = None;
+    if let Some((tuple, our_entry)) = verdict.connection.and_then(|id| ours.entry(id)) {
+        entry = kernel.entry(&tuple, our_entry.zone)?;
+        match &entry {
+            None => differences.push(format!("the kernel has no connection {tuple}")),
+            Some(entry) => differences.extend(compare::entries(&our_entry, entry)),
+        }
+    }
+    Ok((Answer { fate, entry }, differences))
+}
+
+/// Whether a router forwards packets with this header at all (RFC 1812, sections 5.3.1 and 5.3.7): enough hops left, and
+/// addresses that belong to single hosts.
+fn routable(packet: &[u8]) -> bool {
+    match packet.first().map(|first| first >> 4) {
+        Some(4) => {
+            let (Some(ttl), Some(addresses)) = (packet.get(8), packet.get(12..20)) else {
+                return false;
+            };
+            let host = |first: u8| first != 0 && first != 127 && first < 224;
+            *ttl > 1 && host(addresses[0]) && host(addresses[4])
+        }
+        Some(6) => {
+            let (Some(hops), Some(addresses)) = (packet.get(7), packet.get(8..40)) else {
+                return false;
+            };
+            // Global unicast; loopback, link-local, unspecified and multicast addresses stay where they are.
+            let host = |address: &[u8]| address[0] >> 5 == 1;
+            *hops > 1 && host(&addresses[..16]) && host(&addresses[16..])
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,174 @@
+//! A connection as the kernel tells it (`linux/netfilter/nfnetlink_conntrack.h`).
+
+use super::netlink::{attribute, put, put_nested};
+use conntrack_core::Tuple;
+use packet::Protocol;
+use serde::{Deserialize, Serialize};
+
+const TUPLE_ORIG: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
+const STATUS: u16 = 3;
+const PROTOINFO: u16 = 4;
+const TIMEOUT: u16 = 7;
+const MARK: u16 = 8;
+const COUNTERS: [u16; 2] = [9, 10];
+const ZONE: u16 = 18;
+const TUPLE_IP: u16 = 1;
+const TUPLE_PROTO: u16 = 2;
+
+/// What is compared of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Original and reply tuple, printed.
+    pub tuples: [String; 2],
+    /// Status bits (`IPS_*`).
+    pub status: u32,
+    /// Time left, seconds, rounded down; none for an offloaded connection.
+    pub timeout_s: Option<u32>,
+    /// Packets and bytes of both directions.
+    pub counters: [(u64, u64); 2],
+    /// Mark.
+    pub mark: u32,
+    /// Zone of both directions.
+    pub zone: u16,
+    /// State of TCP or SCTP by its kernel number; further numbers of the protocol: window scale and flags of both
+    /// sides, or both verification tags.
+    pub protocol: Vec<u32>,
+}
+
+fn be16(value: &[u8]) -> Option<u16> {
+    value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+}
+
+fn be32(value: &[u8]) -> Option<u32> {
+    value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+fn be64(value: &[u8]) -> Option<u64> {
+    value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Reads an entry; `None` if the message is none.
+pub(super) fn read(message: &[u8]) -> Option<Entry> {
+    let tuple = |kind| {
+        attribute(message, kind)
+            .and_then(read_tuple)
+            .map(|tuple| tuple.to_string())
+    };
+    let counters = |kind| {
+        let nested = attribute(message, kind)?;
+        Some((be64(attribute(nested, 1)?)?, be64(attribute(nested, 2)?)?))
+    };
+    let number = |kind| attribute(message, kind).and_then(be32);
+    Some(Entry {
+        tuples: [tuple(TUPLE_ORIG)?, tuple(TUPLE_REPLY)?],
+        status: number(STATUS).unwrap_or(0),
+        timeout_s: number(TIMEOUT),
+        counters: COUNTERS.map(|kind| counters(kind).unwrap_or((0, 0))),
+        mark: number(MARK).unwrap_or(0),
+        zone: attribute(message, ZONE).and_then(be16).unwrap_or(0),
+        protocol: attribute(message, PROTOINFO)
+            .map(read_protocol)
+            .unwrap_or_default(),
+    })
+}
+
+fn read_protocol(info: &[u8]) -> Vec<u32> {
+    const TCP: u16 = 1;
+    const SCTP: u16 = 3;
+    let byte = |value: &[u8]| value.first().copied().map(u32::from);
+    if let Some(tcp) = attribute(info, TCP) {
+        let state = attribute(tcp, 1).and_then(byte);
+        let scales = [2, 3].map(|kind| attribute(tcp, kind).and_then(byte));
+        let flags = [4, 5].map(|kind| attribute(tcp, kind).and_then(byte));
+        return [state, scales[0], scales[1], flags[0], flags[1]]
+            .into_iter()
+            .flatten()
+            .collect();
+    }
+    let Some(sctp) = attribute(info, SCTP) else {
+        return Vec::new();
+    };
+    let state = attribute(sctp, 1).and_then(byte);
+    let tags = [2, 3].map(|kind| attribute(sctp, kind).and_then(be32));
+    [state, tags[0], tags[1]].into_iter().flatten().collect()
+}
+
+/// Reads a nested tuple.
+pub(super) fn read_tuple(bytes: &[u8]) -> Option<Tuple> {
+    let (ip, proto) = (attribute(bytes, TUPLE_IP)?, attribute(bytes, TUPLE_PROTO)?);
+    let family = if attribute(ip, 1).is_some() { 4 } else { 6 };
+    let first = if family == 4 { 1 } else { 3 };
+    let address = |kind| {
+        let mut wide = [0; 16];
+        let value = attribute(ip, kind)?;
+        wide.get_mut(..value.len())?.copy_from_slice(value);
+        Some(wide)
+    };
+    let protocol = *attribute(proto, 1)?.first()?;
+    let number = |kind| attribute(proto, kind).and_then(be16).unwrap_or(0);
+    let byte = |kind| {
+        attribute(proto, kind)
+            .and_then(|value| value.first().copied())
+            .unwrap_or(0)
+    };
+    let (source_id, destination_id) = match Protocol(protocol) {
+        Protocol::ICMP => (number(4), u16::from_be_bytes([byte(5), byte(6)])),
+        Protocol::ICMPV6 => (number(7), u16::from_be_bytes([byte(8), byte(9)])),
+        _ => (number(2), number(3)),
+    };
+    Some(Tuple {
+        source: address(first)?,
+        destination: address(first + 1)?,
+        source_id,
+        destination_id,
+        protocol,
+        family,
+    })
+}
+
+/// The original tuple in a message.
+pub(super) fn original(message: &[u8]) -> Option<Tuple> {
+    attribute(message, TUPLE_ORIG).and_then(read_tuple)
+}
+
+/// The attributes that ask for the connection with this original tuple.
+pub(super) fn query(tuple: &Tuple, zone: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_nested(&mut out, TUPLE_ORIG, |out| {
+        let length = if tuple.family == 4 { 4 } else { 16 };
+        let first = if tuple.family == 4 { 1 } else { 3 };
+        put_nested(out, TUPLE_IP, |out| {
+            put(out, first, &tuple.source[..length]);
+            put(out, first + 1, &tuple.destination[..length]);
+        });
+        put_nested(out, TUPLE_PROTO, |out| {
+            put(out, 1, &[tuple.protocol]);
+            let [kind, code] = tuple.destination_id.to_be_bytes();
+            let (source, destination) = (
+                tuple.source_id.to_be_bytes(),
+                tuple.destination_id.to_be_bytes(),
+            );
+            match Protocol(tuple.protocol) {
+                Protocol::ICMP => {
+                    put(out, 4, &source);
+                    put(out, 5, &[kind]);
+                    put(out, 6, &[code]);
+                }
+                Protocol::ICMPV6 => {
+                    put(out, 7, &source);
+                    put(out, 8, &[kind]);
+                    put(out, 9, &[code]);
+                }
+                _ => {
+                    put(out, 2, &source);
+                    put(out, 3, &destination);
+                }
+            }
+        });
+    });
+    if zone != 0 {
+        put(&mut out, ZONE, &zone.to_be_bytes());
+    }
+    out
+}

@@ -1,0 +1,296 @@
+//! The running kernel in a network namespace of its own: two TUN devices, a router between them, and connection tracking.
+//!
+//! Everything lives in the namespace of one thread, so it is gone with the thread, however the program ends.
+
+mod entry;
+mod netlink;
+mod setup;
+mod tun;
+
+pub use entry::Entry;
+
+use super::case::Side;
+use conntrack_core::Tuple;
+use netlink::{ACK, DUMP, Message, Netlink, attribute};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tun::Tun;
+
+/// Why the kernel cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Something a judge needs is not there.
+    #[error("cannot ask the kernel here: {0}")]
+    Missing(String),
+    /// A system call failed.
+    #[error("cannot {0}: {1}")]
+    Io(&'static str, #[source] std::io::Error),
+}
+
+/// How a rule after connection tracking saw a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// `ct state new`.
+    New,
+    /// `ct state established`, original direction.
+    Established,
+    /// `ct state established`, reply direction.
+    EstablishedReply,
+    /// `ct state related`, original direction.
+    Related,
+    /// `ct state related`, reply direction.
+    RelatedReply,
+    /// `ct state invalid`.
+    Invalid,
+    /// `ct state untracked`.
+    Untracked,
+}
+
+impl Seen {
+    /// All, with the DSCP that the rules of the judge mark them with, their state and their direction in nft's words.
+    const MARKS: [(Self, u8, &'static str, Option<&'static str>); 7] = [
+        (Self::New, 1, "new", None),
+        (Self::Established, 2, "established", Some("original")),
+        (Self::EstablishedReply, 10, "established", Some("reply")),
+        (Self::Related, 3, "related", Some("original")),
+        (Self::RelatedReply, 11, "related", Some("reply")),
+        (Self::Invalid, 4, "invalid", None),
+        (Self::Untracked, 5, "untracked", None),
+    ];
+
+    fn of_packet(packet: &[u8]) -> Option<Self> {
+        let [first, second, ..] = *packet else {
+            return None;
+        };
+        let traffic_class = if first >> 4 == 4 {
+            second
+        } else {
+            first << 4 | second >> 4
+        };
+        let mark = Self::MARKS
+            .iter()
+            .find(|(_, dscp, ..)| *dscp == traffic_class >> 2);
+        mark.map(|(seen, ..)| *seen)
+    }
+}
+
+/// What happened to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happened {
+    /// It was made.
+    New,
+    /// It changed.
+    Update,
+    /// It is gone.
+    Destroy,
+}
+
+/// What became of an injected packet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Fate {
+    /// How the rules saw it; `None` if it did not reach them.
+    pub seen: Option<Seen>,
+    /// Events, with the original tuple of the connection.
+    pub events: Vec<(Happened, String)>,
+}
+
+/// A namespace to inject packets into.
+pub struct Kernel {
+    tuns: [Tun; 2],
+    queries: Netlink,
+    events: Netlink,
+    /// Sysctls changed since the beginning, and what they are now.
+    changed: BTreeMap<String, String>,
+}
+
+const SUBSYSTEM: u8 = 1;
+const GET: u8 = 1;
+const DELETE: u8 = 2;
+const GET_STATS_CPU: u8 = 4;
+
+impl Kernel {
+    /// Runs `work` with a kernel whose connection tracking has these sysctls (by full kernel name), on a thread of its own.
+    ///
+    /// # Errors
+    /// There is no right, module or tool for it.
+    pub fn with<T: Send>(
+        sysctls: &[(String, String)],
+        work: impl FnOnce(&mut Self) -> Result<T, KernelError> + Send,
+    ) -> Result<T, KernelError> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| work(&mut Self::start(sysctls)?));
+            thread
+                .join()
+                .map_err(|_| KernelError::Missing("the judge's thread failed".into()))?
+        })
+    }
+
+    fn start(sysctls: &[(String, String)]) -> Result<Self, KernelError> {
+        setup::enter_namespace()?;
+        let tuns = [
+            Tun::create(setup::DEVICES[0])?,
+            Tun::create(setup::DEVICES[1])?,
+        ];
+        setup::configure(sysctls)?;
+        let mut kernel = Self {
+            tuns,
+            queries: Netlink::open(0)?,
+            events: Netlink::open(0b111)?,
+            changed: BTreeMap::new(),
+        };
+        kernel.settle()?;
+        Ok(kernel)
+    }
+
+    /// Lets the devices' own first packets pass.
+    fn settle(&mut self) -> Result<(), KernelError> {
+        for tun in &mut self.tuns {
+            while tun.take()?.is_some() {}
+        }
+        self.flush()
+    }
+
+    /// Sets sysctls, and those of `usual` that are not among them to their usual values.
+    ///
+    /// # Errors
+    /// One of them does not exist or cannot be set.
+    pub fn set_sysctls<'a>(
+        &mut self,
+        usual: impl Iterator<Item = (&'a str, &'a str)>,
+        wanted: &[(String, String)],
+    ) -> Result<(), KernelError> {
+        let given = |name: &str| wanted.iter().any(|(given, _)| given == name);
+        let usual: Vec<(String, String)> = usual
+            .filter(|(name, _)| self.changed.contains_key(*name) && !given(name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        for (name, value) in usual.iter().chain(wanted) {
+            if self.changed.get(name) != Some(value) {
+                setup::sysctl(name, value)?;
+                self.changed.insert(name.clone(), value.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Injects a packet and tells what became of it.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn inject(&mut self, side: Side, packet: &[u8]) -> Result<Fate, KernelError> {
+        let [a, b] = &mut self.tuns;
+        let (into, out) = match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
+        into.inject(packet)?;
+        let mut seen = None;
+        while let Some(sent) = out.take()? {
+            if same_addresses(sent, packet) {
+                seen = seen.or(Seen::of_packet(sent));
+            }
+        }
+        // Errors and resets of the router itself.
+        while into.take()?.is_some() {}
+        let events = self.events.drain()?.iter().filter_map(event).collect();
+        Ok(Fate { seen, events })
+    }
+
+    /// The connection with this original tuple.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn entry(&mut self, original: &Tuple, zone: u16) -> Result<Option<Entry>, KernelError> {
+        let query = entry::query(original, zone);
+        let family = family(original.family);
+        let answer = self.queries.request(SUBSYSTEM, GET, 0, family, &query)?;
+        Ok(answer.and_then(|messages| entry::read(&messages.first()?.attributes)))
+    }
+
+    /// All connections, in the order of their tuples.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn table(&mut self) -> Result<Vec<Entry>, KernelError> {
+        let messages = self
+            .queries
+            .request(SUBSYSTEM, GET, DUMP, 0, &[])?
+            .unwrap_or_default();
+        let mut table: Vec<Entry> = messages
+            .iter()
+            .filter_map(|message| entry::read(&message.attributes))
+            .collect();
+        table.sort_by(|a, b| a.tuples.cmp(&b.tuples));
+        Ok(table)
+    }
+
+    /// Forgets all connections, and the events of their end.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn flush(&mut self) -> Result<(), KernelError> {
+        self.queries.request(SUBSYSTEM, DELETE, ACK, 0, &[])?;
+        self.events.drain().map(drop)
+    }
+
+    /// Counters as `conntrack -S` shows them, summed over processors.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn stats(&mut self) -> Result<BTreeMap<&'static str, u64>, KernelError> {
+        /// `CTA_STATS_*` that are compared.
+        const NAMES: [(u16, &str); 6] = [
+            (4, "invalid"),
+            (9, "insert_failed"),
+            (10, "drop"),
+            (11, "early_drop"),
+            (12, "error"),
+            (14, "clash_resolve"),
+        ];
+        let messages = self
+            .queries
+            .request(SUBSYSTEM, GET_STATS_CPU, DUMP, 0, &[])?
+            .unwrap_or_default();
+        let sum = |kind: u16| -> u64 {
+            let of_processor = |message: &Message| {
+                let value = attribute(&message.attributes, kind)?.first_chunk()?;
+                Some(u64::from(u32::from_be_bytes(*value)))
+            };
+            messages.iter().filter_map(of_processor).sum()
+        };
+        Ok(NAMES
+            .iter()
+            .map(|(kind, name)| (*name, sum(*kind)))
+            .collect())
+    }
+}
+
+const fn family(version: u8) -> u8 {
+    const AF_INET: u8 = 2;
+    const AF_INET6: u8 = 10;
+    if version == 4 { AF_INET } else { AF_INET6 }
+}
+
+/// The router sends other packets too (neighbour discovery, errors): only those with the same addresses are answers.
+fn same_addresses(sent: &[u8], injected: &[u8]) -> bool {
+    let addresses = |packet: &[u8]| match packet.first().map(|first| first >> 4) {
+        Some(4) => packet.get(12..20).map(<[u8]>::to_vec),
+        _ => packet.get(8..40).map(<[u8]>::to_vec),
+    };
+    addresses(sent) == addresses(injected)
+}
+
+fn event(message: &Message) -> Option<(Happened, String)> {
+    const NEW: u8 = 0;
+    /// `NLM_F_CREATE`.
+    const CREATE: u16 = 0x400;
+    let happened = match message.kind {
+        NEW if message.flags & CREATE != 0 => Happened::New,
+        NEW => Happened::Update,
+        DELETE => Happened::Destroy,
+        _ => return None,
+    };
+    Some((happened, entry::original(&message.attributes)?.to_string()))
+}

@@ -1,0 +1,173 @@
+//! The other side of the comparison: `conntrack-core` with the same packets.
+
+use super::case::{Case, Step};
+use super::kernel::{Entry, Fate, Happened, Seen};
+use conntrack_core::protocol::ProtocolState;
+use conntrack_core::{
+    Config, Connection, ConnectionId, CtInfo, Direction, Entered, EventKind, HashKey, Packet,
+    SysctlError, Time, Tracker, Tuple, Verdict, Zone,
+};
+use std::collections::BTreeMap;
+
+/// All packets of a case happen now.
+const NOW: Time = Time::from_secs(1_000);
+
+/// A tracker that follows the kernel.
+pub struct Ours {
+    tracker: Tracker,
+}
+
+impl Ours {
+    /// A tracker with the sysctls of a case.
+    ///
+    /// # Errors
+    /// One of them does not exist.
+    pub fn new(case: &Case) -> Result<Self, SysctlError> {
+        Self::with_sysctls(&case.sysctls)
+    }
+
+    /// A tracker with these sysctls.
+    ///
+    /// # Errors
+    /// One of them does not exist.
+    pub fn with_sysctls(sysctls: &[(String, String)]) -> Result<Self, SysctlError> {
+        let mut config = Config::default();
+        for (name, value) in sysctls {
+            config.set(name, value)?;
+        }
+        let mut tracker = Tracker::new(config, HashKey([1, 2]));
+        tracker.record_events(true);
+        Ok(Self { tracker })
+    }
+
+    /// The tracker.
+    pub const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation.
+    pub fn step(&mut self, step: &Step, forwards: bool) -> (Verdict, Fate) {
+        let packet = Packet::whole(&step.bytes);
+        let verdict = match self.tracker.enter(&packet, NOW) {
+            Entered::Done(verdict) => verdict,
+            Entered::Unconfirmed(connection, verdict) if forwards => {
+                self.tracker.confirm(connection, verdict, NOW)
+            }
+            Entered::Unconfirmed(_, verdict) => verdict,
+        };
+        let fate = Fate {
+            seen: seen(verdict.ctinfo),
+            events: self.events(),
+        };
+        (verdict, fate)
+    }
+
+    fn events(&mut self) -> Vec<(Happened, String)> {
+        let events = self.tracker.take_events();
+        let tuple = |id| {
+            self.tracker
+                .original_tuple(id)
+                .map_or_else(String::new, |tuple| tuple.to_string())
+        };
+        let told = events.iter().map(|event| match &event.kind {
+            EventKind::New => (Happened::New, tuple(event.connection)),
+            EventKind::Update => (Happened::Update, tuple(event.connection)),
+            EventKind::Destroy { last, .. } => (
+                Happened::Destroy,
+                last.tuple(Direction::Original).to_string(),
+            ),
+        });
+        told.collect()
+    }
+
+    /// A connection in the kernel's terms, and the tuple to ask the kernel by.
+    pub fn entry(&self, id: ConnectionId) -> Option<(Tuple, Entry)> {
+        let connection = self.tracker.connection(id)?;
+        Some((connection.tuple(Direction::Original), entry(connection)))
+    }
+
+    /// Protocol state and direction of the connection a TCP, UDP or SCTP packet without options would find, and the flags
+    /// of a TCP segment.
+    pub fn looked_up(&self, packet: &[u8]) -> Option<(Vec<u32>, Direction, u8)> {
+        let header_len = if packet.first()? >> 4 == 4 { 20 } else { 40 };
+        let protocol = *packet.get(if header_len == 20 { 9 } else { 6 })?;
+        let [a, b, c, d] = *packet.get(header_len..)?.first_chunk()?;
+        let address = |at: usize| {
+            let mut wide = [0; 16];
+            let length = if header_len == 20 { 4 } else { 16 };
+            wide[..length].copy_from_slice(packet.get(at..at + length)?);
+            Some(wide)
+        };
+        let tuple = Tuple {
+            source: address(if header_len == 20 { 12 } else { 8 })?,
+            destination: address(if header_len == 20 { 16 } else { 24 })?,
+            source_id: u16::from_be_bytes([a, b]),
+            destination_id: u16::from_be_bytes([c, d]),
+            protocol,
+            family: if header_len == 20 { 4 } else { 6 },
+        };
+        let (id, direction) = self.tracker.find(&tuple, Zone(0))?;
+        let state = entry(self.tracker.connection(id)?)
+            .protocol
+            .first()
+            .copied();
+        let flags = packet
+            .get(header_len + 13)
+            .copied()
+            .filter(|_| protocol == 6);
+        Some((state.into_iter().collect(), direction, flags.unwrap_or(0)))
+    }
+
+    /// Counters as `conntrack -S` shows them, those that are compared.
+    pub fn stats(&self) -> BTreeMap<&'static str, u64> {
+        let stats = self.tracker.stats();
+        BTreeMap::from([
+            ("invalid", stats.invalid),
+            ("insert_failed", stats.insert_failed),
+            ("drop", stats.drop),
+            ("early_drop", stats.early_drop),
+            ("error", stats.error),
+        ])
+    }
+}
+
+const fn seen(ctinfo: CtInfo) -> Option<Seen> {
+    Some(match ctinfo {
+        CtInfo::New => Seen::New,
+        CtInfo::Established => Seen::Established,
+        CtInfo::EstablishedReply => Seen::EstablishedReply,
+        CtInfo::Related => Seen::Related,
+        CtInfo::RelatedReply => Seen::RelatedReply,
+        CtInfo::Invalid => Seen::Invalid,
+        CtInfo::Untracked => Seen::Untracked,
+        CtInfo::Fragment | CtInfo::Dropped => return None,
+    })
+}
+
+fn entry(connection: &Connection) -> Entry {
+    let directions = [Direction::Original, Direction::Reply];
+    let protocol = match connection.protocol_state() {
+        ProtocolState::Tcp(tcp) => {
+            let [a, b] = directions.map(|direction| tcp.side(direction));
+            let numbers = [a.scale, b.scale, a.flags, b.flags].map(u32::from);
+            [&[tcp.state as u32], &numbers[..]].concat()
+        }
+        ProtocolState::Sctp(sctp) => {
+            let [a, b] = directions.map(|direction| sctp.tag(direction));
+            vec![sctp.state as u32, a, b]
+        }
+        _ => Vec::new(),
+    };
+    Entry {
+        tuples: directions.map(|direction| connection.tuple(direction).to_string()),
+        status: connection.status().0,
+        timeout_s: (!connection.is_offloaded()).then(|| connection.remaining(NOW).as_secs() as u32),
+        counters: directions.map(|direction| {
+            let counters = connection.counters(direction);
+            (counters.packets, counters.bytes)
+        }),
+        mark: connection.mark(),
+        zone: connection.zone().0,
+        protocol,
+    }
+}
