@@ -59,6 +59,9 @@ impl Status {
     /// In hardware.
     pub const HW_OFFLOAD: Self = Self(1 << 15);
 
+    /// Not the kernel's, never shown: a change waits to be told with the connection's next good packet.
+    pub(crate) const CHANGE_UNTOLD: Self = Self(1 << 31);
+
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -160,7 +163,7 @@ impl Connection {
 
     /// Its status bits.
     pub const fn status(&self) -> Status {
-        self.status
+        self.status.without(Status::CHANGE_UNTOLD)
     }
 
     /// Its mark (0 if none was set).

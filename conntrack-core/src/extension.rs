@@ -18,14 +18,6 @@ pub(crate) struct Upper {
     pub(crate) fragment: Option<FragmentHeader>,
 }
 
-impl Upper {
-    /// A fragment header, but nothing before or after this packet: not really a fragment (RFC 6946).
-    pub(crate) fn is_atomic(&self) -> bool {
-        self.fragment
-            .is_some_and(|header| header.offset_bytes == 0 && !header.more)
-    }
-}
-
 /// Walks the chain of a packet (from its IPv6 header on) whose first next header is `first`. `None` if a header is cut off
 /// or the chain ends in "no next header" after extension headers.
 pub(crate) fn walk(packet: &[u8], first: Protocol) -> Option<Upper> {
@@ -62,14 +54,15 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Option<Upper> {
     None
 }
 
+/// A fragment header; what is cut off of its identification counts as 0, as only the first four bytes must be there.
 fn fragment_header(packet: &[u8], at: usize, previous: usize) -> Option<FragmentHeader> {
-    let bytes: &[u8; 8] = packet.get(at..)?.first_chunk()?;
-    let [next, _, high, low, a, b, c, d] = *bytes;
+    let [next, _, high, low] = *packet.get(at..)?.first_chunk()?;
+    let identification = packet.get(at + 4..).and_then(|rest| rest.first_chunk());
     let word = u16::from_be_bytes([high, low]);
     Some(FragmentHeader {
         offset_bytes: word & 0xfff8,
         more: word & 1 == 1,
-        identification: u32::from_be_bytes([a, b, c, d]),
+        identification: identification.map_or(0, |bytes| u32::from_be_bytes(*bytes)),
         next_header: Protocol(next),
         header_offset: at,
         previous_next_header_offset: previous,

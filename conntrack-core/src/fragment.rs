@@ -8,7 +8,7 @@ use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Zone;
 use crate::verdict::Reason;
-use packet::{Ipv4, Ipv6, checksum};
+use packet::{Ipv4, Ipv6, Protocol, checksum};
 use std::collections::BTreeMap;
 
 /// How long an incomplete IPv4 datagram is kept (`net.ipv4.ipfrag_time`).
@@ -68,6 +68,8 @@ pub(crate) enum Reassembled {
     },
     /// It was dropped.
     Dropped(Reason),
+    /// It is not fit to be put together, and goes on as it is.
+    Passed,
 }
 
 /// One fragment, as either IP version presents it.
@@ -125,6 +127,11 @@ impl Reassembly {
             return Reassembled::Dropped(Reason::FragmentInvalid);
         };
         let data_at = header.header_offset + 8;
+        let length = ip.total_len().saturating_sub(data_at);
+        let misaligned = header.more && !length.is_multiple_of(8);
+        if misaligned || header.offset_bytes == 0 && !headers_complete(upper, ip.total_len()) {
+            return Reassembled::Passed;
+        }
         let mut head = bytes[..header.header_offset].to_vec();
         if let Some(next_header) = head.get_mut(header.previous_next_header_offset) {
             *next_header = header.next_header.0;
@@ -141,7 +148,7 @@ impl Reassembly {
             },
             offset: header.offset_bytes.into(),
             more: header.more,
-            length: ip.total_len().saturating_sub(data_at),
+            length,
             bytes: bytes.get(data_at..end).unwrap_or(&[]),
             head,
         };
@@ -303,4 +310,14 @@ fn widen(address: [u8; 4]) -> [u8; 16] {
     let mut wide = [0; 16];
     wide[..4].copy_from_slice(&address);
     wide
+}
+
+/// Whether a first fragment has all headers up to the transport's, as it must (RFC 7112).
+fn headers_complete(upper: &Upper, total_len: usize) -> bool {
+    let needed = match upper.protocol {
+        Protocol::TCP => 20,
+        Protocol::UDP | Protocol::ICMPV6 => 8,
+        _ => 1,
+    };
+    upper.offset + needed <= total_len
 }

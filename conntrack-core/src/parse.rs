@@ -16,7 +16,7 @@ pub(crate) struct Network<'a> {
     pub(crate) l4: &'a [u8],
     /// Its length by the IP header.
     pub(crate) l4_len: usize,
-    /// Length of the whole packet by the IP header, without an IPv6 atomic fragment header.
+    /// Length of the whole packet by the IP header.
     pub(crate) total_len: usize,
 }
 
@@ -66,6 +66,25 @@ fn parse_v4(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     Parsed::Whole(network)
 }
 
+/// A fragment that is not put together with others, as connection tracking sees it then: a first one like a whole packet.
+pub(crate) fn parse_passed<'a>(ip: &Ipv6<'_>, upper: &Upper, bytes: &'a [u8]) -> Parsed<'a> {
+    if upper
+        .fragment
+        .is_some_and(|fragment| fragment.offset_bytes != 0)
+    {
+        return Parsed::Invalid(Reason::FragmentInvalid);
+    }
+    let end = bytes.len().min(ip.total_len());
+    Parsed::Whole(Network::new(
+        6,
+        [ip.source(), ip.destination()],
+        upper.protocol,
+        bytes.get(upper.offset..end).unwrap_or(&[]),
+        ip.total_len().saturating_sub(upper.offset),
+        ip.total_len(),
+    ))
+}
+
 fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     let Ok(ip) = Ipv6::new(bytes) else {
         return Parsed::Dropped(Reason::IpHeaderTruncated);
@@ -90,8 +109,7 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     let Some(upper) = extension::walk(&bytes[..end], ip.next_header()) else {
         return Parsed::Invalid(Reason::ExtensionHeaders);
     };
-    let atomic = upper.is_atomic();
-    if upper.fragment.is_some() && !atomic {
+    if upper.fragment.is_some() {
         return Parsed::FragmentV6(ip, upper);
     }
     Parsed::Whole(Network::new(
@@ -100,7 +118,7 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
         upper.protocol,
         bytes.get(upper.offset..end).unwrap_or(&[]),
         total_len.saturating_sub(upper.offset),
-        total_len - if atomic { 8 } else { 0 },
+        total_len,
     ))
 }
 

@@ -320,7 +320,8 @@ impl SctpState {
             let known = self.tags[other];
             // Only an INIT of the other side, with none of our own beside it, lets its answer change a known tag.
             let asked = self.initiated[other] && !self.initiated[own];
-            if known != 0 && known != tag && !asked {
+            let unknown = known == 0 && self.initiated != [true; 2];
+            if known != tag && !asked && !unknown {
                 return Err(Reason::SctpTag);
             }
         }

@@ -1,7 +1,8 @@
 //! ICMP before look-up: errors belong to the connection they quote, some messages to none.
 
 use super::Tracker;
-use crate::connection::ConnectionId;
+use crate::connection::{ConnectionId, Status};
+use crate::event::EventKind;
 use crate::parse::{self, Network};
 use crate::protocol::{icmp, icmpv6};
 use crate::timeout::Time;
@@ -51,7 +52,15 @@ impl Tracker {
         if !network.is_icmp_error() {
             return None;
         }
-        Some(match self.related_to(network, zone, now) {
+        let related = self.related_to(network, zone, now);
+        if let Ok((id, _)) = related
+            && let Some(connection) = self.store.get_mut(id)
+            && connection.status.contains(Status::CHANGE_UNTOLD)
+        {
+            connection.status = connection.status.without(Status::CHANGE_UNTOLD);
+            self.event(id, EventKind::Update, now);
+        }
+        Some(match related {
             Ok((id, direction)) => Verdict {
                 ctinfo: match direction {
                     Direction::Original => CtInfo::Related,

@@ -60,6 +60,14 @@ impl Tracker {
             _ => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
         };
         let (whole, complete_capture) = match reassembled {
+            Reassembled::Passed => {
+                let Parsed::FragmentV6(ip, upper) = parsed else {
+                    return Entered::Done(self.invalid(Reason::FragmentInvalid));
+                };
+                let parsed = parse::parse_passed(ip, upper, bytes);
+                let hash = self.hash_of(&parsed, zone);
+                return self.enter_parsed(packet, &parsed, hash, now);
+            }
             Reassembled::Held => return Entered::Done(Verdict::bare(CtInfo::Fragment, None)),
             Reassembled::Dropped(reason) => {
                 return Entered::Done(Verdict::bare(CtInfo::Dropped, Some(reason)));
@@ -69,10 +77,12 @@ impl Tracker {
                 complete_capture,
             } => (packet, complete_capture),
         };
-        let parsed = parse::parse(&whole, whole.len());
-        if matches!(parsed, Parsed::FragmentV4(_) | Parsed::FragmentV6(..)) {
-            return Entered::Done(self.invalid(Reason::FragmentInvalid));
-        }
+        let parsed = match parse::parse(&whole, whole.len()) {
+            // A fragment header within what was cut into fragments: once is enough.
+            Parsed::FragmentV6(ip, upper) => parse::parse_passed(&ip, &upper, &whole),
+            Parsed::FragmentV4(_) => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
+            parsed => parsed,
+        };
         let checksum = if complete_capture {
             packet.checksum
         } else {
@@ -169,7 +179,12 @@ impl Tracker {
             reason: None,
         };
         match outcome {
-            Outcome::Invalid(reason) => return Some(self.invalid(reason)),
+            Outcome::Invalid(reason) => {
+                if changed {
+                    connection.status = connection.status.with(Status::CHANGE_UNTOLD);
+                }
+                return Some(self.invalid(reason));
+            }
             Outcome::Repeat => {
                 self.destroy(id, DestroyCause::Reopened, now);
                 return None;
@@ -184,6 +199,10 @@ impl Tracker {
                 verdict.counted_bytes =
                     account(connection, direction, network.total_len, self.config.acct);
             }
+        }
+        if connection.status.contains(Status::CHANGE_UNTOLD) {
+            connection.status = connection.status.without(Status::CHANGE_UNTOLD);
+            changed = true;
         }
         // One test of both, because the direction alone is a matter of chance.
         let unseen = !connection.status.contains(Status::SEEN_REPLY);

@@ -4,13 +4,12 @@ use super::progress::progress_bar;
 use crate::capture::{Capture, LinkLayer, strip};
 use crate::oracle::case::{Case, Side, Step};
 use crate::oracle::coverage::Coverage;
-use crate::oracle::fuzz::{Found, FuzzConfig, FuzzReport, fuzz, prepare};
+use crate::oracle::fuzz::{Found, FuzzConfig, FuzzReport, fuzz, judge_apart, smallest};
 use crate::oracle::generate::{Family, Versions};
-use crate::oracle::judge::{JudgeError, judge};
+use crate::oracle::judge::JudgeError;
 use crate::oracle::kernel::{Kernel, KernelError};
 use crate::oracle::pcap;
 use crate::oracle::record::{Recorded, record};
-use crate::oracle::shrink::shrink;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -238,24 +237,13 @@ fn keep(
 fn capture(args: &OracleArgs, sysctls: &[(String, String)], path: &Path) -> Result<bool, String> {
     let capture = Capture::open(path).map_err(|error| error.to_string())?;
     let (case, left_out) = case_of(&capture, sysctls);
-    let found = with_kernel(|kernel| {
-        prepare(kernel, &case)?;
-        let Some(difference) = judge(kernel, &case)?.difference else {
-            return Ok(None);
-        };
-        let small = shrink(&case, |candidate| {
-            prepare(kernel, candidate)?;
-            Ok::<bool, JudgeError>(judge(kernel, candidate)?.difference.is_some())
-        })?;
-        prepare(kernel, &small)?;
-        let judgement = judge(kernel, &small)?;
-        Ok(Some(Found {
-            difference: judgement.difference.unwrap_or(difference),
-            answers: judgement.answers,
-            case: small,
-            conversation: 0,
-        }))
-    })?;
+    let judgement = judge_apart(&case).map_err(|error| error.to_string())?;
+    let found = match judgement.difference {
+        Some(difference) => {
+            Some(smallest(case.clone(), difference, 0).map_err(|error| error.to_string())?)
+        }
+        None => None,
+    };
     let left_out = if left_out == 0 {
         String::new()
     } else {

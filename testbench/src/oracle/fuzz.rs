@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::coverage::Coverage;
 use super::generate::{Conversation, Dice, Family, Versions};
-use super::judge::{Answer, Difference, JudgeError, judge, judge_step};
+use super::judge::{Answer, Difference, JudgeError, Judgement, judge, judge_step};
 use super::kernel::Kernel;
 use super::ours::Ours;
 use super::shrink::shrink;
@@ -87,7 +87,7 @@ pub fn fuzz(
         if let Some((case, difference)) = converse(kernel, config, number, &mut report)? {
             report.different += 1;
             if report.found.len() < KEPT {
-                let found = smallest(kernel, case, difference, number)?;
+                let found = smallest(case, difference, number)?;
                 report.found.push(found);
             }
         }
@@ -170,18 +170,20 @@ pub fn prepare(kernel: &mut Kernel, case: &Case) -> Result<(), JudgeError> {
     Ok(())
 }
 
-fn smallest(
-    kernel: &mut Kernel,
+/// The shortest part of a case that shows a difference. Every attempt has a namespace of its own, because fragments of
+/// one would wait for those of the next.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn smallest(
     case: Case,
     difference: Difference,
     conversation: u64,
 ) -> Result<Found, JudgeError> {
     let case = shrink(&case, |candidate| {
-        prepare(kernel, candidate)?;
-        Ok::<bool, JudgeError>(judge(kernel, candidate)?.difference.is_some())
+        Ok::<bool, JudgeError>(judge_apart(candidate)?.difference.is_some())
     })?;
-    prepare(kernel, &case)?;
-    let judgement = judge(kernel, &case)?;
+    let judgement = judge_apart(&case)?;
     Ok(Found {
         // A difference that does not come again is told as it was.
         difference: judgement.difference.unwrap_or(difference),
@@ -189,4 +191,12 @@ fn smallest(
         case,
         conversation,
     })
+}
+
+/// Judges a case in a namespace of its own.
+///
+/// # Errors
+/// The kernel cannot be asked, or a sysctl does not exist.
+pub fn judge_apart(case: &Case) -> Result<Judgement, JudgeError> {
+    Kernel::with(&case.sysctls, |kernel| Ok(judge(kernel, case)))?
 }

@@ -4,7 +4,7 @@
 //! not seen before. Of its conversation only the packets are kept that it takes to get there.
 
 use super::case::{Case, Step};
-use super::fuzz::{FuzzConfig, conversation_case, prepare};
+use super::fuzz::{FuzzConfig, conversation_case, judge_apart, prepare};
 use super::generate::Dice;
 use super::judge::{Answer, JudgeError, judge};
 use super::kernel::Kernel;
@@ -106,8 +106,13 @@ fn minimal(
         let met = happenings(candidate)?;
         Ok::<bool, JudgeError>(same_end && met.last().map(String::as_str) == Some(what))
     })?;
-    prepare(kernel, &small)?;
-    let judgement = judge(kernel, &small)?;
+    // Fragments wait in the kernel for those of the next case.
+    let judgement = if has_fragments(&small) {
+        judge_apart(&small)?
+    } else {
+        prepare(kernel, &small)?;
+        judge(kernel, &small)?
+    };
     // What differs is for the judge to tell, not for the record.
     Ok(judgement.difference.is_none().then_some(Recorded {
         case: small,
@@ -134,4 +139,15 @@ pub(super) fn imagine(
             case.steps.push(step);
         }
     }
+}
+
+/// Whether a case has fragments in it.
+fn has_fragments(case: &Case) -> bool {
+    case.steps.iter().any(|step| {
+        let [version, .., high, low] = *step.bytes.first_chunk::<8>().unwrap_or(&[0; 8]);
+        match version >> 4 {
+            4 => u16::from_be_bytes([high, low]) & 0x3fff != 0,
+            _ => step.bytes.get(6) == Some(&44),
+        }
+    })
 }

@@ -388,7 +388,8 @@ impl TcpTrack {
         if new == TcpState::FinWait && old != TcpState::FinWait {
             self.sides[context.direction.index()].flags |= side_flag::CLOSE_INIT;
         }
-        *changed |= self.state != new;
+        // A SYN/ACK that showed an ignored SYN to be right changes the state even if it is the same again.
+        *changed |= old != new;
         self.state = new;
         let mut timeout = self.timeout(segment.class, config);
         if !status.contains(Status::SEEN_REPLY) {

@@ -109,9 +109,11 @@ impl Hosts {
             Versions::V6 => true,
         };
         let (client, server) = (1 + dice.below(3) as u8, 1 + dice.below(2) as u8);
+        // The kernel keeps fragments of earlier conversations for a while: these must be other hosts'.
+        let (net_a, net_b) = (dice.byte(), dice.byte());
         if !v6 {
             return Self {
-                client: Address::V4([10, 0, 0, client]),
+                client: Address::V4([10, net_a, net_b, client]),
                 server: Address::V4([20, 0, 0, server]),
                 third: Address::V4([30, 0, 0, 9]),
             };
@@ -119,6 +121,8 @@ impl Hosts {
         let address = |subnet, host| {
             let mut address = [0; 16];
             address[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+            address[6] = net_a;
+            address[7] = net_b;
             address[14] = subnet;
             address[15] = host;
             Address::V6(address)

@@ -1,0 +1,172 @@
+//! Short conversations and what Linux 6.18 said of every packet, recorded with `ctnic oracle --record`; and those in which
+//! a difference was found once. The tracker must say the same.
+//!
+//! `kernel/*.jsonl` holds one conversation a line: `sysctls`, `steps` (the side of the router a packet comes from, and
+//! its bytes), `answers` (how a rule saw it, events, and its connection afterwards).
+
+use conntrack_core::protocol::ProtocolState;
+use conntrack_core::{
+    Config, CtInfo, Direction, Event, EventKind, HashKey, Packet, Time, Tracker, Verdict,
+};
+use serde_json::Value;
+use std::path::Path;
+
+/// Everything happens at one instant.
+const NOW: Time = Time::from_secs(1_000);
+
+/// Status bits that are compared: all but those that say how far NAT got.
+const COMPARED_STATUS: u64 = 0xfe7f;
+
+fn decode(hex: &str) -> Vec<u8> {
+    let byte = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("digits");
+    (0..hex.len() / 2).map(byte).collect()
+}
+
+const fn seen(ctinfo: CtInfo) -> Option<&'static str> {
+    Some(match ctinfo {
+        CtInfo::New => "new",
+        CtInfo::Established => "established",
+        CtInfo::EstablishedReply => "established-reply",
+        CtInfo::Related => "related",
+        CtInfo::RelatedReply => "related-reply",
+        CtInfo::Invalid => "invalid",
+        CtInfo::Untracked => "untracked",
+        CtInfo::Fragment | CtInfo::Dropped => return None,
+    })
+}
+
+fn events(tracker: &Tracker, events: &[Event]) -> Vec<(String, String)> {
+    let name = |event: &Event| {
+        let (kind, tuple) = match &event.kind {
+            EventKind::New => ("new", tracker.original_tuple(event.connection)),
+            EventKind::Update => ("update", tracker.original_tuple(event.connection)),
+            EventKind::Destroy { last, .. } => ("destroy", Some(last.tuple(Direction::Original))),
+        };
+        (kind.to_owned(), tuple.expect("known").to_string())
+    };
+    events.iter().map(name).collect()
+}
+
+/// What differs between our connection and the kernel's.
+fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
+    let Some(connection) = verdict.connection.and_then(|id| tracker.connection(id)) else {
+        return vec!["the kernel has a connection, we have none".to_owned()];
+    };
+    let both = [Direction::Original, Direction::Reply];
+    let protocol = match connection.protocol_state() {
+        ProtocolState::Tcp(tcp) => {
+            let [a, b] = both.map(|direction| tcp.side(direction));
+            vec![
+                tcp.state as u32,
+                a.scale.into(),
+                b.scale.into(),
+                a.flags.into(),
+                b.flags.into(),
+            ]
+        }
+        ProtocolState::Sctp(sctp) => {
+            vec![sctp.state as u32, sctp.tag(both[0]), sctp.tag(both[1])]
+        }
+        _ => Vec::new(),
+    };
+    let counters = both.map(|direction| connection.counters(direction));
+    let ours = serde_json::json!({
+        "tuples": both.map(|direction| connection.tuple(direction).to_string()),
+        "status": u64::from(connection.status().0) & COMPARED_STATUS,
+        "counters": counters.map(|counters| (counters.packets, counters.bytes)),
+        "mark": connection.mark(),
+        "zone": connection.zone().0,
+        "protocol": protocol,
+    });
+    let mut out = Vec::new();
+    for (name, value) in ours.as_object().expect("an object") {
+        let theirs = match name.as_str() {
+            "status" => (kernel["status"].as_u64().expect("a number") & COMPARED_STATUS).into(),
+            name => kernel[name].clone(),
+        };
+        if *value != theirs {
+            out.push(format!("{name}: ours {value}, the kernel's {theirs}"));
+        }
+    }
+    let left = connection.remaining(NOW).as_secs();
+    if left.abs_diff(kernel["timeout_s"].as_u64().expect("a timeout")) > 1 {
+        out.push(format!(
+            "timeout: ours {left}, the kernel's {}",
+            kernel["timeout_s"]
+        ));
+    }
+    out
+}
+
+/// What differs in a conversation, and how many packets it has.
+fn replay(conversation: &Value) -> (usize, Vec<String>) {
+    let mut config = Config::default();
+    for pair in conversation["sysctls"].as_array().into_iter().flatten() {
+        let text = |i: usize| pair[i].as_str().expect("text");
+        config.set(text(0), text(1)).expect("a known sysctl");
+    }
+    let mut tracker = Tracker::new(config, HashKey([1, 2]));
+    tracker.record_events(true);
+    let steps = conversation["steps"].as_array().expect("steps");
+    let answers = conversation["answers"].as_array().expect("answers");
+    assert_eq!(steps.len(), answers.len());
+    let mut out = Vec::new();
+    for (number, (step, answer)) in steps.iter().zip(answers).enumerate() {
+        let bytes = decode(step["bytes"].as_str().expect("hexadecimal"));
+        let verdict = tracker.track(&Packet::whole(&bytes), NOW);
+        let happened = tracker.take_events();
+        let mut differences = Vec::new();
+        if seen(verdict.ctinfo) != answer["seen"].as_str() {
+            differences.push(format!(
+                "ours {:?} {:?}, the kernel's {}",
+                verdict.ctinfo, verdict.reason, answer["seen"]
+            ));
+        } else if serde_json::json!(events(&tracker, &happened)) != answer["events"] {
+            differences.push(format!(
+                "events: ours {happened:?}, the kernel's {}",
+                answer["events"]
+            ));
+        } else if answer["entry"].is_object() {
+            differences = entry(&tracker, &verdict, &answer["entry"]);
+        }
+        out.extend(
+            differences
+                .into_iter()
+                .map(|what| format!("packet {number}: {what}")),
+        );
+    }
+    (steps.len(), out)
+}
+
+#[test]
+fn the_tracker_says_what_the_kernel_said() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel");
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .expect("the recorded conversations")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    files.sort();
+    let (mut conversations, mut packets, mut wrong) = (0, 0, Vec::new());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        for (number, line) in text.lines().enumerate() {
+            let conversation = serde_json::from_str(line).expect("JSON");
+            let (count, differences) = replay(&conversation);
+            conversations += 1;
+            packets += count;
+            let place = format!("{} line {}", file.display(), number + 1);
+            wrong.extend(
+                differences
+                    .into_iter()
+                    .map(|what| format!("{place}, {what}")),
+            );
+        }
+    }
+    assert!(conversations >= 2_000, "{conversations} conversations");
+    let first: Vec<&String> = wrong.iter().take(20).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {packets} packets differ: {first:#?}",
+        wrong.len()
+    );
+}
