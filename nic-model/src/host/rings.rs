@@ -14,8 +14,13 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring of `entries` descriptors, a power of two, at `base`.
+    /// A ring of `entries` descriptors, a power of two, at `base`. Other numbers, which only a mistaken driver writes, are
+    /// taken as the next smaller power of two, and 0 as 1.
     pub const fn new(base: DmaAddress, entries: u32, descriptor_bytes: u32) -> Self {
+        let entries = match entries.checked_ilog2() {
+            Some(bits) => 1 << bits,
+            None => 1,
+        };
         Self {
             base,
             entries,
@@ -65,6 +70,8 @@ mod tests {
         assert_eq!(ring.address(5), DmaAddress(0x1010));
         assert!(ring.phase(3) && !ring.phase(4) && ring.phase(8));
         assert_eq!(ring.contiguous(2, 10), 2);
+        assert_eq!(Ring::new(DmaAddress(0), 0, 16).contiguous(7, 3), 1);
+        assert_eq!(Ring::new(DmaAddress(0), 5, 16).contiguous(7, 3), 1);
         assert!(
             ring.phase(u32::MAX.wrapping_add(1)),
             "counts wrap without a seam"

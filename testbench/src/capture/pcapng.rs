@@ -16,6 +16,9 @@ pub(super) fn parse(data: &[u8], frames: &mut Vec<CapturedFrame>) -> Result<(), 
     let mut interfaces: Vec<Interface> = Vec::new();
     while at < data.len() {
         let rest = &data[at..];
+        if !length_possible(rest, big_endian) {
+            return Err((at, "a block's type or lengths make no sense".to_owned()));
+        }
         let parsed = if big_endian {
             parse_block_be(rest)
         } else {
@@ -69,6 +72,25 @@ pub(super) fn parse(data: &[u8], frames: &mut Vec<CapturedFrame>) -> Result<(), 
         at = data.len() - after.len();
     }
     Ok(())
+}
+
+/// Whether a block is at least as long as its type and its two lengths (which the library takes for granted in some types).
+/// Section headers, whose byte order is not known yet, are left to it.
+fn length_possible(block: &[u8], big_endian: bool) -> bool {
+    const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+    const SHORTEST: u32 = 12;
+    let Some((kind, [a, b, c, d])) = block
+        .split_first_chunk::<4>()
+        .and_then(|(kind, rest)| Some((kind, *rest.first_chunk()?)))
+    else {
+        return true;
+    };
+    let length = if big_endian {
+        u32::from_be_bytes([a, b, c, d])
+    } else {
+        u32::from_le_bytes([a, b, c, d])
+    };
+    *kind == SECTION_HEADER || length >= SHORTEST
 }
 
 fn push(

@@ -143,3 +143,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_block_shorter_than_its_own_lengths_is_a_fault() {
+    // A section header, then a process information block (type 0x80000001) of 8 bytes. Fuzzing found it.
+    let mut data = vec![
+        0x0a, 0x0d, 0x0d, 0x0a, 0, 0, 0, 28, 0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 0,
+    ];
+    data.extend([0xff; 8]);
+    data.extend([0, 0, 0, 28]);
+    data.extend([0x80, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let told = match read(&data) {
+        Ok(capture) => capture.cut_short().map(ToString::to_string),
+        Err(error) => Some(error.to_string()),
+    };
+    assert!(told.is_some_and(|told| told.contains("make no sense")));
+}
