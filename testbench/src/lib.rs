@@ -7,6 +7,7 @@ pub mod frame;
 pub mod host_cpu;
 pub mod metrics;
 pub mod monitor;
+#[cfg(target_os = "linux")]
 pub mod oracle;
 pub mod plot;
 pub mod report;

@@ -14,6 +14,7 @@ macro_rules! say {
 }
 mod bench;
 mod options;
+#[cfg(target_os = "linux")]
 mod oracle;
 mod progress;
 mod run;
@@ -54,6 +55,7 @@ enum Command {
     /// Measure this build on this machine.
     Bench(bench::BenchArgs),
     /// Put packets before the running kernel and the tracker alike, and tell every difference.
+    #[cfg(target_os = "linux")]
     Oracle(oracle::OracleArgs),
     /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
     Trace(trace::TraceArgs),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Scenarios => run::list_scenarios(),
         Command::Bench(args) => bench::bench(&args),
+        #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),
         Command::Trace(args) => trace::trace(&args),
     };
