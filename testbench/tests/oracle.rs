@@ -1,5 +1,6 @@
 //! The judge at work, where it can be: it takes root and a kernel with connection tracking.
 #![cfg(target_os = "linux")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use testbench::oracle::case::{Case, Side, Step};
 use testbench::oracle::fuzz::{FuzzConfig, fuzz, judge_apart};
