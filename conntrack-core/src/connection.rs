@@ -4,7 +4,7 @@ use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::sysctl::Config;
 use crate::timeout::Time;
-use crate::tuple::{Direction, Tuple, Zone};
+use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
 
 /// A stable name for a connection: a dense index that is used again after the connection is gone, and a generation that
 /// tells one use from the next.
@@ -61,6 +61,14 @@ impl Status {
 
     /// Not the kernel's, never shown: a change waits to be told with the connection's next good packet.
     pub(crate) const CHANGE_UNTOLD: Self = Self(1 << 31);
+    /// Not the kernel's, never shown: the zone counts in the original direction alone.
+    const ZONE_ORIGINAL: Self = Self(1 << 30);
+    /// Not the kernel's, never shown: the zone counts in the reply direction alone.
+    const ZONE_REPLY: Self = Self(1 << 29);
+    /// What is never shown.
+    const PRIVATE: Self = Self::CHANGE_UNTOLD
+        .with(Self::ZONE_ORIGINAL)
+        .with(Self::ZONE_REPLY);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
@@ -104,7 +112,7 @@ pub(crate) struct Extension {
 pub struct Connection {
     /// Tuple of the original direction.
     pub(crate) original: Tuple,
-    pub(crate) zone: Zone,
+    zone_id: u16,
     pub(crate) mark: u32,
     pub(crate) status: Status,
     /// When it expires; before confirmation, the span it will then live.
@@ -119,11 +127,17 @@ pub struct Connection {
 impl Connection {
     /// A connection that is not in the table yet.
     pub(crate) const fn new(original: Tuple, zone: Zone, protocol: ProtocolState) -> Self {
+        let status = match zone.scope {
+            _ if zone.id == 0 => Status::NONE,
+            ZoneScope::Both => Status::NONE,
+            ZoneScope::Original => Status::ZONE_ORIGINAL,
+            ZoneScope::Reply => Status::ZONE_REPLY,
+        };
         Self {
             original,
-            zone,
+            zone_id: zone.id,
             mark: 0,
-            status: Status::NONE,
+            status,
             timeout: Time(0),
             extension: None,
             protocol,
@@ -149,26 +163,44 @@ impl Connection {
         }
     }
 
-    /// Whether the reply tuple is the mirror image of the original one.
+    /// Whether the reply tuple is the mirror image of the original one, in the same zone.
     pub(crate) fn is_symmetric(&self) -> bool {
-        self.extension
+        let mirrored = self
+            .extension
             .as_ref()
-            .is_none_or(|extension| extension.reply.is_none())
+            .is_none_or(|extension| extension.reply.is_none());
+        mirrored && self.zone().scope == ZoneScope::Both
     }
 
     /// Its zone.
+    #[inline]
     pub const fn zone(&self) -> Zone {
-        self.zone
+        let scope = if self.status.contains(Status::ZONE_ORIGINAL) {
+            ZoneScope::Original
+        } else if self.status.contains(Status::ZONE_REPLY) {
+            ZoneScope::Reply
+        } else {
+            ZoneScope::Both
+        };
+        Zone {
+            id: self.zone_id,
+            scope,
+        }
     }
 
     /// Its status bits.
     pub const fn status(&self) -> Status {
-        self.status.without(Status::CHANGE_UNTOLD)
+        self.status.without(Status::PRIVATE)
     }
 
     /// Its mark (0 if none was set).
     pub const fn mark(&self) -> u32 {
         self.mark
+    }
+
+    /// Sets the mark of a connection that is not confirmed yet; see [`crate::Tracker::set_mark`] for others.
+    pub const fn set_mark(&mut self, mark: u32) {
+        self.mark = mark;
     }
 
     /// Packets and bytes in this direction.

@@ -56,5 +56,5 @@ pub use sysctl::{Config, SysctlError};
 pub use table::HashKey;
 pub use timeout::Time;
 pub use tracker::{ChecksumStatus, Entered, Packet, Tracker};
-pub use tuple::{Direction, Tuple, Zone};
+pub use tuple::{Direction, Tuple, Zone, ZoneScope};
 pub use verdict::{CtInfo, Reason, Verdict};

@@ -6,7 +6,7 @@ use crate::connection::{Connection, ConnectionId, Status};
 use crate::protocol::ProtocolState;
 use crate::table::{HashKey, Node, NodeKind, NodeTable};
 use crate::timeout::Time;
-use crate::tuple::{Direction, Tuple, Zone};
+use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
 use packet::prefetch;
 
 const CHUNK: usize = 1_024;
@@ -34,7 +34,18 @@ impl Store {
 
     #[inline]
     pub(crate) fn hash(&self, tuple: &Tuple, zone: Zone) -> u32 {
-        self.key.hash(tuple, zone)
+        self.key.hash(tuple, zone.effective(Direction::Original))
+    }
+
+    /// Whether a connection has this tuple, as a new one in `zone` would have it in `direction`.
+    pub(crate) fn holder(
+        &self,
+        tuple: &Tuple,
+        direction: Direction,
+        zone: Zone,
+    ) -> Option<(ConnectionId, Direction)> {
+        let hash = self.key.hash(tuple, zone.effective(direction));
+        self.find_hashed(tuple, zone, hash)
     }
 
     /// Connections confirmed.
@@ -102,9 +113,23 @@ impl Store {
         }
     }
 
-    /// The connection one of whose tuples this is.
+    /// The connection one of whose tuples this is; `hash` is [`Store::hash`].
     #[inline]
     pub(crate) fn find(
+        &self,
+        tuple: &Tuple,
+        zone: Zone,
+        hash: u32,
+    ) -> Option<(ConnectionId, Direction)> {
+        let found = self.find_hashed(tuple, zone, hash);
+        if found.is_none() && zone.scope != ZoneScope::Both {
+            return self.holder(tuple, Direction::Reply, zone);
+        }
+        found
+    }
+
+    #[inline]
+    fn find_hashed(
         &self,
         tuple: &Tuple,
         zone: Zone,
@@ -114,13 +139,13 @@ impl Store {
             let connection = self.slot(node.index())?;
             let original = &connection.original;
             let direction = match node.kind() {
-                _ if connection.zone != zone => return None,
                 NodeKind::Both => original.direction_of(tuple)?,
                 NodeKind::Original if original == tuple => Direction::Original,
                 NodeKind::Reply if connection.tuple(Direction::Reply) == *tuple => Direction::Reply,
                 _ => return None,
             };
-            Some((name(node.index(), connection), direction))
+            let same_zone = connection.zone().effective(direction) == zone.effective(direction);
+            same_zone.then(|| (name(node.index(), connection), direction))
         })
     }
 
@@ -148,7 +173,8 @@ impl Store {
             return [None; 2];
         };
         let node = |direction, kind| {
-            let hash = self.key.hash(&connection.tuple(direction), connection.zone);
+            let zone_id = connection.zone().effective(direction);
+            let hash = self.key.hash(&connection.tuple(direction), zone_id);
             Some((hash, Node::new(index, kind)))
         };
         if connection.is_symmetric() {
@@ -218,7 +244,7 @@ fn vacant(generation: u32) -> Connection {
         protocol: 0,
         family: 0,
     };
-    let mut slot = Connection::new(nobody, Zone(0), ProtocolState::Generic);
+    let mut slot = Connection::new(nobody, Zone::DEFAULT, ProtocolState::Generic);
     slot.generation = generation;
     slot.timeout = Time(0);
     slot

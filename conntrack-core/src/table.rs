@@ -6,7 +6,7 @@
 //! connections. The hash is SipHash-1-3 with a secret key (Aumasson, Bernstein 2012), so that nobody
 //! can choose tuples that collide.
 
-use crate::tuple::{Tuple, Zone};
+use crate::tuple::Tuple;
 use packet::prefetch;
 
 /// The secret of the hash.
@@ -16,7 +16,7 @@ pub struct HashKey(pub [u64; 2]);
 impl HashKey {
     /// The 32-bit hash of a tuple, or of its mirror image, in a zone.
     #[inline]
-    pub(crate) fn hash(self, tuple: &Tuple, zone: Zone) -> u32 {
+    pub(crate) fn hash(self, tuple: &Tuple, zone_id: u16) -> u32 {
         let (mut ids, kind) = if tuple.is_icmp() {
             ([tuple.source_id; 2], icmp_kind(tuple))
         } else {
@@ -31,7 +31,7 @@ impl HashKey {
             };
             let (a, b) = (end(&tuple.source, ids[0]), end(&tuple.destination, ids[1]));
             sip.word(a.min(b) | what << 48);
-            sip.word(a.max(b) | u64::from(zone.0 ^ kind) << 48);
+            sip.word(a.max(b) | u64::from(zone_id ^ kind) << 48);
         } else {
             let mut low = u128::from_be_bytes(tuple.source);
             let mut high = u128::from_be_bytes(tuple.destination);
@@ -45,7 +45,7 @@ impl HashKey {
             }
             sip.word(
                 what << 48
-                    | u64::from(zone.0 ^ kind) << 32
+                    | u64::from(zone_id ^ kind) << 32
                     | u64::from(ids[0]) << 16
                     | u64::from(ids[1]),
             );
@@ -257,17 +257,45 @@ impl NodeTable {
             self.grow();
         }
         self.used += 1;
-        self.place(hash, node);
+        self.place_first(hash, node);
     }
 
-    fn place(&mut self, hash: u32, node: Node) {
+    /// Puts a node before those with the same hash: of several connections that match a packet (which zones for one
+    /// direction make possible) the youngest is found, as in the kernel.
+    fn place_first(&mut self, hash: u32, node: Node) {
+        let (end, free) = self.make_room(hash);
+        let (mark, mut carried, mut at) = (Self::mark(hash), node, self.home(hash));
+        loop {
+            let places = if at == end { free } else { WIDTH };
+            let bucket = &mut self.buckets[at];
+            for place in 0..places {
+                if bucket.hashes[place] == mark {
+                    std::mem::swap(&mut bucket.nodes[place], &mut carried);
+                }
+            }
+            if at == end {
+                bucket.hashes[free] = mark;
+                bucket.nodes[free] = carried;
+                return;
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Puts a node behind those with the same hash.
+    fn place_last(&mut self, hash: u32, node: Node) {
+        let (at, free) = self.make_room(hash);
+        self.buckets[at].hashes[free] = Self::mark(hash);
+        self.buckets[at].nodes[free] = node;
+    }
+
+    /// The first free place from the home of a hash on; the full buckets before it note that a node passes by.
+    fn make_room(&mut self, hash: u32) -> (usize, usize) {
         let mut at = self.home(hash);
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(free) = bucket.position(Node::EMPTY) {
-                bucket.hashes[free] = Self::mark(hash);
-                bucket.nodes[free] = node;
-                return;
+                return (at, free);
             }
             *bucket.passed_by() += 1;
             at = self.next(at);
@@ -281,7 +309,7 @@ impl NodeTable {
         for bucket in std::mem::replace(&mut self.buckets, bigger) {
             for (hash, node) in bucket.hashes.into_iter().zip(bucket.nodes).take(WIDTH) {
                 if node != Node::EMPTY {
-                    self.place(hash, node);
+                    self.place_last(hash, node);
                 }
             }
         }

@@ -38,9 +38,51 @@ impl Direction {
     }
 }
 
+/// Directions of a connection in which its zone counts; in the other one it is in zone 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ZoneScope {
+    /// Both.
+    #[default]
+    Both,
+    /// The original one.
+    Original,
+    /// The reply.
+    Reply,
+}
+
 /// A conntrack zone: equal tuples in different zones are different connections. 0 is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-pub struct Zone(pub u16);
+pub struct Zone {
+    /// Its number.
+    pub id: u16,
+    /// The directions it counts in.
+    pub scope: ZoneScope,
+}
+
+impl Zone {
+    /// Zone 0.
+    pub const DEFAULT: Self = Self::new(0);
+
+    /// A zone for both directions.
+    pub const fn new(id: u16) -> Self {
+        Self {
+            id,
+            scope: ZoneScope::Both,
+        }
+    }
+
+    /// The zone's number as packets in this direction of a connection see it.
+    #[inline]
+    pub const fn effective(self, direction: Direction) -> u16 {
+        match (self.scope, direction) {
+            (ZoneScope::Both, _)
+            | (ZoneScope::Original, Direction::Original)
+            | (ZoneScope::Reply, Direction::Reply) => self.id,
+            _ => 0,
+        }
+    }
+}
 
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,11 +2,12 @@
 //! a difference was found once. The tracker must say the same.
 //!
 //! `kernel/*.jsonl` holds one conversation a line: `sysctls`, `steps` (the side of the router a packet comes from, and
-//! its bytes), `answers` (how a rule saw it, events, and its connection afterwards).
+//! its bytes), `rules` (`by-dscp`: what rules made of the packet's DSCP), `answers` (how a rule saw it, events, and its connection afterwards).
 
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
-    Config, CtInfo, Direction, Event, EventKind, HashKey, Packet, Time, Tracker, Verdict,
+    Config, CtInfo, Direction, Entered, Event, EventKind, HashKey, Packet, Time, Tracker, Verdict,
+    Zone, ZoneScope,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -69,13 +70,14 @@ fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
         }
         _ => Vec::new(),
     };
+    let zone = connection.zone();
     let counters = both.map(|direction| connection.counters(direction));
     let ours = serde_json::json!({
         "tuples": both.map(|direction| connection.tuple(direction).to_string()),
         "status": u64::from(connection.status().0) & COMPARED_STATUS,
         "counters": counters.map(|counters| (counters.packets, counters.bytes)),
         "mark": connection.mark(),
-        "zone": connection.zone().0,
+        "zone": if zone.scope == ZoneScope::Both { zone.id } else { 0 },
         "protocol": protocol,
     });
     let mut out = Vec::new();
@@ -88,6 +90,17 @@ fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
             out.push(format!("{name}: ours {value}, the kernel's {theirs}"));
         }
     }
+    let zones = both.map(|direction| match zone.scope {
+        ZoneScope::Both => 0,
+        _ => zone.effective(direction),
+    });
+    let theirs = kernel
+        .get("zones")
+        .cloned()
+        .unwrap_or_else(|| serde_json::json!([0, 0]));
+    if serde_json::json!(zones) != theirs {
+        out.push(format!("zones: ours {zones:?}, the kernel's {theirs}"));
+    }
     let left = connection.remaining(NOW).as_secs();
     if left.abs_diff(kernel["timeout_s"].as_u64().expect("a timeout")) > 1 {
         out.push(format!(
@@ -96,6 +109,48 @@ fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
         ));
     }
     out
+}
+
+fn dscp(packet: &[u8]) -> u8 {
+    let traffic_class = match packet {
+        [first, second, ..] if first >> 4 == 4 => *second,
+        [first, second, ..] => first << 4 | second >> 4,
+        _ => 0,
+    };
+    traffic_class >> 2
+}
+
+/// Tracks a packet under a rule: 1 zone 1; 2 zone 2 in original direction; 3 zone 3 in reply direction; 4 `notrack`; 5
+/// mark 7; 6 mark 8.
+fn track(tracker: &mut Tracker, bytes: &[u8], rule: u8) -> Verdict {
+    let (id, scope) = match rule {
+        1 => (1, ZoneScope::Both),
+        2 => (2, ZoneScope::Original),
+        3 => (3, ZoneScope::Reply),
+        _ => (0, ZoneScope::Both),
+    };
+    let packet = Packet {
+        zone: Zone { id, scope },
+        untracked: rule == 4,
+        ..Packet::whole(bytes)
+    };
+    let mark = match rule {
+        5 => Some(7),
+        6 => Some(8),
+        _ => None,
+    };
+    match tracker.enter(&packet, NOW) {
+        Entered::Unconfirmed(mut connection, verdict) => {
+            connection.set_mark(mark.unwrap_or(0));
+            tracker.confirm(connection, verdict, NOW)
+        }
+        Entered::Done(verdict) => {
+            if let (Some(id), Some(mark)) = (verdict.connection, mark) {
+                tracker.set_mark(id, mark, NOW);
+            }
+            verdict
+        }
+    }
 }
 
 /// What differs in a conversation, and how many packets it has.
@@ -113,7 +168,12 @@ fn replay(conversation: &Value) -> (usize, Vec<String>) {
     let mut out = Vec::new();
     for (number, (step, answer)) in steps.iter().zip(answers).enumerate() {
         let bytes = decode(step["bytes"].as_str().expect("hexadecimal"));
-        let verdict = tracker.track(&Packet::whole(&bytes), NOW);
+        let rule = if conversation["rules"] == "by-dscp" {
+            dscp(&bytes)
+        } else {
+            0
+        };
+        let verdict = track(&mut tracker, &bytes, rule);
         let happened = tracker.take_events();
         let mut differences = Vec::new();
         if seen(verdict.ctinfo) != answer["seen"].as_str() {

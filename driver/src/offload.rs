@@ -247,7 +247,7 @@ pub(crate) fn flow_key(connection: &Connection) -> (FlowKey, bool) {
         destination,
         tuple.protocol,
         tuple.family,
-        connection.zone().0,
+        connection.zone().id,
     );
     (key, direction == KeyDirection::LowerToHigher)
 }

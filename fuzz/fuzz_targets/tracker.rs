@@ -1,7 +1,7 @@
 //! Any packets at any times, fragments included: the tracker never panics, and its table stays whole.
 #![no_main]
 
-use conntrack_core::{ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Zone};
+use conntrack_core::{ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Zone, ZoneScope};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,7 +22,8 @@ fuzz_target!(|data: &[u8]| {
         let packet = Packet {
             bytes: &bytes,
             wire_len: bytes.len() + usize::from(kind >> 4),
-            zone: Zone((kind & 1).into()),
+            zone: zone(kind & 3),
+            untracked: kind & 0x80 != 0 && kind & 0x40 != 0,
             checksum: if kind & 2 == 0 {
                 ChecksumStatus::Good
             } else {
@@ -46,6 +47,18 @@ fuzz_target!(|data: &[u8]| {
     tracker.flush(now);
     assert!(tracker.is_empty());
 });
+
+fn zone(kind: u8) -> Zone {
+    let scope = match kind {
+        0 | 1 => ZoneScope::Both,
+        2 => ZoneScope::Original,
+        _ => ZoneScope::Reply,
+    };
+    Zone {
+        id: kind.into(),
+        scope,
+    }
+}
 
 /// Bytes that look like IPv4 get a right length and header checksum, or nothing behind those checks would be reached.
 fn mend_ipv4(bytes: &mut [u8]) {

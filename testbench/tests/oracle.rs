@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-use testbench::oracle::case::{Case, Side, Step};
+use testbench::oracle::case::{Case, Ruleset, Side, Step};
 use testbench::oracle::fuzz::{FuzzConfig, fuzz, judge_apart};
 use testbench::oracle::generate::{Family, Versions};
 use testbench::oracle::judge::JudgeError;
@@ -10,7 +10,7 @@ use testbench::oracle::kernel::{Kernel, KernelError, Seen};
 
 /// Whether the kernel can be asked; says so loudly if not, and fails where that is forbidden.
 fn possible() -> bool {
-    let Err(error) = Kernel::with(&[], |_| Ok(())) else {
+    let Err(error) = Kernel::with(&[], Ruleset::Plain, |_| Ok(())) else {
         return true;
     };
     let forbidden = std::env::var_os("CTNIC_REQUIRE_TOOLS").is_some();
@@ -32,7 +32,7 @@ fn a_short_run_of_every_family_shows_no_difference() {
             packets: 3_000,
             sysctls: Vec::new(),
         };
-        let report = Kernel::with(&[], |kernel| {
+        let report = Kernel::with(&[], family.rules(), |kernel| {
             Ok::<_, KernelError>(fuzz(kernel, &config, |_| true))
         });
         let report = report.expect("a kernel").expect("a run");
@@ -53,11 +53,11 @@ fn a_difference_is_found() -> Result<(), JudgeError> {
         53, 0, 8, 0x12, 0x34,
     ];
     let case = Case {
-        sysctls: Vec::new(),
         steps: vec![Step {
             side: Side::A,
             bytes: wrong.to_vec(),
         }],
+        ..Case::default()
     };
     let judgement = judge_apart(&case)?;
     assert_eq!(judgement.difference, None);
@@ -66,7 +66,7 @@ fn a_difference_is_found() -> Result<(), JudgeError> {
         "net.netfilter.nf_conntrack_checksum".to_owned(),
         "0".to_owned(),
     )];
-    let judgement = Kernel::with(&checksum_off, |kernel| {
+    let judgement = Kernel::with(&checksum_off, Ruleset::Plain, |kernel| {
         Ok::<_, KernelError>(testbench::oracle::judge::judge(kernel, &case))
     })??;
     assert!(judgement.difference.is_some());

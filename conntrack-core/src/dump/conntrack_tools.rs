@@ -4,7 +4,7 @@ use crate::connection::{Connection, Status};
 use crate::protocol::ProtocolState;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
-use crate::tuple::{Direction, Tuple};
+use crate::tuple::{Direction, Tuple, ZoneScope};
 use packet::Protocol;
 use std::fmt::{self, Write};
 
@@ -79,6 +79,15 @@ fn write_line(
     }
     for direction in [Direction::Original, Direction::Reply] {
         write_tuple(out, &connection.tuple(direction))?;
+        match (connection.zone().scope, direction) {
+            (ZoneScope::Original, Direction::Original) => {
+                write!(out, "zone-orig={} ", connection.zone().id)?;
+            }
+            (ZoneScope::Reply, Direction::Reply) => {
+                write!(out, "zone-reply={} ", connection.zone().id)?;
+            }
+            _ => {}
+        }
         if options.counters {
             let counters = connection.counters(direction);
             write!(
@@ -99,8 +108,9 @@ fn write_line(
         out.push_str("[ASSURED] ");
     }
     write!(out, "mark={} ", connection.mark())?;
-    if connection.zone().0 != 0 {
-        write!(out, "zone={} ", connection.zone().0)?;
+    let zone = connection.zone();
+    if zone.scope == ZoneScope::Both && zone.id != 0 {
+        write!(out, "zone={} ", zone.id)?;
     }
     out.write_str("use=1")
 }

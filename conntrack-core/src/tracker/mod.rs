@@ -5,7 +5,7 @@ mod path;
 mod removal;
 
 use crate::connection::{Connection, ConnectionId};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::fragment::Reassembly;
 use crate::parse::{self, Parsed};
 use crate::stats::Stats;
@@ -39,6 +39,8 @@ pub struct Packet<'a> {
     pub wire_len: usize,
     /// Zone to track it in.
     pub zone: Zone,
+    /// A rule said `notrack`: it belongs to no connection.
+    pub untracked: bool,
     /// What is known of its transport checksum.
     pub checksum: ChecksumStatus,
 }
@@ -49,7 +51,8 @@ impl<'a> Packet<'a> {
         Self {
             bytes,
             wire_len: bytes.len(),
-            zone: Zone(0),
+            zone: Zone::DEFAULT,
+            untracked: false,
             checksum: ChecksumStatus::Unknown,
         }
     }
@@ -153,6 +156,23 @@ impl Tracker {
         self.connection(id)
             .map(|connection| connection.tuple(Direction::Original))
             .or(ended.map(|(_, tuple)| tuple))
+    }
+
+    /// Sets a connection's mark; whether it is there.
+    pub fn set_mark(&mut self, id: ConnectionId, mark: u32, now: Time) -> bool {
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        let changed = std::mem::replace(&mut connection.mark, mark) != mark;
+        // What changes with one packet is told at once.
+        let told = self
+            .events
+            .last()
+            .is_some_and(|event| event.connection == id && event.at == now);
+        if changed && !told {
+            self.event(id, EventKind::Update, now);
+        }
+        true
     }
 
     /// All connections in the order of their indices.

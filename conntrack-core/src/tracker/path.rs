@@ -38,6 +38,9 @@ impl Tracker {
         now: Time,
     ) -> Entered {
         match parsed {
+            Parsed::Whole(_) | Parsed::Invalid(_) if packet.untracked => {
+                Entered::Done(Verdict::bare(CtInfo::Untracked, None))
+            }
             Parsed::Whole(network) => {
                 self.enter_whole(network, hash, packet.zone, packet.checksum, now)
             }
@@ -91,8 +94,8 @@ impl Tracker {
         let whole = Packet {
             bytes: &whole,
             wire_len: whole.len(),
-            zone,
             checksum,
+            ..*packet
         };
         let hash = self.hash_of(&parsed, zone);
         self.enter_parsed(&whole, &parsed, hash, now)
@@ -139,11 +142,16 @@ impl Tracker {
         now: Time,
     ) -> Option<(ConnectionId, Direction)> {
         let (id, direction) = self.store.find(tuple, zone, hash)?;
-        if self.store.get(id)?.is_expired(now) {
-            self.destroy(id, DestroyCause::Timeout, now);
-            return None;
-        }
-        Some((id, direction))
+        (!self.destroy_expired(id, now)).then_some((id, direction))
+    }
+
+    /// Destroys a connection if it has expired; whether it had.
+    fn destroy_expired(&mut self, id: ConnectionId, now: Time) -> bool {
+        let expired = self
+            .store
+            .get(id)
+            .is_some_and(|connection| connection.is_expired(now));
+        expired && self.destroy(id, DestroyCause::Timeout, now)
     }
 
     /// A packet of a connection in the table; `None` if the connection has expired or made way, and the look-up must be
@@ -283,11 +291,11 @@ impl Tracker {
         now: Time,
     ) -> Verdict {
         let taken = [Direction::Original, Direction::Reply]
-            .map(|direction| connection.tuple(direction))
-            .iter()
-            .any(|tuple| {
-                let hash = self.store.hash(tuple, connection.zone);
-                self.find_live(tuple, connection.zone, hash, now).is_some()
+            .into_iter()
+            .any(|direction| {
+                let tuple = connection.tuple(direction);
+                let holder = self.store.holder(&tuple, direction, connection.zone());
+                holder.is_some_and(|(id, _)| !self.destroy_expired(id, now))
             });
         connection.timeout = now + connection.timeout;
         let id = if taken {

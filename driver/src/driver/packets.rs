@@ -186,7 +186,8 @@ fn track(
     let packet = Packet {
         bytes: ethernet.payload(),
         wire_len: (completion.wire_bytes() as usize).saturating_sub(ethernet.header_len()),
-        zone: Zone(0),
+        zone: Zone::DEFAULT,
+        untracked: false,
         checksum: if completion.checksums_good() {
             ChecksumStatus::Good
         } else {

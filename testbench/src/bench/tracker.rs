@@ -56,7 +56,8 @@ impl Arena {
         let none = Packet {
             bytes: &[],
             wire_len: 0,
-            zone: Zone(0),
+            zone: Zone::DEFAULT,
+            untracked: false,
             checksum: ChecksumStatus::Unknown,
         };
         let mut batch = [(none, Time(0)); BATCH];

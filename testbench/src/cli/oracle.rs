@@ -2,7 +2,7 @@
 
 use super::progress::progress_bar;
 use crate::capture::{Capture, LinkLayer, strip};
-use crate::oracle::case::{Case, Side, Step};
+use crate::oracle::case::{Case, Ruleset, Side, Step};
 use crate::oracle::coverage::Coverage;
 use crate::oracle::fuzz::{Found, FuzzConfig, FuzzReport, fuzz, judge_apart, smallest};
 use crate::oracle::generate::{Family, Versions};
@@ -28,7 +28,7 @@ pub(super) struct OracleArgs {
     /// Seed of the generated conversations
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// What conversations are about: tcp, udp, icmp, sctp, gre, frag, mixed (repeatable; all without it)
+    /// What conversations are about: tcp, udp, icmp, sctp, gre, frag, mixed, zones (repeatable; all without it)
     #[arg(long, value_name = "NAME")]
     family: Vec<Family>,
     /// IPv4 only
@@ -99,9 +99,10 @@ fn interrupted() -> Result<Arc<AtomicBool>, String> {
 }
 
 fn with_kernel<T: Send>(
+    rules: Ruleset,
     work: impl FnOnce(&mut Kernel) -> Result<T, JudgeError> + Send,
 ) -> Result<T, String> {
-    let result = Kernel::with(&[], |kernel| Ok::<_, KernelError>(work(kernel)));
+    let result = Kernel::with(&[], rules, |kernel| Ok::<_, KernelError>(work(kernel)));
     result
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())
@@ -133,7 +134,7 @@ fn generated(
             continue;
         }
         let bar = progress_bar(Some(packets));
-        let report = with_kernel(|kernel| {
+        let report = with_kernel(config.family.rules(), |kernel| {
             fuzz(kernel, &config, |report| {
                 bar.set_position(report.packets);
                 !stop.load(Ordering::Relaxed)
@@ -211,7 +212,7 @@ fn keep(
     stop: &AtomicBool,
 ) -> Result<(), String> {
     let bar = progress_bar(Some(wanted as u64));
-    let recorded = with_kernel(|kernel| {
+    let recorded = with_kernel(config.family.rules(), |kernel| {
         record(kernel, config, wanted, |count| {
             bar.set_position(count as u64);
             !stop.load(Ordering::Relaxed)
@@ -275,7 +276,7 @@ fn capture(args: &OracleArgs, sysctls: &[(String, String)], path: &Path) -> Resu
 fn case_of(capture: &Capture, sysctls: &[(String, String)]) -> (Case, usize) {
     let mut case = Case {
         sysctls: sysctls.to_vec(),
-        steps: Vec::new(),
+        ..Case::default()
     };
     let (mut sides, mut left_out) = (BTreeMap::<Vec<u8>, Side>::new(), 0);
     for frame in capture.frames() {

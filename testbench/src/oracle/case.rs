@@ -11,6 +11,37 @@ pub enum Side {
     B,
 }
 
+/// Rules that tell connection tracking how to treat a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ruleset {
+    /// None.
+    #[default]
+    Plain,
+    /// By DSCP: 1 zone 1; 2 zone 2 in original direction; 3 zone 3 in reply direction; 4 `notrack`; 5 mark 7; 6 mark 8.
+    ByDscp,
+}
+
+impl Ruleset {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+    const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+}
+
+/// DSCP of an IP packet; 0 if it is none.
+pub fn dscp(packet: &[u8]) -> u8 {
+    let [first, second, ..] = *packet else {
+        return 0;
+    };
+    let traffic_class = if first >> 4 == 4 {
+        second
+    } else {
+        first << 4 | second >> 4
+    };
+    traffic_class >> 2
+}
+
 /// A packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -27,6 +58,9 @@ pub struct Case {
     /// Conntrack sysctls that differ from their defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<(String, String)>,
+    /// Which rules there are before connection tracking.
+    #[serde(default, skip_serializing_if = "Ruleset::is_plain")]
+    pub rules: Ruleset,
     /// The packets in order.
     pub steps: Vec<Step>,
 }

@@ -55,7 +55,8 @@ pub fn entries(ours: &Entry, kernel: &Entry) -> Vec<String> {
         format!("{:?}", kernel.counters),
     );
     compare("mark", ours.mark.to_string(), kernel.mark.to_string());
-    compare("zone", ours.zone.to_string(), kernel.zone.to_string());
+    let zones = |entry: &Entry| format!("{} {:?}", entry.zone, entry.zones);
+    compare("zone", zones(ours), zones(kernel));
     if !close(ours.timeout_s, kernel.timeout_s) {
         out.push(format!(
             "timeout: ours {:?} s, the kernel's {:?} s",

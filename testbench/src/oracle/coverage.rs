@@ -86,7 +86,7 @@ fn cell(tracker: &Tracker, packet: &[u8]) -> Option<Cell> {
         protocol: Protocol::TCP.0,
         family,
     };
-    let known = tracker.find(&tuple, Zone(0));
+    let known = tracker.find(&tuple, Zone::DEFAULT);
     let state = known
         .and_then(|(id, _)| tracker.connection(id)?.tcp_state())
         .unwrap_or(TcpState::None);

@@ -108,6 +108,7 @@ fn converse(
     let mut dice = Dice::new(config.seed, number);
     let mut case = Case {
         sysctls: sysctls(config, &mut dice),
+        rules: config.family.rules(),
         steps: Vec::new(),
     };
     prepare(kernel, &case)?;
@@ -140,6 +141,7 @@ pub(super) fn conversation_case(config: &FuzzConfig, number: u64) -> Result<Case
     let mut dice = Dice::new(config.seed, number);
     let case = Case {
         sysctls: sysctls(config, &mut dice),
+        rules: config.family.rules(),
         steps: Vec::new(),
     };
     super::record::imagine(config, case, dice)
@@ -198,5 +200,5 @@ pub fn smallest(
 /// # Errors
 /// The kernel cannot be asked, or a sysctl does not exist.
 pub fn judge_apart(case: &Case) -> Result<Judgement, JudgeError> {
-    Kernel::with(&case.sysctls, |kernel| Ok(judge(kernel, case)))?
+    Kernel::with(&case.sysctls, case.rules, |kernel| Ok(judge(kernel, case)))?
 }

@@ -97,8 +97,16 @@ pub fn judge_step(
     }
     let mut differences = compare::fates(&our_fate, &fate);
     let mut entry = None;
-    if let Some((tuple, our_entry)) = verdict.connection.and_then(|id| ours.entry(id)) {
-        entry = kernel.entry(&tuple, our_entry.zone)?;
+    if let Some((tuple, zone, our_entry)) = verdict.connection.and_then(|id| ours.entry(id)) {
+        entry = kernel.entry(&tuple, zone)?;
+        let same = |entry: &Entry| {
+            let names = |entry: &Entry| (entry.tuples.clone(), entry.zone, entry.zones);
+            names(entry) == names(&our_entry)
+        };
+        // Zones for one direction can make a tuple ambiguous: then it is somewhere in the whole table.
+        if entry.as_ref().is_some_and(|entry| !same(entry)) {
+            entry = kernel.table()?.into_iter().find(same).or(entry);
+        }
         match &entry {
             None => differences.push(format!("the kernel has no connection {tuple}")),
             Some(entry) => differences.extend(compare::entries(&our_entry, entry)),

@@ -1,11 +1,11 @@
 //! The other side of the comparison: `conntrack-core` with the same packets.
 
-use super::case::{Case, Step};
+use super::case::{Case, Ruleset, Step, dscp};
 use super::kernel::{Entry, Fate, Happened, Seen};
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
     Config, Connection, ConnectionId, CtInfo, Direction, Entered, EventKind, HashKey, Packet,
-    SysctlError, Time, Tracker, Tuple, Verdict, Zone,
+    SysctlError, Time, Tracker, Tuple, Verdict, Zone, ZoneScope,
 };
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ const NOW: Time = Time::from_secs(1_000);
 /// A tracker that follows the kernel.
 pub struct Ours {
     tracker: Tracker,
+    rules: Ruleset,
 }
 
 impl Ours {
@@ -23,7 +24,9 @@ impl Ours {
     /// # Errors
     /// One of them does not exist.
     pub fn new(case: &Case) -> Result<Self, SysctlError> {
-        Self::with_sysctls(&case.sysctls)
+        let mut ours = Self::with_sysctls(&case.sysctls)?;
+        ours.rules = case.rules;
+        Ok(ours)
     }
 
     /// A tracker with these sysctls.
@@ -37,7 +40,10 @@ impl Ours {
         }
         let mut tracker = Tracker::new(config, HashKey([1, 2]));
         tracker.record_events(true);
-        Ok(Self { tracker })
+        Ok(Self {
+            tracker,
+            rules: Ruleset::Plain,
+        })
     }
 
     /// The tracker.
@@ -47,13 +53,42 @@ impl Ours {
 
     /// Tracks a packet. What `forwards` says no to does not come as far as confirmation.
     pub fn step(&mut self, step: &Step, forwards: bool) -> (Verdict, Fate) {
-        let packet = Packet::whole(&step.bytes);
+        let rule = if self.rules == Ruleset::ByDscp {
+            dscp(&step.bytes)
+        } else {
+            0
+        };
+        let (id, scope) = match rule {
+            1 => (1, ZoneScope::Both),
+            2 => (2, ZoneScope::Original),
+            3 => (3, ZoneScope::Reply),
+            _ => (0, ZoneScope::Both),
+        };
+        let packet = Packet {
+            zone: Zone { id, scope },
+            untracked: rule == 4,
+            ..Packet::whole(&step.bytes)
+        };
+        let mark = match rule {
+            5 => Some(7),
+            6 => Some(8),
+            _ => None,
+        };
         let verdict = match self.tracker.enter(&packet, NOW) {
-            Entered::Done(verdict) => verdict,
-            Entered::Unconfirmed(connection, verdict) if forwards => {
-                self.tracker.confirm(connection, verdict, NOW)
+            Entered::Done(verdict) => {
+                if let (Some(id), Some(mark)) = (verdict.connection, mark) {
+                    self.tracker.set_mark(id, mark, NOW);
+                }
+                verdict
             }
-            Entered::Unconfirmed(_, verdict) => verdict,
+            Entered::Unconfirmed(mut connection, verdict) => {
+                connection.set_mark(mark.unwrap_or(0));
+                if forwards {
+                    self.tracker.confirm(connection, verdict, NOW)
+                } else {
+                    verdict
+                }
+            }
         };
         let fate = Fate {
             seen: seen(verdict.ctinfo),
@@ -81,9 +116,13 @@ impl Ours {
     }
 
     /// A connection in the kernel's terms, and the tuple to ask the kernel by.
-    pub fn entry(&self, id: ConnectionId) -> Option<(Tuple, Entry)> {
+    pub fn entry(&self, id: ConnectionId) -> Option<(Tuple, Zone, Entry)> {
         let connection = self.tracker.connection(id)?;
-        Some((connection.tuple(Direction::Original), entry(connection)))
+        Some((
+            connection.tuple(Direction::Original),
+            connection.zone(),
+            entry(connection),
+        ))
     }
 
     /// Protocol state and direction of the connection a TCP, UDP or SCTP packet without options would find, and the flags
@@ -106,7 +145,7 @@ impl Ours {
             protocol,
             family: if header_len == 20 { 4 } else { 6 },
         };
-        let (id, direction) = self.tracker.find(&tuple, Zone(0))?;
+        let (id, direction) = self.tracker.find(&tuple, Zone::DEFAULT)?;
         let state = entry(self.tracker.connection(id)?)
             .protocol
             .first()
@@ -167,7 +206,17 @@ fn entry(connection: &Connection) -> Entry {
             (counters.packets, counters.bytes)
         }),
         mark: connection.mark(),
-        zone: connection.zone().0,
+        zone: connection.zone().effective(Direction::Original)
+            * u16::from(connection.zone().scope == ZoneScope::Both),
+        zones: directional(connection.zone()),
         protocol,
+    }
+}
+
+/// The zone of each direction, if it is a zone for one of them.
+fn directional(zone: Zone) -> [u16; 2] {
+    match zone.scope {
+        ZoneScope::Both => [0; 2],
+        _ => [Direction::Original, Direction::Reply].map(|direction| zone.effective(direction)),
     }
 }

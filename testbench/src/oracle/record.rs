@@ -73,7 +73,7 @@ fn happening(ours: &mut Ours, step: &Step) -> String {
     let after = verdict
         .connection
         .and_then(|id| ours.entry(id))
-        .map(|(_, entry)| entry);
+        .map(|(_, _, entry)| entry);
     let state = after.map(|entry| {
         let protocol: Vec<u32> = entry
             .protocol

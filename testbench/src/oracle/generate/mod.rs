@@ -12,7 +12,7 @@ mod wire;
 
 pub use dice::Dice;
 
-use super::case::{Side, Step};
+use super::case::{Ruleset, Side, Step};
 use conntrack_core::Tracker;
 use std::fmt;
 use std::str::FromStr;
@@ -38,11 +38,13 @@ pub enum Family {
     Frag,
     /// All of them between the same hosts.
     Mixed,
+    /// The same, with rules that put packets into zones, mark their connections, or keep them from being tracked.
+    Zones,
 }
 
 impl Family {
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
         (Self::Icmp, "icmp"),
@@ -50,7 +52,16 @@ impl Family {
         (Self::Gre, "gre"),
         (Self::Frag, "frag"),
         (Self::Mixed, "mixed"),
+        (Self::Zones, "zones"),
     ];
+
+    /// The rules its conversations are for.
+    pub const fn rules(self) -> Ruleset {
+        match self {
+            Self::Zones => Ruleset::ByDscp,
+            _ => Ruleset::Plain,
+        }
+    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -165,6 +176,8 @@ pub struct Conversation {
     tcp: tcp::TcpFlow,
     sctp: sctp::SctpFlow,
     history: Vec<Vec<u8>>,
+    /// DSCP of most packets.
+    rule: u8,
     left: usize,
 }
 
@@ -178,6 +191,7 @@ impl Conversation {
             tcp: tcp::TcpFlow::new(hosts, dice),
             sctp: sctp::SctpFlow::new(dice),
             history: Vec::new(),
+            rule: dice.below(7) as u8,
             left: 5 + dice.below(40),
         }
     }
@@ -190,6 +204,7 @@ impl Conversation {
         self.left -= 1;
         let (side, packet) = self.packet(dice, tracker);
         let packets = match self.family {
+            Family::Zones => vec![wire::with_dscp(packet, self.usual_rule(dice))],
             Family::Frag if dice.chance(50) => fragment::cut(&packet, dice),
             Family::Frag if dice.chance(50) => vec![dress::dress(&packet, dice)],
             _ => vec![packet],
@@ -208,7 +223,7 @@ impl Conversation {
             Family::Icmp if dice.chance(50) => dice.below(3),
             Family::Icmp => 3,
             Family::Frag => dice.below(5),
-            Family::Mixed => dice.below(7),
+            Family::Mixed | Family::Zones => dice.below(7),
             Family::Tcp => 0,
             Family::Udp => 1 + 4 * dice.below(2),
             Family::Sctp => 2,
@@ -222,6 +237,15 @@ impl Conversation {
             4 => gre::gre(&self.hosts, dice),
             5 => udp::udplite(&self.hosts, dice),
             _ => gre::generic(&self.hosts, dice),
+        }
+    }
+
+    /// The rule a packet meets: that of the conversation mostly, so that connections come about in its zone.
+    fn usual_rule(&self, dice: &mut Dice) -> u8 {
+        if dice.chance(70) {
+            self.rule
+        } else {
+            dice.below(7) as u8
         }
     }
 

@@ -171,7 +171,7 @@ impl TcpFlow {
     }
 
     fn state(&self, tracker: &Tracker, reply: bool) -> Option<(TcpTrack, Direction)> {
-        let (id, client) = tracker.find(&self.tuple(), Zone(0))?;
+        let (id, client) = tracker.find(&self.tuple(), Zone::DEFAULT)?;
         let ProtocolState::Tcp(track) = tracker.connection(id)?.protocol_state() else {
             return None;
         };

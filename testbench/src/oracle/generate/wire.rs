@@ -98,3 +98,19 @@ pub(super) fn mend_transport(
         transport[at..at + 2].copy_from_slice(&right.to_be_bytes());
     }
 }
+
+/// The packet with another DSCP.
+pub(super) fn with_dscp(mut packet: Vec<u8>, dscp: u8) -> Vec<u8> {
+    if let [first, second, ..] = packet.as_mut_slice() {
+        if *first >> 4 == 4 {
+            *second = dscp << 2;
+        } else {
+            *first = 0x60 | dscp >> 2;
+            *second = dscp << 6 | *second & 0xf;
+        }
+    }
+    if packet.first().is_some_and(|first| first >> 4 == 4) {
+        mend_ipv4(&mut packet);
+    }
+    packet
+}

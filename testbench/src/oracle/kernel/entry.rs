@@ -1,7 +1,7 @@
 //! A connection as the kernel tells it (`linux/netfilter/nfnetlink_conntrack.h`).
 
 use super::netlink::{attribute, put, put_nested};
-use conntrack_core::Tuple;
+use conntrack_core::{Tuple, Zone, ZoneScope};
 use packet::Protocol;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ const COUNTERS: [u16; 2] = [9, 10];
 const ZONE: u16 = 18;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
+const TUPLE_ZONE: u16 = 3;
 
 /// What is compared of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +32,16 @@ pub struct Entry {
     pub mark: u32,
     /// Zone of both directions.
     pub zone: u16,
+    /// Zones of the directions, where it has one for one of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub zones: [u16; 2],
     /// State of TCP or SCTP by its kernel number; further numbers of the protocol: window scale and flags of both
     /// sides, or both verification tags.
     pub protocol: Vec<u32>,
+}
+
+fn is_default(zones: &[u16; 2]) -> bool {
+    *zones == [0; 2]
 }
 
 fn be16(value: &[u8]) -> Option<u16> {
@@ -67,6 +75,10 @@ pub(super) fn read(message: &[u8]) -> Option<Entry> {
         counters: COUNTERS.map(|kind| counters(kind).unwrap_or((0, 0))),
         mark: number(MARK).unwrap_or(0),
         zone: attribute(message, ZONE).and_then(be16).unwrap_or(0),
+        zones: [TUPLE_ORIG, TUPLE_REPLY].map(|kind| {
+            let zone = attribute(message, kind).and_then(|tuple| attribute(tuple, TUPLE_ZONE));
+            zone.and_then(be16).unwrap_or(0)
+        }),
         protocol: attribute(message, PROTOINFO)
             .map(read_protocol)
             .unwrap_or_default(),
@@ -133,7 +145,7 @@ pub(super) fn original(message: &[u8]) -> Option<Tuple> {
 }
 
 /// The attributes that ask for the connection with this original tuple.
-pub(super) fn query(tuple: &Tuple, zone: u16) -> Vec<u8> {
+pub(super) fn query(tuple: &Tuple, zone: Zone) -> Vec<u8> {
     let mut out = Vec::new();
     put_nested(&mut out, TUPLE_ORIG, |out| {
         let length = if tuple.family == 4 { 4 } else { 16 };
@@ -166,9 +178,12 @@ pub(super) fn query(tuple: &Tuple, zone: u16) -> Vec<u8> {
                 }
             }
         });
+        if zone.scope == ZoneScope::Original {
+            put(out, TUPLE_ZONE, &zone.id.to_be_bytes());
+        }
     });
-    if zone != 0 {
-        put(&mut out, ZONE, &zone.to_be_bytes());
+    if zone.scope == ZoneScope::Both && zone.id != 0 {
+        put(&mut out, ZONE, &zone.id.to_be_bytes());
     }
     out
 }

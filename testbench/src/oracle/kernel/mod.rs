@@ -9,8 +9,8 @@ mod tun;
 
 pub use entry::Entry;
 
-use super::case::Side;
-use conntrack_core::Tuple;
+use super::case::{Ruleset, Side, dscp};
+use conntrack_core::{Tuple, Zone};
 use netlink::{ACK, DUMP, Message, Netlink, attribute};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,17 +60,8 @@ impl Seen {
     ];
 
     fn of_packet(packet: &[u8]) -> Option<Self> {
-        let [first, second, ..] = *packet else {
-            return None;
-        };
-        let traffic_class = if first >> 4 == 4 {
-            second
-        } else {
-            first << 4 | second >> 4
-        };
-        let mark = Self::MARKS
-            .iter()
-            .find(|(_, dscp, ..)| *dscp == traffic_class >> 2);
+        let dscp = dscp(packet);
+        let mark = Self::MARKS.iter().find(|(_, mark, ..)| *mark == dscp);
         mark.map(|(seen, ..)| *seen)
     }
 }
@@ -117,23 +108,24 @@ impl Kernel {
     /// There is no right, module or tool for it.
     pub fn with<T: Send>(
         sysctls: &[(String, String)],
+        rules: Ruleset,
         work: impl FnOnce(&mut Self) -> Result<T, KernelError> + Send,
     ) -> Result<T, KernelError> {
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| work(&mut Self::start(sysctls)?));
+            let thread = scope.spawn(|| work(&mut Self::start(sysctls, rules)?));
             thread
                 .join()
                 .map_err(|_| KernelError::Missing("the judge's thread failed".into()))?
         })
     }
 
-    fn start(sysctls: &[(String, String)]) -> Result<Self, KernelError> {
+    fn start(sysctls: &[(String, String)], rules: Ruleset) -> Result<Self, KernelError> {
         setup::enter_namespace()?;
         let tuns = [
             Tun::create(setup::DEVICES[0])?,
             Tun::create(setup::DEVICES[1])?,
         ];
-        setup::configure(sysctls)?;
+        setup::configure(sysctls, rules)?;
         let mut kernel = Self {
             tuns,
             queries: Netlink::open(0)?,
@@ -202,7 +194,7 @@ impl Kernel {
     ///
     /// # Errors
     /// A system call failed.
-    pub fn entry(&mut self, original: &Tuple, zone: u16) -> Result<Option<Entry>, KernelError> {
+    pub fn entry(&mut self, original: &Tuple, zone: Zone) -> Result<Option<Entry>, KernelError> {
         let query = entry::query(original, zone);
         let family = family(original.family);
         let answer = self.queries.request(SUBSYSTEM, GET, 0, family, &query)?;

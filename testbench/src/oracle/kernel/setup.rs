@@ -1,6 +1,7 @@
 //! The namespace: devices up, routes by arriving interface, rules that make verdicts visible.
 
 use super::{KernelError, Seen};
+use crate::oracle::case::Ruleset;
 use nix::sched::{CloneFlags, unshare};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,9 +22,9 @@ pub(super) fn enter_namespace() -> Result<(), KernelError> {
 }
 
 /// Everything but the devices themselves.
-pub(super) fn configure(sysctls: &[(String, String)]) -> Result<(), KernelError> {
+pub(super) fn configure(sysctls: &[(String, String)], ruleset: Ruleset) -> Result<(), KernelError> {
     // The rules first: connection tracking and its sysctls come with them.
-    run("nft", &["-f", "-"], Some(&rules()))?;
+    run("nft", &["-f", "-"], Some(&rules(ruleset)))?;
     for (name, value) in DEFAULTS {
         sysctl(name, value)?;
     }
@@ -88,7 +89,7 @@ pub(super) fn sysctl(name: &str, value: &str) -> Result<(), KernelError> {
 }
 
 /// Rules that mark each packet with how connection tracking sees it; they come after all others, but before confirmation.
-fn rules() -> String {
+fn rules(ruleset: Ruleset) -> String {
     let mut rules = String::from(
         "table inet judge {\n  chain late {\n    type filter hook postrouting priority 300;\n",
     );
@@ -105,8 +106,39 @@ fn rules() -> String {
             .ok();
         }
     }
-    rules.push_str("  }\n}\n");
+    rules.push_str("  }\n");
+    if ruleset == Ruleset::ByDscp {
+        rules.push_str(&by_dscp());
+    }
+    rules.push_str("}\n");
     rules
+}
+
+/// The rules of [`Ruleset::ByDscp`].
+fn by_dscp() -> String {
+    const BEFORE: [(u8, &str); 4] = [
+        (1, "ct zone set 1"),
+        (2, "ct original zone set 2"),
+        (3, "ct reply zone set 3"),
+        (4, "notrack"),
+    ];
+    const AFTER: [(u8, &str); 2] = [(5, "ct mark set 7"), (6, "ct mark set 8")];
+    let mut out = String::new();
+    for (name, priority, rules) in [("before", -300, &BEFORE[..]), ("after", -150, &AFTER[..])] {
+        // Writing to a String cannot fail.
+        writeln!(
+            out,
+            "  chain {name} {{\n    type filter hook prerouting priority {priority};"
+        )
+        .ok();
+        for (dscp, rule) in rules {
+            for family in ["ip", "ip6"] {
+                writeln!(out, "    {family} dscp {dscp} {rule}").ok();
+            }
+        }
+        out.push_str("  }\n");
+    }
+    out
 }
 
 fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<(), KernelError> {
