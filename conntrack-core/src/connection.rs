@@ -25,6 +25,12 @@ impl ConnectionId {
         self.index
     }
 
+    /// A number for people, never 0, and another one for the next use of the index; it comes again after 4096 uses.
+    pub const fn number(self) -> u32 {
+        const INDEX_BITS: u32 = 20;
+        (self.generation << INDEX_BITS ^ self.index).wrapping_add(1 << INDEX_BITS) | 1 << 31
+    }
+
     /// The generation.
     pub const fn generation(self) -> u32 {
         self.generation

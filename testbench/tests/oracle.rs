@@ -2,11 +2,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+use conntrack_core::Time;
+use conntrack_core::dump::{conntrack_save, conntrack_tools, conntrack_xml, proc};
 use testbench::oracle::case::{Case, Ruleset, Side, Step};
 use testbench::oracle::fuzz::{FuzzConfig, fuzz, judge_apart};
-use testbench::oracle::generate::{Family, Versions};
-use testbench::oracle::judge::JudgeError;
+use testbench::oracle::generate::{Conversation, Dice, Family, Versions};
+use testbench::oracle::judge::{JudgeError, judge_step};
 use testbench::oracle::kernel::{Kernel, KernelError, Seen};
+use testbench::oracle::ours::{NOW, Ours};
 
 /// Whether the kernel can be asked; says so loudly if not, and fails where that is forbidden.
 fn possible() -> bool {
@@ -70,5 +73,87 @@ fn a_difference_is_found() -> Result<(), JudgeError> {
         Ok::<_, KernelError>(testbench::oracle::judge::judge(kernel, &case))
     })??;
     assert!(judgement.difference.is_some());
+    Ok(())
+}
+
+/// Lines in an order of their own, without what the tools count and name by themselves.
+fn comparable(text: &str) -> Vec<String> {
+    let without = |line: &str, from: &str, to: &str| match line.split_once(from) {
+        Some((before, rest)) => {
+            let after = rest.split_once(to).map_or("", |(_, after)| after);
+            format!("{before}{after}")
+        }
+        None => line.to_owned(),
+    };
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| without(line, "<id>", "</id>"))
+        .map(|line| without(&line, "<use>", "</use>"))
+        .map(|line| line.split(" use=").next().unwrap_or_default().to_owned())
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Panics with the first line of `theirs` that `print` does not print, at this instant or a moment later: the kernel's
+/// seconds are whole ones left.
+fn same(what: &str, print: impl Fn(Time) -> String, theirs: &str) {
+    let [now, later] = [NOW, Time(NOW.0 + 1_000_000)].map(|time| comparable(&print(time)));
+    let theirs = comparable(theirs);
+    for line in &theirs {
+        let printed = now.contains(line) || later.contains(line);
+        assert!(printed, "{what}: {line} is not among {now:#?}");
+    }
+    assert_eq!(now.len(), theirs.len(), "{what}");
+}
+
+#[test]
+fn tables_are_printed_as_the_tools_print_them() -> Result<(), JudgeError> {
+    if !possible() {
+        return Ok(());
+    }
+    let acct = [("net.netfilter.nf_conntrack_acct".to_owned(), "1".to_owned())];
+    Kernel::with(&acct, Ruleset::ByDscp, |kernel| {
+        let mut entries = 0;
+        for number in 0..40 {
+            kernel.flush()?;
+            let mut dice = Dice::new(9, number);
+            let mut ours = Ours::new(&Case {
+                rules: Ruleset::ByDscp,
+                ..Case::default()
+            })
+            .expect("no sysctl");
+            let mut conversation = Conversation::new(Family::Zones, Versions::Both, &mut dice);
+            loop {
+                let steps = conversation.next(&mut dice, ours.tracker());
+                if steps.is_empty() {
+                    break;
+                }
+                for step in steps {
+                    judge_step(kernel, &mut ours, &step)?;
+                }
+            }
+            let tracker = ours.tracker();
+            entries += tracker.len();
+            let extended = kernel.tool("conntrack", &["-L", "-o", "extended"])?;
+            let options = conntrack_tools::Options::EXTENDED;
+            same(
+                "extended",
+                |now| conntrack_tools::list(tracker, now, options),
+                &extended,
+            );
+            let save = kernel.tool("conntrack", &["-L", "-o", "save"])?;
+            same("save", |now| conntrack_save::list(tracker, now), &save);
+            let xml = kernel.tool("conntrack", &["-L", "-o", "xml"])?;
+            same("xml", |now| conntrack_xml::list(tracker, now, true), &xml);
+            same(
+                "proc",
+                |now| proc::list(tracker, now),
+                &kernel.proc_table()?,
+            );
+        }
+        assert!(entries > 40, "{entries} entries were printed");
+        Ok(())
+    })?;
     Ok(())
 }

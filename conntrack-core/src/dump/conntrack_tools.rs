@@ -1,11 +1,10 @@
-//! As `conntrack -L -o extended` prints.
+//! As `conntrack -L` prints, plain or `-o extended,id`.
 
+use super::{BOTH, family_name, live, protocol_name, state_name, write_ids};
 use crate::connection::{Connection, Status};
-use crate::protocol::ProtocolState;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, Tuple, ZoneScope};
-use packet::Protocol;
 use std::fmt::{self, Write};
 
 /// What to print beside the plain line.
@@ -15,6 +14,8 @@ pub struct Options {
     pub extended: bool,
     /// Packet and byte counters (as the tool prints when `nf_conntrack_acct` is on).
     pub counters: bool,
+    /// `-o id`: the connection's number last.
+    pub id: bool,
 }
 
 impl Options {
@@ -22,45 +23,44 @@ impl Options {
     pub const EXTENDED: Self = Self {
         extended: true,
         counters: true,
+        id: false,
     };
 }
 
 /// All connections in the order of their indices, one line each, those that have expired left out.
 pub fn list(tracker: &Tracker, now: Time, options: Options) -> String {
     let mut out = String::new();
-    for (_, connection) in tracker
-        .iter()
-        .filter(|(_, connection)| !connection.is_expired(now))
-    {
+    for (id, connection) in live(tracker, now) {
         out.push_str(&line(connection, now, options));
+        if options.id {
+            // Writing to a String cannot fail.
+            write!(out, " id={}", id.number()).ok();
+        }
         out.push('\n');
     }
     out
 }
 
-/// One connection, without the line's end.
+/// One connection, without its id and the line's end.
 pub fn line(connection: &Connection, now: Time, options: Options) -> String {
     let mut out = String::new();
-    // Writing to a String cannot fail.
-    write_line(&mut out, connection, now, options).ok();
+    write_line(&mut out, connection, now, options, true).ok();
     out.truncate(out.trim_end().len());
     out
 }
 
-fn write_line(
+/// Writes a line with a space behind it; a list always has the mark and the number of users, an event does not.
+pub(super) fn write_line(
     out: &mut String,
     connection: &Connection,
     now: Time,
     options: Options,
+    listed: bool,
 ) -> fmt::Result {
     let original = connection.tuple(Direction::Original);
     let status = connection.status();
     if options.extended {
-        let (name, number) = if original.family == 4 {
-            ("ipv4", 2)
-        } else {
-            ("ipv6", 10)
-        };
+        let (name, number) = family_name(original.family);
         write!(out, "{name:<8} {number} ")?;
     }
     write!(
@@ -72,12 +72,11 @@ fn write_line(
     if !connection.is_offloaded() {
         write!(out, "{} ", connection.remaining(now).as_secs())?;
     }
-    match connection.protocol_state() {
-        ProtocolState::Tcp(tcp) => write!(out, "{} ", tcp.state.name())?,
-        ProtocolState::Sctp(sctp) => write!(out, "{} ", sctp.state.name())?,
-        _ => {}
+    // Of an offloaded connection the kernel tells neither timeout nor state.
+    if let Some(state) = state_name(connection).filter(|_| !connection.is_offloaded()) {
+        write!(out, "{state} ")?;
     }
-    for direction in [Direction::Original, Direction::Reply] {
+    for direction in BOTH {
         write_tuple(out, &connection.tuple(direction))?;
         match (connection.zone().scope, direction) {
             (ZoneScope::Original, Direction::Original) => {
@@ -107,45 +106,21 @@ fn write_line(
     } else if status.contains(Status::ASSURED) {
         out.push_str("[ASSURED] ");
     }
-    write!(out, "mark={} ", connection.mark())?;
+    if listed || connection.mark() != 0 {
+        write!(out, "mark={} ", connection.mark())?;
+    }
     let zone = connection.zone();
     if zone.scope == ZoneScope::Both && zone.id != 0 {
         write!(out, "zone={} ", zone.id)?;
     }
-    out.write_str("use=1")
-}
-
-/// The names the tool knows; everything else is `unknown`.
-fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::TCP => "tcp",
-        Protocol::UDP => "udp",
-        Protocol::ICMP => "icmp",
-        Protocol::ICMPV6 => "icmpv6",
-        Protocol::SCTP => "sctp",
-        Protocol::GRE => "gre",
-        Protocol::UDPLITE => "udplite",
-        _ => "unknown",
+    if listed {
+        out.push_str("use=1");
     }
+    Ok(())
 }
 
 fn write_tuple(out: &mut String, tuple: &Tuple) -> fmt::Result {
-    write!(
-        out,
-        "src={} dst={} ",
-        tuple.source_ip(),
-        tuple.destination_ip()
-    )?;
-    let (source, destination) = (tuple.source_id, tuple.destination_id);
-    match tuple.protocol() {
-        Protocol::ICMP | Protocol::ICMPV6 => {
-            let [icmp_type, code] = destination.to_be_bytes();
-            write!(out, "type={icmp_type} code={code} id={source} ")
-        }
-        Protocol::GRE => write!(out, "srckey={source:#x} dstkey={destination:#x} "),
-        Protocol::TCP | Protocol::UDP | Protocol::SCTP | Protocol::UDPLITE => {
-            write!(out, "sport={source} dport={destination} ")
-        }
-        _ => Ok(()),
-    }
+    let (source, destination) = (tuple.source_ip(), tuple.destination_ip());
+    write!(out, "src={source} dst={destination} ")?;
+    write_ids(out, tuple)
 }

@@ -1,3 +1,84 @@
 //! How others print connections. One printer, one file.
 
+pub mod conntrack_events;
+pub mod conntrack_save;
+pub mod conntrack_stats;
 pub mod conntrack_tools;
+pub mod conntrack_xml;
+pub mod ovs_dpctl;
+pub mod proc;
+pub mod vyos;
+
+use crate::connection::{Connection, ConnectionId};
+use crate::protocol::ProtocolState;
+use crate::timeout::Time;
+use crate::tracker::Tracker;
+use crate::tuple::{Direction, Tuple};
+use packet::Protocol;
+use std::fmt::{self, Write};
+
+const BOTH: [Direction; 2] = [Direction::Original, Direction::Reply];
+
+/// Connections that have not expired, in the order of their indices: what every list shows.
+fn live(tracker: &Tracker, now: Time) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+    tracker
+        .iter()
+        .filter(move |(_, connection)| !connection.is_expired(now))
+}
+
+/// The names of `conntrack`; everything else is `unknown`.
+const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::TCP => "tcp",
+        Protocol::UDP => "udp",
+        Protocol::ICMP => "icmp",
+        Protocol::ICMPV6 => "icmpv6",
+        Protocol::SCTP => "sctp",
+        Protocol::GRE => "gre",
+        Protocol::UDPLITE => "udplite",
+        Protocol::DCCP => "dccp",
+        _ => "unknown",
+    }
+}
+
+/// Name and number of the network protocol.
+const fn family_name(family: u8) -> (&'static str, u8) {
+    if family == 4 {
+        ("ipv4", 2)
+    } else {
+        ("ipv6", 10)
+    }
+}
+
+/// The state of TCP and SCTP by name.
+const fn state_name(connection: &Connection) -> Option<&'static str> {
+    match connection.protocol_state() {
+        ProtocolState::Tcp(tcp) => Some(tcp.state.name()),
+        ProtocolState::Sctp(sctp) => Some(sctp.state.name()),
+        _ => None,
+    }
+}
+
+/// What follows the addresses of a tuple, each with a space behind it.
+fn write_ids(out: &mut String, tuple: &Tuple) -> fmt::Result {
+    let (source, destination) = (tuple.source_id, tuple.destination_id);
+    match tuple.protocol() {
+        Protocol::ICMP | Protocol::ICMPV6 => {
+            let [icmp_type, code] = destination.to_be_bytes();
+            write!(out, "type={icmp_type} code={code} id={source} ")
+        }
+        Protocol::GRE => write!(out, "srckey={source:#x} dstkey={destination:#x} "),
+        protocol if has_ports(protocol) => {
+            write!(out, "sport={source} dport={destination} ")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the tools print ports for a protocol. Those of DCCP are 0 in kernels that no longer track it.
+const fn has_ports(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::TCP | Protocol::UDP | Protocol::SCTP | Protocol::UDPLITE | Protocol::DCCP
+    )
+}

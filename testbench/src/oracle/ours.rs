@@ -10,7 +10,7 @@ use conntrack_core::{
 use std::collections::BTreeMap;
 
 /// All packets of a case happen now.
-const NOW: Time = Time::from_secs(1_000);
+pub const NOW: Time = Time::from_secs(1_000);
 
 /// A tracker that follows the kernel.
 pub struct Ours {

@@ -227,6 +227,23 @@ impl Kernel {
         self.events.drain().map(drop)
     }
 
+    /// What a program prints in the namespace.
+    ///
+    /// # Errors
+    /// It is not there, or fails.
+    pub fn tool(&mut self, program: &str, arguments: &[&str]) -> Result<String, KernelError> {
+        setup::run(program, arguments, None)
+    }
+
+    /// `/proc/net/nf_conntrack` of the namespace.
+    ///
+    /// # Errors
+    /// The kernel does not have it.
+    pub fn proc_table(&mut self) -> Result<String, KernelError> {
+        std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")
+            .map_err(|error| KernelError::Io("read /proc/net/nf_conntrack", error))
+    }
+
     /// Counters as `conntrack -S` shows them, summed over processors.
     ///
     /// # Errors

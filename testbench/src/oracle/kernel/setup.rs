@@ -141,12 +141,16 @@ fn by_dscp() -> String {
     out
 }
 
-fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<(), KernelError> {
+pub(super) fn run(
+    program: &str,
+    arguments: &[&str],
+    input: Option<&str>,
+) -> Result<String, KernelError> {
     let missing = |error: std::io::Error| KernelError::Missing(format!("{program}: {error}"));
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(missing)?;
@@ -155,7 +159,7 @@ fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<(), Ker
     }
     let output = child.wait_with_output().map_err(missing)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let message = String::from_utf8_lossy(&output.stderr);
     let line = message.lines().next().unwrap_or("no message").to_owned();
