@@ -7,7 +7,7 @@ use crate::frame::{Burst, Traffic};
 use crate::simulation::{FrameOutcome, Simulation};
 use crate::traffic::replay::{Replay, ReplayOptions};
 use clap::{Args, ValueEnum};
-use conntrack_core::dump::conntrack_tools;
+use conntrack_core::dump::{conntrack_save, conntrack_tools, conntrack_xml, ovs_dpctl, proc, vyos};
 use conntrack_core::{CtInfo, Packet, Status, Time, Tracker, Verdict};
 use nic_model::clock::Picos;
 use serde::Serialize;
@@ -27,9 +27,12 @@ pub(super) struct TraceArgs {
     /// `real`: packets happen at the capture's times. `flat`: all at the same instant, so that no timeout elapses
     #[arg(long, value_enum, default_value = "real")]
     time: TimeMode,
-    /// Write the final table as `conntrack -L -o extended` prints it
+    /// Write the final table, as `conntrack -L -o extended` prints it unless --table-format says otherwise
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
+    /// Whose printing the table is in
+    #[arg(long, value_enum, default_value = "extended", requires = "table")]
+    table_format: TableFormat,
     /// Addresses on the client side (repeatable); without it, the sender of the first packet of each pair is
     #[arg(long, value_name = "CIDR")]
     client_net: Vec<String>,
@@ -41,6 +44,50 @@ pub(super) struct TraceArgs {
 enum TimeMode {
     Real,
     Flat,
+}
+
+/// How the final table is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TableFormat {
+    /// conntrack -L -o extended
+    Extended,
+    /// conntrack -L -o extended,id
+    ExtendedId,
+    /// conntrack -L -o save
+    Save,
+    /// conntrack -L -o xml
+    Xml,
+    /// /proc/net/nf_conntrack
+    Proc,
+    /// ovs-dpctl dump-conntrack -m -s
+    Ovs,
+    /// VyOS: show conntrack table ipv4, then ipv6
+    Vyos,
+}
+
+impl TableFormat {
+    fn print(self, tracker: &Tracker, now: Time) -> String {
+        let extended = conntrack_tools::Options::EXTENDED;
+        let ovs = ovs_dpctl::Options {
+            more: true,
+            statistics: true,
+        };
+        match self {
+            Self::Extended => conntrack_tools::list(tracker, now, extended),
+            Self::ExtendedId => {
+                let options = conntrack_tools::Options {
+                    id: true,
+                    ..extended
+                };
+                conntrack_tools::list(tracker, now, options)
+            }
+            Self::Save => conntrack_save::list(tracker, now),
+            Self::Xml => conntrack_xml::list(tracker, now, true),
+            Self::Proc => proc::list(tracker, now),
+            Self::Ovs => ovs_dpctl::list(tracker, now, ovs),
+            Self::Vyos => vyos::table(tracker, now, 4) + "\n" + &vyos::table(tracker, now, 6),
+        }
+    }
 }
 
 /// Distance of frames in a flat trace through the NIC: long enough for the slow path to be done with each.
@@ -154,7 +201,7 @@ fn write_table(args: &TraceArgs, tracker: &Tracker, now: Time) -> Result<(), Str
     let Some(path) = &args.table else {
         return Ok(());
     };
-    let text = conntrack_tools::list(tracker, now, conntrack_tools::Options::EXTENDED);
+    let text = args.table_format.print(tracker, now);
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -1,0 +1,164 @@
+//! What must hold whatever packets come in whatever order: nothing in the table twice, everything in it to be found,
+//! sums that are right, nothing that has expired.
+
+use conntrack_core::{
+    Config, ConnectionId, CtInfo, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone,
+    ZoneScope,
+};
+use packet::TcpFlags;
+use packet::build::FrameBuilder;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that happens to a tracker.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A packet between two of a few hosts: source, destination, ports, flags of TCP or none for UDP, zone.
+    Packet(u8, u8, [u8; 2], Option<u16>, u8),
+    /// Seconds pass.
+    Wait(u16),
+    /// Some indices are looked at for expiry.
+    Collect(u8),
+    /// The n-th connection is deleted.
+    Delete(u8),
+    /// The n-th connection goes into hardware, or comes back.
+    Offload(u8, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let flags = prop_oneof![
+        Just(None),
+        Just(Some(TcpFlags::SYN.0)),
+        Just(Some(TcpFlags::SYN.0 | TcpFlags::ACK.0)),
+        Just(Some(TcpFlags::ACK.0)),
+        Just(Some(TcpFlags::FIN.0 | TcpFlags::ACK.0)),
+        Just(Some(TcpFlags::RST.0)),
+    ];
+    prop_oneof![
+        20 => (0u8..3, 0u8..3, [0u8..3, 0u8..3], flags, 0u8..8)
+            .prop_map(|(a, b, ports, flags, zone)| Step::Packet(a, b, ports, flags, zone)),
+        3 => (0u16..400).prop_map(Step::Wait),
+        2 => any::<u8>().prop_map(Step::Collect),
+        1 => any::<u8>().prop_map(Step::Delete),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(n, into)| Step::Offload(n, into)),
+    ]
+}
+
+fn frame(from: u8, to: u8, ports: [u8; 2], flags: Option<u16>) -> Vec<u8> {
+    let builder = FrameBuilder::new()
+        .ethernet([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+        .ipv4([10, 0, 0, from], [10, 0, 0, to]);
+    let [source, destination] = ports.map(|port| 1_000 + u16::from(port));
+    match flags {
+        Some(flags) => builder
+            .tcp(source, destination)
+            .flags(TcpFlags(flags))
+            .build(),
+        None => builder.udp(source, destination).build(),
+    }
+}
+
+const fn zone(number: u8) -> Zone {
+    let scope = match number {
+        6 => ZoneScope::Original,
+        7 => ZoneScope::Reply,
+        _ => ZoneScope::Both,
+    };
+    let id = if number < 5 { 0 } else { number as u16 };
+    Zone { id, scope }
+}
+
+/// Every tuple in its zone is there once; every connection is found by it; nothing is left over.
+fn whole(tracker: &Tracker) {
+    let mut tuples = BTreeSet::new();
+    let mut count = 0;
+    for (id, connection) in tracker.iter() {
+        count += 1;
+        let [original, reply] =
+            [Direction::Original, Direction::Reply].map(|direction| connection.tuple(direction));
+        let zones = [Direction::Original, Direction::Reply]
+            .map(|direction| connection.zone().effective(direction));
+        assert!(
+            tuples.insert((original, zones, 0)),
+            "{original} is there twice"
+        );
+        // A tuple that is its own mirror image is both.
+        if original != reply {
+            assert!(tuples.insert((reply, zones, 1)), "{reply} is there twice");
+        }
+        let found = tracker.find(&original, connection.zone());
+        if connection.zone().scope == ZoneScope::Both && connection.zone().id != 0 {
+            assert_eq!(found, Some((id, Direction::Original)), "{original}");
+        }
+        assert!(found.is_some() && tracker.find(&reply, connection.zone()).is_some());
+    }
+    assert_eq!(count, tracker.len());
+}
+
+/// What a packet said it added to its connection.
+fn add(sums: &mut BTreeMap<ConnectionId, [(u64, u64); 2]>, verdict: &Verdict) {
+    let (Some(id), Some(direction)) = (verdict.connection, verdict.direction) else {
+        return;
+    };
+    if verdict.counted_bytes > 0
+        && !matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply)
+    {
+        let (packets, bytes) = &mut sums.entry(id).or_default()[direction.index()];
+        *packets += 1;
+        *bytes += u64::from(verdict.counted_bytes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_table_stays_whole(steps in proptest::collection::vec(step(), 0..300)) {
+        let config = Config { max: 12, acct: true, ..Config::default() };
+        let mut tracker = Tracker::new(config, HashKey([7, 8]));
+        let (mut now, mut sums) = (Time::from_secs(1_000), BTreeMap::new());
+        let nth = |tracker: &Tracker, n: u8| {
+            let ids: Vec<ConnectionId> = tracker.iter().map(|(id, _)| id).collect();
+            ids.get(usize::from(n) % ids.len().max(1)).copied()
+        };
+        for step in steps {
+            match step {
+                Step::Packet(from, to, ports, flags, number) => {
+                    let frame = frame(from, to, ports, flags);
+                    let packet = Packet { zone: zone(number), ..Packet::whole(&frame[14..]) };
+                    let verdict = tracker.track(&packet, now);
+                    add(&mut sums, &verdict);
+                    if let Some(connection) = verdict.connection.and_then(|id| tracker.connection(id)) {
+                        prop_assert!(!connection.is_expired(now), "an expired connection matched");
+                    }
+                }
+                Step::Wait(seconds) => now = now + Time::from_secs(seconds.into()),
+                Step::Collect(most) => drop(tracker.collect(now, most.into())),
+                Step::Delete(n) => {
+                    if let Some(id) = nth(&tracker, n) {
+                        prop_assert!(tracker.delete(id, now) && tracker.connection(id).is_none());
+                    }
+                }
+                Step::Offload(n, into) => {
+                    if let Some(id) = nth(&tracker, n) {
+                        if into {
+                            tracker.set_offloaded(id, true);
+                        } else {
+                            tracker.resume_software(id, now, now);
+                        }
+                    }
+                }
+            }
+            prop_assert!(tracker.len() <= 12);
+            whole(&tracker);
+        }
+        for (id, connection) in tracker.iter() {
+            let expected: [(u64, u64); 2] = sums.get(&id).copied().unwrap_or_default();
+            let counted = [Direction::Original, Direction::Reply].map(|direction| {
+                let counters = connection.counters(direction);
+                (counters.packets, counters.bytes)
+            });
+            prop_assert_eq!(counted, expected);
+        }
+        tracker.flush(now);
+        prop_assert!(tracker.is_empty());
+    }
+}
