@@ -18,9 +18,18 @@ pub(crate) struct Upper {
     pub(crate) fragment: Option<FragmentHeader>,
 }
 
-/// Walks the chain of a packet (from its IPv6 header on) whose first next header is `first`. `None` if a header is cut off
-/// or the chain ends in "no next header" after extension headers.
-pub(crate) fn walk(packet: &[u8], first: Protocol) -> Option<Upper> {
+/// Why a chain cannot be walked to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A header is cut off, or the chain ends in "no next header".
+    Chain,
+    /// A fragment header begins within the packet, but is cut off.
+    Fragment,
+}
+
+/// Walks the chain of a packet (from its IPv6 header on) whose first next header is `first`.
+pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
+    let byte = |at: usize| packet.get(at).copied().ok_or(Broken::Chain);
     let mut upper = Upper {
         protocol: first,
         offset: HEADER_LEN,
@@ -30,28 +39,32 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Option<Upper> {
     for _ in 0..MAX_HEADERS {
         let length = match upper.protocol {
             Protocol::HOP_BY_HOP | Protocol::IPV6_ROUTING | Protocol::DESTINATION_OPTIONS => {
-                (usize::from(*packet.get(upper.offset + 1)?) + 1) * 8
+                (usize::from(byte(upper.offset + 1)?) + 1) * 8
             }
-            Protocol::AH => (usize::from(*packet.get(upper.offset + 1)?) + 2) * 4,
+            Protocol::AH => (usize::from(byte(upper.offset + 1)?) + 2) * 4,
             Protocol::IPV6_FRAGMENT => 8,
-            Protocol::NO_NEXT_HEADER => return None,
-            _ => return Some(upper),
+            Protocol::NO_NEXT_HEADER => return Err(Broken::Chain),
+            _ => return Ok(upper),
         };
-        let next = Protocol(*packet.get(upper.offset)?);
         if upper.protocol == Protocol::IPV6_FRAGMENT {
-            let header = fragment_header(packet, upper.offset, previous_next_header_offset)?;
+            if upper.offset > packet.len() {
+                return Err(Broken::Chain);
+            }
+            let header = fragment_header(packet, upper.offset, previous_next_header_offset)
+                .ok_or(Broken::Fragment)?;
             upper.fragment.get_or_insert(header);
             if header.offset_bytes != 0 {
-                upper.protocol = next;
+                upper.protocol = header.next_header;
                 upper.offset += length;
-                return Some(upper);
+                return Ok(upper);
             }
         }
+        let next = Protocol(byte(upper.offset)?);
         previous_next_header_offset = upper.offset;
         upper.protocol = next;
         upper.offset += length;
     }
-    None
+    Err(Broken::Chain)
 }
 
 /// A fragment header; what is cut off of its identification counts as 0, as only the first four bytes must be there.

@@ -1,6 +1,6 @@
 //! From bytes to what tracking needs: the checks of the IP layer, the transport header's place, the tuple.
 
-use crate::extension::{self, Upper};
+use crate::extension::{self, Broken, Upper};
 use crate::protocol::{icmp, icmpv6};
 use crate::tuple::Tuple;
 use crate::verdict::Reason;
@@ -106,10 +106,16 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     if hop_by_hop && !extension::hop_by_hop_ok(&bytes[..end]) {
         return Parsed::Dropped(Reason::ExtensionHeaders);
     }
-    let Some(upper) = extension::walk(&bytes[..end], ip.next_header()) else {
-        return Parsed::Invalid(Reason::ExtensionHeaders);
+    let upper = match extension::walk(&bytes[..end], ip.next_header()) {
+        Ok(upper) => upper,
+        Err(Broken::Chain) => return Parsed::Invalid(Reason::ExtensionHeaders),
+        Err(Broken::Fragment) => return Parsed::Dropped(Reason::FragmentInvalid),
     };
-    if upper.fragment.is_some() {
+    if let Some(fragment) = upper.fragment {
+        const FRAGMENT_HEADER: usize = 8;
+        if fragment.header_offset + FRAGMENT_HEADER > end {
+            return Parsed::Dropped(Reason::FragmentInvalid);
+        }
         return Parsed::FragmentV6(ip, upper);
     }
     Parsed::Whole(Network::new(
@@ -298,7 +304,7 @@ pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
         ));
     }
     let header: &[u8; 40] = bytes.first_chunk()?;
-    let upper = extension::walk(bytes, Protocol(header[6]))?;
+    let upper = extension::walk(bytes, Protocol(header[6])).ok()?;
     if upper
         .fragment
         .is_some_and(|header| header.offset_bytes != 0)

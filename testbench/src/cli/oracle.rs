@@ -162,6 +162,12 @@ fn tell(args: &OracleArgs, config: &FuzzConfig, report: &FuzzReport) -> Result<(
         report.conversations,
         report.different
     );
+    if report.passing > 0 {
+        say!(
+            "  {} more differed once, but not when judged alone: the kernel remembered earlier conversations",
+            report.passing
+        );
+    }
     for found in &report.found {
         let name = format!("{}-{}-{}", config.family, config.seed, found.conversation);
         show(&args.out, &name, found)?;
