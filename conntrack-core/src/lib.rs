@@ -28,7 +28,7 @@
 //! assert_eq!(tracker.len(), 1);
 //! ```
 //!
-//! Not here yet: NAT, helpers and expectations, labels, DCCP.
+//! Not here yet: NAT, helpers and expectations, labels, connection limits, timeout policies, DCCP.
 
 #![forbid(unsafe_code)]
 
