@@ -50,7 +50,7 @@ pub mod tuple;
 pub mod verdict;
 
 pub use connection::{Connection, ConnectionId, Status};
-pub use event::{DestroyCause, Event, EventKind};
+pub use event::{Changes, DestroyCause, Event, EventKind};
 pub use stats::Stats;
 pub use sysctl::{Config, SysctlError};
 pub use table::HashKey;

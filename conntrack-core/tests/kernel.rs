@@ -40,7 +40,7 @@ fn events(tracker: &Tracker, events: &[Event]) -> Vec<(String, String)> {
     let name = |event: &Event| {
         let (kind, tuple) = match &event.kind {
             EventKind::New => ("new", tracker.original_tuple(event.connection)),
-            EventKind::Update => ("update", tracker.original_tuple(event.connection)),
+            EventKind::Update(_) => ("update", tracker.original_tuple(event.connection)),
             EventKind::Destroy { last, .. } => ("destroy", Some(last.tuple(Direction::Original))),
         };
         (kind.to_owned(), tuple.expect("known").to_string())

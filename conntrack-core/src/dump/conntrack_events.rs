@@ -10,7 +10,7 @@ use crate::tracker::Tracker;
 pub fn line(tracker: &Tracker, event: &Event, options: Options, timestamp: bool) -> Option<String> {
     let (label, connection) = match &event.kind {
         EventKind::New => ("    [NEW] ", tracker.connection(event.connection)?),
-        EventKind::Update => (" [UPDATE] ", tracker.connection(event.connection)?),
+        EventKind::Update(_) => (" [UPDATE] ", tracker.connection(event.connection)?),
         EventKind::Destroy { last, .. } => ("[DESTROY] ", &**last),
     };
     let mut out = String::new();

@@ -2,11 +2,12 @@
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::event::Changes;
 
-pub(crate) fn packet(status: &mut Status, context: &Context<'_>, changed: &mut bool) -> Outcome {
+pub(crate) fn packet(status: &mut Status, context: &Context<'_>, changed: &mut Changes) -> Outcome {
     if !status.contains(Status::SEEN_REPLY) {
         return Outcome::Accept(context.config.gre_timeout);
     }
-    *changed |= assure(status);
+    changed.note(Changes::ASSURED, assure(status));
     Outcome::Accept(context.config.gre_timeout_stream)
 }

@@ -9,6 +9,7 @@ pub mod udp;
 mod udplite;
 
 use crate::connection::{Connection, Status};
+use crate::event::Changes;
 use crate::parse::Network;
 use crate::sysctl::Config;
 use crate::timeout::Time;
@@ -121,7 +122,7 @@ pub(crate) fn packet(
     network: &Network<'_>,
     verify: bool,
     context: &Context<'_>,
-    changed: &mut bool,
+    changed: &mut Changes,
 ) -> Outcome {
     let status = &mut connection.status;
     let checked = match &mut connection.protocol {

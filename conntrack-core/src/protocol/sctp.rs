@@ -2,6 +2,7 @@
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::event::Changes;
 use crate::parse::Network;
 use crate::sysctl::Config;
 use crate::timeout::Time;
@@ -239,7 +240,7 @@ impl SctpState {
         l4: &[u8],
         status: &mut Status,
         context: &Context<'_>,
-        changed: &mut bool,
+        changed: &mut Changes,
     ) -> Outcome {
         let set = match chunk_set(sctp) {
             Ok(set) => set,
@@ -274,9 +275,9 @@ impl SctpState {
                 return Outcome::Invalid(reason);
             }
             if self.state != new {
-                *changed = true;
+                changed.note(Changes::PROTOCOL, true);
                 if new == S::Established {
-                    assure(status);
+                    changed.note(Changes::ASSURED, assure(status));
                 }
             }
             self.state = new;

@@ -2,6 +2,7 @@
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::event::Changes;
 use crate::parse::Network;
 use crate::timeout::Time;
 use crate::verdict::Reason;
@@ -35,7 +36,7 @@ impl UdpState {
         self,
         status: &mut Status,
         context: &Context<'_>,
-        changed: &mut bool,
+        changed: &mut Changes,
     ) -> Outcome {
         let config = context.config;
         let stream =
@@ -43,7 +44,7 @@ impl UdpState {
         if !stream {
             return Outcome::Accept(config.udp_timeout);
         }
-        *changed |= assure(status);
+        changed.note(Changes::ASSURED, assure(status));
         Outcome::Accept(config.udp_timeout_stream)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Tracker;
 use crate::connection::{ConnectionId, Status};
-use crate::event::EventKind;
+use crate::event::{Changes, EventKind};
 use crate::parse::{self, Network};
 use crate::protocol::{icmp, icmpv6};
 use crate::timeout::Time;
@@ -58,7 +58,7 @@ impl Tracker {
             && connection.status.contains(Status::CHANGE_UNTOLD)
         {
             connection.status = connection.status.without(Status::CHANGE_UNTOLD);
-            self.event(id, EventKind::Update, now);
+            self.event(id, EventKind::Update(Changes::PROTOCOL), now);
         }
         Some(match related {
             Ok((id, direction)) => Verdict {

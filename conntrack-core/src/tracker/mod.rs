@@ -5,7 +5,7 @@ mod path;
 mod removal;
 
 use crate::connection::{Connection, ConnectionId};
-use crate::event::{Event, EventKind};
+use crate::event::{Changes, Event, EventKind};
 use crate::fragment::Reassembly;
 use crate::parse::{self, Parsed};
 use crate::stats::Stats;
@@ -164,13 +164,17 @@ impl Tracker {
             return false;
         };
         let changed = std::mem::replace(&mut connection.mark, mark) != mark;
+        if !changed {
+            return true;
+        }
         // What changes with one packet is told at once.
-        let told = self
-            .events
-            .last()
-            .is_some_and(|event| event.connection == id && event.at == now);
-        if changed && !told {
-            self.event(id, EventKind::Update, now);
+        match self.events.last_mut() {
+            Some(event) if event.connection == id && event.at == now => {
+                if let EventKind::Update(changes) = &mut event.kind {
+                    changes.note(Changes::MARK, true);
+                }
+            }
+            _ => self.event(id, EventKind::Update(Changes::MARK), now),
         }
         true
     }

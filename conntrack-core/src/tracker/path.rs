@@ -2,7 +2,7 @@
 
 use super::{ChecksumStatus, Entered, Packet, Tracker};
 use crate::connection::{Connection, ConnectionId, Status};
-use crate::event::{DestroyCause, EventKind};
+use crate::event::{Changes, DestroyCause, EventKind};
 use crate::fragment::Reassembled;
 use crate::parse::{self, Network, Parsed};
 use crate::protocol::{self, Context, Outcome};
@@ -176,7 +176,7 @@ impl Tracker {
             return None;
         }
         let ctinfo = info(connection.status, direction);
-        let mut changed = false;
+        let mut changed = Changes::NONE;
         let outcome = protocol::packet(connection, network, verify, &context, &mut changed);
         let mut verdict = Verdict {
             ctinfo,
@@ -188,7 +188,7 @@ impl Tracker {
         };
         match outcome {
             Outcome::Invalid(reason) => {
-                if changed {
+                if changed != Changes::NONE {
                     connection.status = connection.status.with(Status::CHANGE_UNTOLD);
                 }
                 return Some(self.invalid(reason));
@@ -210,18 +210,18 @@ impl Tracker {
         }
         if connection.status.contains(Status::CHANGE_UNTOLD) {
             connection.status = connection.status.without(Status::CHANGE_UNTOLD);
-            changed = true;
+            changed.note(Changes::PROTOCOL, true);
         }
         // One test of both, because the direction alone is a matter of chance.
         let unseen = !connection.status.contains(Status::SEEN_REPLY);
         if usize::from(unseen) & direction.index() != 0 {
             connection.status = connection.status.with(Status::SEEN_REPLY);
-            changed = true;
+            changed.note(Changes::REPLY, true);
         }
         if outcome == Outcome::AcceptAndKill {
             self.destroy(id, DestroyCause::Reset, now);
-        } else if changed {
-            self.event(id, EventKind::Update, now);
+        } else if changed != Changes::NONE {
+            self.event(id, EventKind::Update(changed), now);
         }
         Some(verdict)
     }
@@ -255,7 +255,13 @@ impl Tracker {
             now,
             first: true,
         };
-        let outcome = protocol::packet(&mut connection, network, false, &context, &mut false);
+        let outcome = protocol::packet(
+            &mut connection,
+            network,
+            false,
+            &context,
+            &mut Changes::default(),
+        );
         let Outcome::Accept(span) = outcome else {
             let reason = if let Outcome::Invalid(reason) = outcome {
                 reason

@@ -106,7 +106,7 @@ impl Ours {
         };
         let told = events.iter().map(|event| match &event.kind {
             EventKind::New => (Happened::New, tuple(event.connection)),
-            EventKind::Update => (Happened::Update, tuple(event.connection)),
+            EventKind::Update(_) => (Happened::Update, tuple(event.connection)),
             EventKind::Destroy { last, .. } => (
                 Happened::Destroy,
                 last.tuple(Direction::Original).to_string(),

@@ -11,6 +11,7 @@ use window::WindowVerdict;
 
 use super::{Context, Outcome, assure};
 use crate::connection::Status;
+use crate::event::Changes;
 use crate::parse::Network;
 use crate::sysctl::Config;
 use crate::timeout::Time;
@@ -153,7 +154,7 @@ impl TcpTrack {
         timeout_left: Time,
         shrink_to: &mut Option<Time>,
         context: &Context<'_>,
-        changed: &mut bool,
+        changed: &mut Changes,
     ) -> Outcome {
         let direction = context.direction;
         let mut old = self.state;
@@ -380,7 +381,7 @@ impl TcpTrack {
         old: TcpState,
         new: TcpState,
         context: &Context<'_>,
-        changed: &mut bool,
+        changed: &mut Changes,
     ) -> Outcome {
         let config = context.config;
         self.last_class = segment.class;
@@ -389,7 +390,7 @@ impl TcpTrack {
             self.sides[context.direction.index()].flags |= side_flag::CLOSE_INIT;
         }
         // A SYN/ACK that showed an ignored SYN to be right changes the state even if it is the same again.
-        *changed |= old != new;
+        changed.note(Changes::PROTOCOL, old != new);
         self.state = new;
         let mut timeout = self.timeout(segment.class, config);
         if !status.contains(Status::SEEN_REPLY) {
@@ -406,7 +407,7 @@ impl TcpTrack {
             && matches!(old, TcpState::SynReceived | TcpState::Established)
             && new == TcpState::Established
         {
-            *changed |= assure(status);
+            changed.note(Changes::ASSURED, assure(status));
         }
         Outcome::Accept(timeout)
     }
