@@ -4,10 +4,10 @@
 //! memory is bounded, overlapping fragments spoil the whole datagram (RFC 5722, which Linux applies to IPv4 too).
 
 use crate::extension::Upper;
+use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Zone;
-use crate::verdict::Reason;
 use packet::{Ipv4, Ipv6, Protocol, checksum};
 use std::collections::BTreeMap;
 

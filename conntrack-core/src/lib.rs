@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod changes;
 pub mod connection;
 pub mod dump;
 pub mod event;
@@ -40,7 +41,9 @@ pub mod fragment;
 mod offload;
 mod parse;
 pub mod protocol;
+pub mod reason;
 pub mod stats;
+pub mod status;
 mod store;
 pub mod sysctl;
 mod table;
@@ -49,12 +52,15 @@ mod tracker;
 pub mod tuple;
 pub mod verdict;
 
-pub use connection::{Connection, ConnectionId, Status};
-pub use event::{Changes, DestroyCause, Event, EventKind};
+pub use changes::Changes;
+pub use connection::{Connection, ConnectionId};
+pub use event::{DestroyCause, Event, EventKind};
+pub use reason::Reason;
 pub use stats::Stats;
+pub use status::Status;
 pub use sysctl::{Config, SysctlError};
 pub use table::HashKey;
 pub use timeout::Time;
 pub use tracker::{ChecksumStatus, Entered, Packet, Tracker};
 pub use tuple::{Direction, Tuple, Zone, ZoneScope};
-pub use verdict::{CtInfo, Reason, Verdict};
+pub use verdict::{CtInfo, Verdict};

@@ -1,7 +1,8 @@
 //! What a driver that puts connections into hardware needs of the tracker.
 
-use crate::connection::{ConnectionId, Status};
+use crate::connection::ConnectionId;
 use crate::protocol::ProtocolState;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::Direction;

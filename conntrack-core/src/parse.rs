@@ -2,8 +2,8 @@
 
 use crate::extension::{self, Broken, Upper};
 use crate::protocol::{icmp, icmpv6};
+use crate::reason::Reason;
 use crate::tuple::Tuple;
-use crate::verdict::Reason;
 use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, checksum, gre};
 
 /// An IP packet whose header has been checked.

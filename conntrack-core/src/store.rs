@@ -2,8 +2,9 @@
 //!
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
-use crate::connection::{Connection, ConnectionId, Status};
+use crate::connection::{Connection, ConnectionId};
 use crate::protocol::ProtocolState;
+use crate::status::Status;
 use crate::table::{HashKey, Node, NodeKind, NodeTable};
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};

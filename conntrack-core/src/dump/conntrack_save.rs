@@ -2,8 +2,9 @@
 //! their marks, which the tool leaves out).
 
 use super::{BOTH, has_ports, live, protocol_name, state_name};
-use crate::connection::{Connection, Status};
+use crate::connection::Connection;
 use crate::protocol::ProtocolState;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, ZoneScope};

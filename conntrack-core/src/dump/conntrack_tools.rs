@@ -1,7 +1,8 @@
 //! As `conntrack -L` prints, plain or `-o extended,id`.
 
 use super::{BOTH, family_name, live, protocol_name, state_name, write_ids};
-use crate::connection::{Connection, Status};
+use crate::connection::Connection;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, Tuple, ZoneScope};

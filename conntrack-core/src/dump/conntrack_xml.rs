@@ -1,9 +1,10 @@
 //! As `conntrack -L -o xml` prints.
 
 use super::{BOTH, family_name, has_ports, live, protocol_name};
-use crate::connection::{Connection, ConnectionId, Status};
+use crate::connection::{Connection, ConnectionId};
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, ZoneScope};

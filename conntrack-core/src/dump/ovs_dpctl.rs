@@ -1,9 +1,10 @@
 //! As `ovs-dpctl dump-conntrack` prints, with `-m` and `-s`.
 
 use super::{BOTH, live};
-use crate::connection::{Connection, ConnectionId, Status};
+use crate::connection::{Connection, ConnectionId};
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, Tuple};

@@ -1,7 +1,8 @@
 //! As `/proc/net/nf_conntrack` reads.
 
 use super::{BOTH, family_name, live, protocol_name, state_name, write_ids};
-use crate::connection::{Connection, Status};
+use crate::connection::Connection;
+use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tracker::Tracker;

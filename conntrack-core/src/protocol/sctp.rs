@@ -1,13 +1,13 @@
 //! SCTP: states by chunk type, verification tags both ways (RFC 9260).
 
 use super::{Context, Outcome, assure};
-use crate::connection::Status;
-use crate::event::Changes;
+use crate::changes::Changes;
 use crate::parse::Network;
+use crate::reason::Reason;
+use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Direction;
-use crate::verdict::Reason;
 use packet::Sctp;
 use packet::sctp::{
     ABORT, COOKIE_ACK, COOKIE_ECHO, Chunk, DATA, ERROR, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK,
@@ -382,7 +382,7 @@ impl SctpState {
 }
 
 /// Header and checksum.
-pub(super) fn check<'a>(network: &Network<'a>, verify: bool) -> Result<Sctp<'a>, Reason> {
+pub(crate) fn check<'a>(network: &Network<'a>, verify: bool) -> Result<Sctp<'a>, Reason> {
     let sctp = Sctp::new(network.l4).map_err(|_| Reason::TransportTruncated)?;
     if verify && !sctp.checksum_ok() {
         return Err(Reason::TransportChecksum);

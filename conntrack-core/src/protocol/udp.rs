@@ -1,11 +1,11 @@
 //! UDP and UDP-Lite: no states, only whether both sides have sent for long enough.
 
 use super::{Context, Outcome, assure};
-use crate::connection::Status;
-use crate::event::Changes;
+use crate::changes::Changes;
 use crate::parse::Network;
+use crate::reason::Reason;
+use crate::status::Status;
 use crate::timeout::Time;
-use crate::verdict::Reason;
 use packet::{Protocol, Udp};
 
 /// After this long a flow with replies is a stream.
@@ -50,7 +50,7 @@ impl UdpState {
 }
 
 /// Length and checksum.
-pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
+pub(crate) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
     let udp = Udp::new(network.l4).map_err(|_| Reason::TransportTruncated)?;
     let length = usize::from(udp.length());
     if length < 8 || length > network.l4_len {

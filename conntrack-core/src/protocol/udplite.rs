@@ -1,11 +1,11 @@
 //! UDP-Lite: as UDP, with a checksum that may cover less than the datagram (RFC 3828).
 
 use crate::parse::Network;
-use crate::verdict::Reason;
+use crate::reason::Reason;
 use packet::UdpLite;
 
 /// Coverage and checksum.
-pub(super) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
+pub(crate) fn check(network: &Network<'_>, verify: bool) -> Result<(), Reason> {
     let udp = UdpLite::new(network.l4).map_err(|_| Reason::TransportTruncated)?;
     let coverage = match usize::from(udp.checksum_coverage()) {
         0 => network.l4_len,

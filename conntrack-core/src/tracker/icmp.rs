@@ -1,13 +1,16 @@
 //! ICMP before look-up: errors belong to the connection they quote, some messages to none.
 
 use super::Tracker;
-use crate::connection::{ConnectionId, Status};
-use crate::event::{Changes, EventKind};
+use crate::changes::Changes;
+use crate::connection::ConnectionId;
+use crate::event::EventKind;
 use crate::parse::{self, Network};
 use crate::protocol::{icmp, icmpv6};
+use crate::reason::Reason;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Zone};
-use crate::verdict::{CtInfo, Reason, Verdict};
+use crate::verdict::{CtInfo, Verdict};
 use packet::{Icmp, Icmpv6, Protocol};
 
 impl Tracker {

@@ -1,20 +1,23 @@
 //! The tracker: what it holds, and how packets are given to it.
 
+mod dispatch;
 mod icmp;
 mod path;
 mod removal;
 
+use crate::changes::Changes;
 use crate::connection::{Connection, ConnectionId};
-use crate::event::{Changes, Event, EventKind};
+use crate::event::{Event, EventKind};
 use crate::fragment::Reassembly;
 use crate::parse::{self, Parsed};
+use crate::reason::Reason;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::sysctl::{Config, SysctlError};
 use crate::table::HashKey;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::Verdict;
 use packet::prefetch;
 
 /// Packets of a batch looked up before the first is tracked.

@@ -1,14 +1,17 @@
 //! The path of every packet, top to bottom.
 
-use super::{ChecksumStatus, Entered, Packet, Tracker};
-use crate::connection::{Connection, ConnectionId, Status};
-use crate::event::{Changes, DestroyCause, EventKind};
+use super::{ChecksumStatus, Entered, Packet, Tracker, dispatch};
+use crate::changes::Changes;
+use crate::connection::{Connection, ConnectionId};
+use crate::event::{DestroyCause, EventKind};
 use crate::fragment::Reassembled;
 use crate::parse::{self, Network, Parsed};
-use crate::protocol::{self, Context, Outcome};
+use crate::protocol::{Context, Outcome};
+use crate::reason::Reason;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
-use crate::verdict::{CtInfo, Reason, Verdict};
+use crate::verdict::{CtInfo, Verdict};
 
 impl Tracker {
     /// The first half of tracking: everything but making a new connection visible.
@@ -177,7 +180,7 @@ impl Tracker {
         }
         let ctinfo = info(connection.status, direction);
         let mut changed = Changes::NONE;
-        let outcome = protocol::packet(connection, network, verify, &context, &mut changed);
+        let outcome = dispatch::packet(connection, network, verify, &context, &mut changed);
         let mut verdict = Verdict {
             ctinfo,
             connection: Some(id),
@@ -244,7 +247,7 @@ impl Tracker {
             self.stats.drop += 1;
             return Entered::Done(Verdict::bare(CtInfo::Dropped, Some(Reason::TableFull)));
         }
-        let protocol = match protocol::begin(network, tuple, verify, &self.config, now) {
+        let protocol = match dispatch::begin(network, tuple, verify, &self.config, now) {
             Ok(protocol) => protocol,
             Err(reason) => return Entered::Done(self.invalid(reason)),
         };
@@ -255,7 +258,7 @@ impl Tracker {
             now,
             first: true,
         };
-        let outcome = protocol::packet(
+        let outcome = dispatch::packet(
             &mut connection,
             network,
             false,

@@ -1,8 +1,9 @@
 //! How connections end: expiry, deletion, and making room.
 
 use super::Tracker;
-use crate::connection::{ConnectionId, Status};
+use crate::connection::ConnectionId;
 use crate::event::{DestroyCause, Event, EventKind};
+use crate::status::Status;
 use crate::timeout::Time;
 
 impl Tracker {

@@ -10,13 +10,13 @@ use state_table::{Transition, transition};
 use window::WindowVerdict;
 
 use super::{Context, Outcome, assure};
-use crate::connection::Status;
-use crate::event::Changes;
+use crate::changes::Changes;
 use crate::parse::Network;
+use crate::reason::Reason;
+use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Direction;
-use crate::verdict::Reason;
 use packet::Protocol;
 
 /// Flags of one side (values as in the kernel's `IP_CT_TCP_FLAG_*`).
@@ -453,7 +453,7 @@ impl TcpTrack {
 }
 
 /// The segment in a packet: lengths, then the checksum, then the flags, as the kernel looks.
-pub(super) fn segment<'a>(network: &Network<'a>, verify: bool) -> Result<Segment<'a>, Reason> {
+pub(crate) fn segment<'a>(network: &Network<'a>, verify: bool) -> Result<Segment<'a>, Reason> {
     let segment = Segment::parse(network.l4, network.l4_len);
     if matches!(segment, Err(reason) if reason != Reason::TcpFlags) {
         return segment;

@@ -1,7 +1,7 @@
 //! A segment reduced to what tracking needs.
 
 use super::{Class, Side, after, side_flag};
-use crate::verdict::Reason;
+use crate::reason::Reason;
 use packet::{Tcp, TcpFlags, TcpOption};
 
 /// A TCP segment.

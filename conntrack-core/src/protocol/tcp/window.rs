@@ -4,9 +4,9 @@
 //! allowances Linux makes.
 
 use super::{Class, Segment, Side, TcpState, TcpTrack, after, before, side_flag};
+use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::tuple::Direction;
-use crate::verdict::Reason;
 use packet::TcpFlags;
 
 /// What the window says.

@@ -1,0 +1,58 @@
+//! Status bits of a connection.
+
+/// Status bits, with the values ctnetlink exports (`CTA_STATUS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// No bit.
+    pub const NONE: Self = Self(0);
+    /// Matched an expectation when it was made.
+    pub const EXPECTED: Self = Self(1 << 0);
+    /// Packets were seen in both directions.
+    pub const SEEN_REPLY: Self = Self(1 << 1);
+    /// Not to be dropped early.
+    pub const ASSURED: Self = Self(1 << 2);
+    /// In the table.
+    pub const CONFIRMED: Self = Self(1 << 3);
+    /// Source is translated.
+    pub const SRC_NAT: Self = Self(1 << 4);
+    /// Destination is translated.
+    pub const DST_NAT: Self = Self(1 << 5);
+    /// Being deleted.
+    pub const DYING: Self = Self(1 << 9);
+    /// The timeout is not refreshed by packets.
+    pub const FIXED_TIMEOUT: Self = Self(1 << 10);
+    /// In a software flow table.
+    pub const OFFLOAD: Self = Self(1 << 14);
+    /// In hardware.
+    pub const HW_OFFLOAD: Self = Self(1 << 15);
+
+    /// Not the kernel's, never shown: a change waits to be told with the connection's next good packet.
+    pub(crate) const CHANGE_UNTOLD: Self = Self(1 << 31);
+    /// Not the kernel's, never shown: the zone counts in the original direction alone.
+    pub(crate) const ZONE_ORIGINAL: Self = Self(1 << 30);
+    /// Not the kernel's, never shown: the zone counts in the reply direction alone.
+    pub(crate) const ZONE_REPLY: Self = Self(1 << 29);
+    /// What is never shown.
+    pub(crate) const PRIVATE: Self = Self::CHANGE_UNTOLD
+        .with(Self::ZONE_ORIGINAL)
+        .with(Self::ZONE_REPLY);
+
+    /// Whether all bits of `other` are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the bits of `other` too.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
