@@ -52,6 +52,8 @@ pub struct Counters {
 pub(crate) struct Extension {
     /// The tuple of replies, where it is not the mirror image of the original one.
     pub(crate) reply: Option<Tuple>,
+    /// The interface its packets must leave by: it is masqueraded behind it.
+    pub(crate) interface: Option<u32>,
 }
 
 /// A connection.
@@ -111,6 +113,17 @@ impl Connection {
                 _ => self.original.inverted().unwrap_or(self.original),
             },
         }
+    }
+
+    /// Gives it another reply tuple.
+    pub(crate) fn set_reply(&mut self, reply: Tuple) {
+        let mirror = self.original.inverted() == Some(reply);
+        self.extend().reply = (!mirror).then_some(reply);
+    }
+
+    /// What few connections have, made if it has nothing of it yet.
+    pub(crate) fn extend(&mut self) -> &mut Extension {
+        self.extension.get_or_insert_default()
     }
 
     /// Whether the reply tuple is the mirror image of the original one, in the same zone.

@@ -28,7 +28,7 @@
 //! assert_eq!(tracker.len(), 1);
 //! ```
 //!
-//! Not here yet: NAT, helpers and expectations, labels, connection limits, timeout policies, DCCP.
+//! Not here yet: helpers and expectations, labels, connection limits, timeout policies, DCCP.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +38,7 @@ pub mod dump;
 pub mod event;
 mod extension;
 pub mod fragment;
+pub mod nat;
 mod offload;
 mod parse;
 pub mod protocol;

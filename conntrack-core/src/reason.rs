@@ -48,8 +48,13 @@ reasons! {
     GreVersion "unsupported GRE"
     UdpLiteCoverage "bad UDP-Lite coverage"
     NoInverse "no counterpart tuple"
+    NatInterface "leaves by another interface than its masqueraded connection"
+    NatRedirect "ICMP redirect about a translated connection"
+    Clash "its tuple became another connection's meanwhile"
     TableFull "connection table full"
 }
+
+impl std::error::Error for Reason {}
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

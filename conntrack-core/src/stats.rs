@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// NAT found a candidate tuple in use (no NAT yet: stays 0).
+    /// NAT found a candidate tuple in use.
     pub found: u64,
     /// Packets that could not be tracked or that a protocol refused.
     pub invalid: u64,
@@ -19,6 +19,8 @@ pub struct Stats {
     pub early_drop: u64,
     /// ICMP errors and ICMP messages that could not be handled.
     pub error: u64,
+    /// Clashes at confirmation that were resolved.
+    pub clash_resolve: u64,
     /// Look-ups begun again (never here: there is no concurrent resize).
     pub search_restart: u64,
 }

@@ -49,6 +49,18 @@ impl Store {
         self.find_hashed(tuple, zone, hash)
     }
 
+    /// The same, for a connection that `counts` is satisfied with.
+    pub(crate) fn holder_but(
+        &self,
+        tuple: &Tuple,
+        direction: Direction,
+        zone: Zone,
+        counts: impl Fn(&Connection) -> bool,
+    ) -> Option<(ConnectionId, Direction)> {
+        let hash = self.key.hash(tuple, zone.effective(direction));
+        self.find_where(tuple, zone, hash, counts)
+    }
+
     /// Connections confirmed.
     pub(crate) const fn len(&self) -> usize {
         self.len
@@ -136,6 +148,17 @@ impl Store {
         zone: Zone,
         hash: u32,
     ) -> Option<(ConnectionId, Direction)> {
+        self.find_where(tuple, zone, hash, |_| true)
+    }
+
+    #[inline]
+    fn find_where(
+        &self,
+        tuple: &Tuple,
+        zone: Zone,
+        hash: u32,
+        counts: impl Fn(&Connection) -> bool,
+    ) -> Option<(ConnectionId, Direction)> {
         self.table.find(hash, |node| {
             let connection = self.slot(node.index())?;
             let original = &connection.original;
@@ -145,8 +168,20 @@ impl Store {
                 NodeKind::Reply if connection.tuple(Direction::Reply) == *tuple => Direction::Reply,
                 _ => return None,
             };
-            let same_zone = connection.zone().effective(direction) == zone.effective(direction);
-            same_zone.then(|| (name(node.index(), connection), direction))
+            let in_zone =
+                |direction| connection.zone().effective(direction) == zone.effective(direction);
+            let direction = if in_zone(direction) {
+                direction
+            } else if node.kind() == NodeKind::Both
+                && original == tuple
+                && in_zone(Direction::Original)
+            {
+                // A tuple that is its own mirror image is found in either direction.
+                Direction::Original
+            } else {
+                return None;
+            };
+            counts(connection).then(|| (name(node.index(), connection), direction))
         })
     }
 
@@ -178,6 +213,9 @@ impl Store {
             let hash = self.key.hash(&connection.tuple(direction), zone_id);
             Some((hash, Node::new(index, kind)))
         };
+        if connection.status.contains(Status::NAT_CLASH) {
+            return [None, node(Direction::Reply, NodeKind::Reply)];
+        }
         if connection.is_symmetric() {
             return [node(Direction::Original, NodeKind::Both), None];
         }

@@ -17,6 +17,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both, by their indices.
+    pub const ALL: [Self; 2] = [Self::Original, Self::Reply];
+
     /// 0 or 1, to index per-direction arrays.
     pub const fn index(self) -> usize {
         self as usize
@@ -131,7 +134,8 @@ impl Tuple {
     }
 
     /// In which direction of a connection a packet travels whose own tuple is `packet`, if it is this tuple's or its
-    /// mirror image's. Which of both is a matter of chance, so there is no branch on it.
+    /// mirror image's. Which of both is a matter of chance, so there is no branch on it. To a host that talks to itself
+    /// from one port, all packets but the first are replies, as the kernel finds them.
     #[inline]
     pub(crate) fn direction_of(&self, packet: &Self) -> Option<Direction> {
         let mirror_words = if self.is_icmp() {
@@ -145,7 +149,7 @@ impl Tuple {
         let mirrored = differences(self.source, packet.destination)
             | differences(self.destination, packet.source)
             | (self.words() ^ mirror_words);
-        (same.min(mirrored) == 0).then(|| Direction::from_index(usize::from(same != 0)))
+        (same.min(mirrored) == 0).then(|| Direction::from_index(usize::from(mirrored == 0)))
     }
 
     /// Everything but the addresses.
@@ -229,5 +233,23 @@ impl fmt::Display for Tuple {
                 self.source_id, self.destination_id
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, CtInfo, HashKey, Packet, Time, Tracker};
+
+    #[test]
+    fn a_host_that_talks_to_itself_replies() {
+        // As Linux 6.18 has it: from an address and port to itself, twice.
+        let mut tracker = Tracker::new(Config::default(), HashKey([1, 2]));
+        let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+        packet.extend([10, 0, 0, 1, 10, 0, 0, 1, 0, 7, 0, 7, 0, 8, 0, 0]);
+        let sum = packet::checksum::checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        let track = |tracker: &mut Tracker| tracker.track(&Packet::whole(&packet), Time(0)).ctinfo;
+        assert_eq!(track(&mut tracker), CtInfo::New);
+        assert_eq!(track(&mut tracker), CtInfo::EstablishedReply);
     }
 }

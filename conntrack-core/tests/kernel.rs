@@ -6,8 +6,8 @@
 
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
-    Config, CtInfo, Direction, Entered, Event, EventKind, HashKey, Packet, Time, Tracker, Verdict,
-    Zone, ZoneScope,
+    Config, CtInfo, Direction, Event, EventKind, HashKey, Packet, Time, Tracker, Verdict, Zone,
+    ZoneScope,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -139,18 +139,11 @@ fn track(tracker: &mut Tracker, bytes: &[u8], rule: u8) -> Verdict {
         6 => Some(8),
         _ => None,
     };
-    match tracker.enter(&packet, NOW) {
-        Entered::Unconfirmed(mut connection, verdict) => {
-            connection.set_mark(mark.unwrap_or(0));
-            tracker.confirm(connection, verdict, NOW)
-        }
-        Entered::Done(verdict) => {
-            if let (Some(id), Some(mark)) = (verdict.connection, mark) {
-                tracker.set_mark(id, mark, NOW);
-            }
-            verdict
-        }
+    let mut entered = tracker.enter(&packet, NOW);
+    if let Some(mark) = mark {
+        tracker.mark(&mut entered, mark);
     }
+    tracker.leave(entered, NOW)
 }
 
 /// What differs in a conversation, and how many packets it has.

@@ -1,6 +1,7 @@
 //! What must hold whatever packets come in whatever order: nothing in the table twice, everything in it to be found,
 //! sums that are right, nothing that has expired.
 
+use conntrack_core::nat::{Manip, Ports, Range, Target};
 use conntrack_core::{
     Config, ConnectionId, CtInfo, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone,
     ZoneScope,
@@ -9,6 +10,7 @@ use packet::TcpFlags;
 use packet::build::FrameBuilder;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Something that happens to a tracker.
 #[derive(Debug, Clone)]
@@ -88,7 +90,9 @@ fn whole(tracker: &Tracker) {
         }
         let found = tracker.find(&original, connection.zone());
         if connection.zone().scope == ZoneScope::Both && connection.zone().id != 0 {
-            assert_eq!(found, Some((id, Direction::Original)), "{original}");
+            // To a host that talks to itself from one port, all packets are replies.
+            let direction = Direction::ALL[usize::from(original == reply)];
+            assert_eq!(found, Some((id, direction)), "{original}");
         }
         assert!(found.is_some() && tracker.find(&reply, connection.zone()).is_some());
     }
@@ -160,5 +164,47 @@ proptest! {
         }
         tracker.flush(now);
         prop_assert!(tracker.is_empty());
+    }
+
+    #[test]
+    fn no_port_is_given_to_two_connections(
+        packets in proptest::collection::vec((1u8..5, 0u8..2, 0u8..2, 0usize..3, any::<(bool, u16)>()), 0..120)
+    ) {
+        let mut tracker = Tracker::new(Config::default(), HashKey([7, 8]));
+        let now = Time::from_secs(1_000);
+        let address = IpAddr::from([203, 0, 113, 1]);
+        let ports = |range| Ports { range, ..Ports::default() };
+        let targets = [
+            None,
+            Some(Target::To(Range { ports: ports(Some((2_000, 2_003))), ..Range::address(address) })),
+            Some(Target::Masquerade { address, interface: 1, ports: ports(None) }),
+        ];
+        for (client, server, port, target, (syn, seed)) in packets {
+            let flags = syn.then_some(TcpFlags::SYN.0);
+            let frame = frame(client, 200 + server, [port, 0], flags);
+            let mut packet = frame[14..].to_vec();
+            let mut entered = tracker.enter(&Packet::whole(&frame[14..]), now);
+            let mut random = || seed;
+            for (manip, target) in [(Manip::Destination, None), (Manip::Source, targets[target])] {
+                tracker.nat(&mut entered, manip, target.as_ref(), &mut random, now);
+                prop_assert_eq!(tracker.rewrite(&entered, manip, Some(1), &mut packet, now), Ok(()));
+            }
+            let verdict = tracker.leave(entered, now);
+            // What goes out is what the reply tuple answers to; its checksums are right.
+            if let Some(connection) = verdict.connection.and_then(|id| tracker.connection(id))
+                && verdict.direction == Some(Direction::Original)
+            {
+                let reply = connection.tuple(Direction::Reply);
+                prop_assert_eq!(&packet[12..16], &reply.destination[..4]);
+                prop_assert_eq!(&packet[20..22], &reply.destination_id.to_be_bytes());
+                prop_assert_eq!(packet::checksum::checksum(&packet[..20]), 0);
+            }
+            whole(&tracker);
+        }
+        // Those masqueraded end with their interface, those translated otherwise do not.
+        let before = tracker.len();
+        let ended = tracker.interface_down(1, now);
+        prop_assert_eq!(tracker.len(), before - ended);
+        prop_assert_eq!(tracker.address_removed(address, now), 0);
     }
 }

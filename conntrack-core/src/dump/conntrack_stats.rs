@@ -13,10 +13,11 @@ pub fn line(stats: &Stats, processor: u32) -> String {
         early_drop,
         error,
         search_restart,
+        clash_resolve,
     } = stats;
     format!(
         "cpu={processor:<4}\tfound={found} invalid={invalid} insert={insert} insert_failed={insert_failed} drop={drop} \
-         early_drop={early_drop} error={error} search_restart={search_restart} clash_resolve=0 chaintoolong=0 \n"
+         early_drop={early_drop} error={error} search_restart={search_restart} clash_resolve={clash_resolve} chaintoolong=0 \n"
     )
 }
 

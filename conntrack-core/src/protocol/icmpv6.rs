@@ -11,6 +11,11 @@ pub(crate) const fn counterpart(icmp_type: u8) -> Option<u8> {
     })
 }
 
+/// Whether this is an echo message.
+pub(crate) const fn is_echo(icmp_type: u8) -> bool {
+    matches!(icmp_type, 128 | 129)
+}
+
 /// Whether a message of this type may make a connection.
 pub(crate) const fn is_request(icmp_type: u8) -> bool {
     matches!(icmp_type, 128 | 139)

@@ -1,13 +1,10 @@
 //! ICMP before look-up: errors belong to the connection they quote, some messages to none.
 
 use super::Tracker;
-use crate::changes::Changes;
 use crate::connection::ConnectionId;
-use crate::event::EventKind;
 use crate::parse::{self, Network};
 use crate::protocol::{icmp, icmpv6};
 use crate::reason::Reason;
-use crate::status::Status;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Zone};
 use crate::verdict::{CtInfo, Verdict};
@@ -56,13 +53,6 @@ impl Tracker {
             return None;
         }
         let related = self.related_to(network, zone, now);
-        if let Ok((id, _)) = related
-            && let Some(connection) = self.store.get_mut(id)
-            && connection.status.contains(Status::CHANGE_UNTOLD)
-        {
-            connection.status = connection.status.without(Status::CHANGE_UNTOLD);
-            self.event(id, EventKind::Update(Changes::PROTOCOL), now);
-        }
         Some(match related {
             Ok((id, direction)) => Verdict {
                 ctinfo: match direction {

@@ -1,7 +1,9 @@
 //! The tracker: what it holds, and how packets are given to it.
 
+mod clash;
 mod dispatch;
 mod icmp;
+mod nat;
 mod path;
 mod removal;
 
@@ -9,15 +11,18 @@ use crate::changes::Changes;
 use crate::connection::{Connection, ConnectionId};
 use crate::event::{Event, EventKind};
 use crate::fragment::Reassembly;
+use crate::nat::Sources;
 use crate::parse::{self, Parsed};
 use crate::reason::Reason;
 use crate::stats::Stats;
+use crate::status::Status;
 use crate::store::Store;
 use crate::sysctl::{Config, SysctlError};
 use crate::table::HashKey;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::Verdict;
+use nat::Translation;
 use packet::prefetch;
 
 /// Packets of a batch looked up before the first is tracked.
@@ -71,8 +76,11 @@ pub struct Tracker {
     events: Vec<Event>,
     record_events: bool,
     collect_at: u32,
-    /// The connection destroyed last, and its original tuple.
-    ended: Option<(ConnectionId, Tuple)>,
+    /// The connection destroyed last.
+    ended: Option<(ConnectionId, Translation)>,
+    sources: Sources,
+    /// The datagram put together last.
+    reassembled: Option<Vec<u8>>,
 }
 
 /// A packet's connection: one in the table, or a new one that is not yet.
@@ -82,6 +90,15 @@ pub enum Entered {
     Done(Verdict),
     /// A new connection, to be confirmed once all rules have let the packet pass.
     Unconfirmed(Connection, Verdict),
+}
+
+impl Entered {
+    /// The verdict; that on a new connection's packet does not name the connection yet.
+    pub const fn verdict(&self) -> &Verdict {
+        match self {
+            Self::Done(verdict) | Self::Unconfirmed(_, verdict) => verdict,
+        }
+    }
 }
 
 impl Tracker {
@@ -96,6 +113,8 @@ impl Tracker {
             record_events: false,
             collect_at: 0,
             ended: None,
+            sources: Sources::default(),
+            reassembled: None,
         }
     }
 
@@ -132,6 +151,11 @@ impl Tracker {
         self.reassembly.len()
     }
 
+    /// The datagram the last packet completed, put together from its fragments; it is what must be rewritten and forwarded.
+    pub const fn take_reassembled(&mut self) -> Option<Vec<u8>> {
+        self.reassembled.take()
+    }
+
     /// Starts keeping events for [`Tracker::take_events`].
     pub const fn record_events(&mut self, record: bool) {
         self.record_events = record;
@@ -158,26 +182,31 @@ impl Tracker {
         let ended = self.ended.filter(|(ended, _)| *ended == id);
         self.connection(id)
             .map(|connection| connection.tuple(Direction::Original))
-            .or(ended.map(|(_, tuple)| tuple))
+            .or(ended.map(|(_, translation)| translation.tuples[0]))
     }
 
-    /// Sets a connection's mark; whether it is there.
+    /// Sets the mark of a packet's connection, as a rule does it.
+    pub fn mark(&mut self, entered: &mut Entered, mark: u32) {
+        match entered {
+            Entered::Unconfirmed(connection, _) => connection.mark = mark,
+            Entered::Done(verdict) => {
+                let connection = verdict.connection.and_then(|id| self.store.get_mut(id));
+                if let Some(connection) = connection
+                    && std::mem::replace(&mut connection.mark, mark) != mark
+                {
+                    connection.status = connection.status.with(Status::untold(Changes::MARK));
+                }
+            }
+        }
+    }
+
+    /// Sets a connection's mark on somebody's request, who is told at once; whether it is there.
     pub fn set_mark(&mut self, id: ConnectionId, mark: u32, now: Time) -> bool {
         let Some(connection) = self.store.get_mut(id) else {
             return false;
         };
-        let changed = std::mem::replace(&mut connection.mark, mark) != mark;
-        if !changed {
-            return true;
-        }
-        // What changes with one packet is told at once.
-        match self.events.last_mut() {
-            Some(event) if event.connection == id && event.at == now => {
-                if let EventKind::Update(changes) = &mut event.kind {
-                    changes.note(Changes::MARK, true);
-                }
-            }
-            _ => self.event(id, EventKind::Update(Changes::MARK), now),
+        if std::mem::replace(&mut connection.mark, mark) != mark {
+            self.event(id, EventKind::Update(Changes::MARK), now);
         }
         true
     }
@@ -195,13 +224,18 @@ impl Tracker {
     /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
         let entered = self.enter(packet, now);
-        self.settle(entered, now)
+        self.leave(entered, now)
     }
 
+    /// The second half of tracking, once all rules have let the packet pass: confirms its connection if it is new, tells
+    /// what changed of it if it is not. What a packet changed that did not come so far is told with the next one that does.
     #[inline]
-    fn settle(&mut self, entered: Entered, now: Time) -> Verdict {
+    pub fn leave(&mut self, entered: Entered, now: Time) -> Verdict {
         match entered {
-            Entered::Done(verdict) => verdict,
+            Entered::Done(verdict) => {
+                self.tell(&verdict, now);
+                verdict
+            }
             Entered::Unconfirmed(connection, verdict) => self.confirm(connection, verdict, now),
         }
     }
@@ -227,7 +261,7 @@ impl Tracker {
             }
             for ((parsed, hash), (packet, now)) in prepared.iter().zip(group) {
                 let entered = self.enter_parsed(packet, parsed, *hash, *now);
-                verdicts.push(self.settle(entered, *now));
+                verdicts.push(self.leave(entered, *now));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::{CtInfo, Verdict};
 
 impl Tracker {
-    /// The first half of tracking: everything but making a new connection visible.
+    /// The first half of tracking: everything but making a new connection visible and telling what changed.
     pub fn enter(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
         let parsed = parse::parse(packet.bytes, packet.wire_len);
         let hash = self.hash_of(&parsed, packet.zone);
@@ -65,7 +65,7 @@ impl Tracker {
             }
             _ => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
         };
-        let (whole, complete_capture) = match reassembled {
+        let (bytes, complete_capture) = match reassembled {
             Reassembled::Passed => {
                 let Parsed::FragmentV6(ip, upper) = parsed else {
                     return Entered::Done(self.invalid(Reason::FragmentInvalid));
@@ -83,9 +83,9 @@ impl Tracker {
                 complete_capture,
             } => (packet, complete_capture),
         };
-        let parsed = match parse::parse(&whole, whole.len()) {
+        let parsed = match parse::parse(&bytes, bytes.len()) {
             // A fragment header within what was cut into fragments: once is enough.
-            Parsed::FragmentV6(ip, upper) => parse::parse_passed(&ip, &upper, &whole),
+            Parsed::FragmentV6(ip, upper) => parse::parse_passed(&ip, &upper, &bytes),
             Parsed::FragmentV4(_) => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
             parsed => parsed,
         };
@@ -95,13 +95,15 @@ impl Tracker {
             ChecksumStatus::Good
         };
         let whole = Packet {
-            bytes: &whole,
-            wire_len: whole.len(),
+            bytes: &bytes,
+            wire_len: bytes.len(),
             checksum,
             ..*packet
         };
         let hash = self.hash_of(&parsed, zone);
-        self.enter_parsed(&whole, &parsed, hash, now)
+        let entered = self.enter_parsed(&whole, &parsed, hash, now);
+        self.reassembled = Some(bytes);
+        entered
     }
 
     fn enter_whole(
@@ -149,7 +151,7 @@ impl Tracker {
     }
 
     /// Destroys a connection if it has expired; whether it had.
-    fn destroy_expired(&mut self, id: ConnectionId, now: Time) -> bool {
+    pub(super) fn destroy_expired(&mut self, id: ConnectionId, now: Time) -> bool {
         let expired = self
             .store
             .get(id)
@@ -191,9 +193,7 @@ impl Tracker {
         };
         match outcome {
             Outcome::Invalid(reason) => {
-                if changed != Changes::NONE {
-                    connection.status = connection.status.with(Status::CHANGE_UNTOLD);
-                }
+                connection.status = connection.status.with(Status::untold(changed));
                 return Some(self.invalid(reason));
             }
             Outcome::Repeat => {
@@ -211,20 +211,15 @@ impl Tracker {
                     account(connection, direction, network.total_len, self.config.acct);
             }
         }
-        if connection.status.contains(Status::CHANGE_UNTOLD) {
-            connection.status = connection.status.without(Status::CHANGE_UNTOLD);
-            changed.note(Changes::PROTOCOL, true);
-        }
         // One test of both, because the direction alone is a matter of chance.
         let unseen = !connection.status.contains(Status::SEEN_REPLY);
         if usize::from(unseen) & direction.index() != 0 {
             connection.status = connection.status.with(Status::SEEN_REPLY);
             changed.note(Changes::REPLY, true);
         }
+        connection.status = connection.status.with(Status::untold(changed));
         if outcome == Outcome::AcceptAndKill {
             self.destroy(id, DestroyCause::Reset, now);
-        } else if changed != Changes::NONE {
-            self.event(id, EventKind::Update(changed), now);
         }
         Some(verdict)
     }
@@ -291,35 +286,46 @@ impl Tracker {
         Entered::Unconfirmed(connection, verdict)
     }
 
-    /// Makes a new connection visible; the verdict now names it. Its tuples may have been taken in the meantime: then
-    /// the packet is dropped, as the kernel drops it for protocols that do not allow a clash to be resolved.
-    pub fn confirm(
+    /// Makes a new connection visible; the verdict now names it. Its tuples may have been taken in the meantime: then the
+    /// packet goes to the other connection if both mean the same flow, and is dropped if not.
+    pub fn confirm(&mut self, mut connection: Connection, verdict: Verdict, now: Time) -> Verdict {
+        if let Some(clash) = self.clash(&connection, now) {
+            return self.resolve(connection, clash, verdict, now);
+        }
+        connection.timeout = now + connection.timeout;
+        self.insert(connection, verdict, now)
+    }
+
+    pub(super) fn insert(
         &mut self,
-        mut connection: Connection,
+        connection: Connection,
         mut verdict: Verdict,
         now: Time,
     ) -> Verdict {
-        let taken = [Direction::Original, Direction::Reply]
-            .into_iter()
-            .any(|direction| {
-                let tuple = connection.tuple(direction);
-                let holder = self.store.holder(&tuple, direction, connection.zone());
-                holder.is_some_and(|(id, _)| !self.destroy_expired(id, now))
-            });
-        connection.timeout = now + connection.timeout;
-        let id = if taken {
-            None
-        } else {
-            self.store.insert(connection)
+        let (original, zone) = (connection.original, connection.zone());
+        let translated = connection.status.contains(Status::SRC_NAT);
+        let reply_only = connection.status.contains(Status::NAT_CLASH);
+        let Some(id) = self.store.insert(connection) else {
+            return self.insert_failed(Reason::TableFull);
         };
-        let Some(id) = id else {
-            self.stats.insert_failed += 1;
-            self.stats.drop += 1;
-            return Verdict::bare(CtInfo::Dropped, Some(Reason::TableFull));
-        };
-        self.event(id, EventKind::New, now);
+        if translated {
+            self.sources.insert(&original, zone, id);
+        }
+        if !reply_only {
+            self.event(id, EventKind::New, now);
+        }
         verdict.connection = Some(id);
         verdict
+    }
+
+    pub(super) fn insert_failed(&mut self, reason: Reason) -> Verdict {
+        self.stats.insert_failed += 1;
+        self.stats.drop += 1;
+        Verdict::bare(CtInfo::Dropped, Some(reason))
+    }
+
+    pub(super) const fn count_found(&mut self) {
+        self.stats.found += 1;
     }
 
     pub(super) fn invalid(&mut self, reason: Reason) -> Verdict {

@@ -1,10 +1,13 @@
 //! How connections end: expiry, deletion, and making room.
 
 use super::Tracker;
+use super::nat::Translation;
+use crate::changes::Changes;
 use crate::connection::ConnectionId;
 use crate::event::{DestroyCause, Event, EventKind};
 use crate::status::Status;
 use crate::timeout::Time;
+use crate::verdict::Verdict;
 
 impl Tracker {
     /// Makes room near where a new connection would lie; whether it did.
@@ -64,12 +67,32 @@ impl Tracker {
             return false;
         };
         last.status = last.status.with(Status::DYING);
-        self.ended = Some((id, last.original));
+        self.ended = Some((id, Translation::of(&last)));
+        if last.status.contains(Status::SRC_NAT) {
+            self.sources.remove(&last.original, last.zone(), id);
+        }
         if self.record_events {
             let last = Box::new(last);
             self.event(id, EventKind::Destroy { cause, last }, now);
         }
         true
+    }
+
+    /// Tells what changed of a packet's connection.
+    #[inline]
+    pub(super) fn tell(&mut self, verdict: &Verdict, now: Time) {
+        if !self.record_events {
+            return;
+        }
+        let Some(id) = verdict.connection else {
+            return;
+        };
+        let connection = self.store.get_mut(id);
+        let changes =
+            connection.map_or(Changes::NONE, |connection| connection.status.take_untold());
+        if changes != Changes::NONE {
+            self.event(id, EventKind::Update(changes), now);
+        }
     }
 
     pub(super) fn event(&mut self, connection: ConnectionId, kind: EventKind, at: Time) {

@@ -1,5 +1,6 @@
 //! What is put to the judge: packets, the side they come from, and the sysctls they meet.
 
+pub use super::rules::Ruleset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which of the router's two interfaces a packet arrives at.
@@ -9,24 +10,6 @@ pub enum Side {
     A,
     /// The other.
     B,
-}
-
-/// Rules that tell connection tracking how to treat a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ruleset {
-    /// None.
-    #[default]
-    Plain,
-    /// By DSCP: 1 zone 1; 2 zone 2 in original direction; 3 zone 3 in reply direction; 4 `notrack`; 5 mark 7; 6 mark 8.
-    ByDscp,
-}
-
-impl Ruleset {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-    const fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain)
-    }
 }
 
 /// DSCP of an IP packet; 0 if it is none.
@@ -74,11 +57,11 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn to_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn to_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&hex(bytes))
 }
 
-fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(super) fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let bytes = text.as_bytes().chunks(2).map(|pair| match *pair {

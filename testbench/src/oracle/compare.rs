@@ -1,9 +1,7 @@
 //! What differs between two answers.
 
+use super::case::hex;
 use super::kernel::{Entry, Fate};
-
-/// Status bits that are compared: all but those that say how far NAT got.
-const COMPARED_STATUS: u32 = 0xfe7f;
 
 /// What differs between our fate of a packet and the kernel's, in words.
 pub fn fates(ours: &Fate, kernel: &Fate) -> Vec<String> {
@@ -18,6 +16,12 @@ pub fn fates(ours: &Fate, kernel: &Fate) -> Vec<String> {
         out.push(format!(
             "events: ours {:?}, the kernel's {:?}",
             ours.events, kernel.events
+        ));
+    } else if ours.sent != kernel.sent {
+        out.push(format!(
+            "sent: ours {}, the kernel's {}",
+            hex(&ours.sent),
+            hex(&kernel.sent)
         ));
     }
     out
@@ -42,7 +46,7 @@ pub fn entries(ours: &Entry, kernel: &Entry) -> Vec<String> {
         format!("{:?}", ours.tuples),
         format!("{:?}", kernel.tuples),
     );
-    let status = |entry: &Entry| format!("{:#x}", entry.status & COMPARED_STATUS);
+    let status = |entry: &Entry| format!("{:#x}", entry.status);
     compare("status", status(ours), status(kernel));
     compare(
         "protocol",

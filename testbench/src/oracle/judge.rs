@@ -90,7 +90,16 @@ pub fn judge_step(
 ) -> Result<(Answer, Vec<String>), KernelError> {
     let fate = kernel.inject(step.side, &step.bytes)?;
     let forwards = fate.seen.is_some() || routable(&step.bytes);
-    let (verdict, our_fate) = ours.step(step, forwards);
+    let mut failed = None;
+    let (verdict, our_fate) = ours.step(step, forwards, &mut |tuple, zone| {
+        kernel.reply(tuple, zone).unwrap_or_else(|error| {
+            failed = Some(error);
+            None
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
     if !forwards {
         // The router dropped it: nobody can tell how the rules would have seen it.
         return Ok((Answer { fate, entry: None }, Vec::new()));
@@ -117,7 +126,7 @@ pub fn judge_step(
 
 /// Whether a router forwards packets with this header at all (RFC 1812, sections 5.3.1 and 5.3.7): enough hops left, and
 /// addresses that belong to single hosts.
-fn routable(packet: &[u8]) -> bool {
+pub(super) fn routable(packet: &[u8]) -> bool {
     match packet.first().map(|first| first >> 4) {
         Some(4) => {
             let (Some(ttl), Some(addresses)) = (packet.get(8), packet.get(12..20)) else {

@@ -14,4 +14,5 @@ pub mod kernel;
 pub mod ours;
 pub mod pcap;
 pub mod record;
+pub mod rules;
 pub mod shrink;

@@ -1,12 +1,15 @@
 //! The other side of the comparison: `conntrack-core` with the same packets.
 
-use super::case::{Case, Ruleset, Step, dscp};
-use super::kernel::{Entry, Fate, Happened, Seen};
+use super::case::{Case, Ruleset, Side, Step, dscp};
+use super::kernel::{Entry, Fate, Happened, Seen, normal};
+use super::rules::{by_dscp, nat};
+use conntrack_core::nat::Manip;
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
     Config, Connection, ConnectionId, CtInfo, Direction, Entered, EventKind, HashKey, Packet,
-    SysctlError, Time, Tracker, Tuple, Verdict, Zone, ZoneScope,
+    Reason, SysctlError, Time, Tracker, Tuple, Verdict, Zone, ZoneScope,
 };
+use packet::Protocol;
 use std::collections::BTreeMap;
 
 /// All packets of a case happen now.
@@ -51,50 +54,99 @@ impl Ours {
         &self.tracker
     }
 
-    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation.
-    pub fn step(&mut self, step: &Step, forwards: bool) -> (Verdict, Fate) {
-        let rule = if self.rules == Ruleset::ByDscp {
-            dscp(&step.bytes)
-        } else {
-            0
-        };
-        let (id, scope) = match rule {
-            1 => (1, ZoneScope::Both),
-            2 => (2, ZoneScope::Original),
-            3 => (3, ZoneScope::Reply),
-            _ => (0, ZoneScope::Both),
+    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. `chosen` tells the reply tuple
+    /// that the kernel gave to the connection with an original tuple: where chance decides, its choice is ours.
+    pub fn step(
+        &mut self,
+        step: &Step,
+        forwards: bool,
+        chosen: &mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>,
+    ) -> (Verdict, Fate) {
+        let treatment = match self.rules {
+            Ruleset::ByDscp => by_dscp::treatment(dscp(&step.bytes)),
+            _ => by_dscp::Treatment::default(),
         };
         let packet = Packet {
-            zone: Zone { id, scope },
-            untracked: rule == 4,
+            zone: treatment.zone,
+            untracked: treatment.untracked,
             ..Packet::whole(&step.bytes)
         };
-        let mark = match rule {
-            5 => Some(7),
-            6 => Some(8),
-            _ => None,
-        };
-        let verdict = match self.tracker.enter(&packet, NOW) {
-            Entered::Done(verdict) => {
-                if let (Some(id), Some(mark)) = (verdict.connection, mark) {
-                    self.tracker.set_mark(id, mark, NOW);
-                }
-                verdict
+        let mut entered = self.tracker.enter(&packet, NOW);
+        if let Some(mark) = treatment.mark {
+            self.tracker.mark(&mut entered, mark);
+        }
+        let mut sent = Vec::new();
+        let verdict = if self.rules == Ruleset::Nat {
+            let whole = self.tracker.take_reassembled();
+            let mut bytes = whole.unwrap_or_else(|| step.bytes.clone());
+            let translated = self.translate(&mut entered, step, &mut bytes, forwards, chosen);
+            sent = normal(bytes);
+            match translated {
+                Ok(()) => self.leave(entered, forwards),
+                Err(reason) => Verdict {
+                    ctinfo: CtInfo::Dropped,
+                    connection: None,
+                    reason: Some(reason),
+                    ..*entered.verdict()
+                },
             }
-            Entered::Unconfirmed(mut connection, verdict) => {
-                connection.set_mark(mark.unwrap_or(0));
-                if forwards {
-                    self.tracker.confirm(connection, verdict, NOW)
-                } else {
-                    verdict
-                }
-            }
+        } else {
+            self.leave(entered, forwards)
         };
         let fate = Fate {
             seen: seen(verdict.ctinfo),
             events: self.events(),
+            sent: if seen(verdict.ctinfo).is_some() {
+                sent
+            } else {
+                Vec::new()
+            },
         };
         (verdict, fate)
+    }
+
+    fn leave(&mut self, entered: Entered, forwards: bool) -> Verdict {
+        match entered {
+            entered if !forwards => *entered.verdict(),
+            entered => self.tracker.leave(entered, NOW),
+        }
+    }
+
+    fn translate(
+        &mut self,
+        entered: &mut Entered,
+        step: &Step,
+        bytes: &mut [u8],
+        forwards: bool,
+        chosen: &mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>,
+    ) -> Result<(), Reason> {
+        let leaves_by = match step.side {
+            Side::A => nat::interface(Side::B),
+            Side::B => nat::interface(Side::A),
+        };
+        for manip in [Manip::Destination, Manip::Source] {
+            if manip == Manip::Source && !forwards {
+                break;
+            }
+            if let Entered::Unconfirmed(connection, _) = entered {
+                let (original, zone) = (connection.tuple(Direction::Original), connection.zone());
+                let reply = connection.tuple(Direction::Reply);
+                let ends = [reply.destination_ip(), reply.source_ip()];
+                let protocol = original.protocol();
+                let rule = nat::target(manip, dscp(&step.bytes), protocol, ends, step.side);
+                let first = rule.and_then(|(_, first)| first);
+                let mut random = || {
+                    let id = chosen(&original, zone).map(|reply| translated_id(&reply, manip));
+                    let first = first.unwrap_or_else(|| first_of_class(&original));
+                    id.map_or(0, |id| id.wrapping_sub(first))
+                };
+                let target = rule.as_ref().map(|(target, _)| target);
+                self.tracker.nat(entered, manip, target, &mut random, NOW);
+            }
+            self.tracker
+                .rewrite(entered, manip, Some(leaves_by), bytes, NOW)?;
+        }
+        Ok(())
     }
 
     fn events(&mut self) -> Vec<(Happened, String)> {
@@ -167,6 +219,24 @@ impl Ours {
             ("early_drop", stats.early_drop),
             ("error", stats.error),
         ])
+    }
+}
+
+/// The id a connection's packets got, as their replies show it.
+const fn translated_id(reply: &Tuple, manip: Manip) -> u16 {
+    match (manip, Protocol(reply.protocol)) {
+        (Manip::Destination, _) | (_, Protocol::ICMP | Protocol::ICMPV6) => reply.source_id,
+        (Manip::Source, _) => reply.destination_id,
+    }
+}
+
+/// The first port of those a source port may be changed to without a rule for ports.
+const fn first_of_class(original: &Tuple) -> u16 {
+    match (Protocol(original.protocol), original.source_id) {
+        (Protocol::ICMP | Protocol::ICMPV6, _) => 0,
+        (_, ..512) => 1,
+        (_, 512..1024) => 600,
+        (_, 1024..) => 1024,
     }
 }
 

@@ -4,12 +4,14 @@
 //! not seen before. Of its conversation only the packets are kept that it takes to get there.
 
 use super::case::{Case, Step};
+use super::compare;
 use super::fuzz::{FuzzConfig, conversation_case, judge_apart, prepare};
 use super::generate::Dice;
-use super::judge::{Answer, JudgeError, judge};
-use super::kernel::Kernel;
+use super::judge::{Answer, JudgeError, judge, routable};
+use super::kernel::{Entry, Kernel};
 use super::ours::Ours;
 use super::shrink::shrink;
+use conntrack_core::Tuple;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -21,6 +23,43 @@ pub struct Recorded {
     pub case: Case,
     /// The answers.
     pub answers: Vec<Answer>,
+}
+
+impl Recorded {
+    /// What we say now that differs from what the kernel said then, packet by packet.
+    ///
+    /// # Errors
+    /// A sysctl does not exist.
+    pub fn differences(&self) -> Result<Vec<String>, JudgeError> {
+        let mut ours = Ours::new(&self.case)?;
+        let mut out = Vec::new();
+        for (number, (step, answer)) in self.case.steps.iter().zip(&self.answers).enumerate() {
+            let forwards = answer.fate.seen.is_some() || routable(&step.bytes);
+            let chosen = answer.entry.as_ref().and_then(Entry::reply_ids);
+            let (verdict, fate) = ours.step(step, forwards, &mut |original, _| {
+                let (source_id, destination_id) = chosen?;
+                Some(Tuple {
+                    source_id,
+                    destination_id,
+                    ..*original
+                })
+            });
+            let mut differences = Vec::new();
+            if forwards {
+                differences = compare::fates(&fate, &answer.fate);
+                let entry = verdict.connection.and_then(|id| ours.entry(id));
+                if let (Some((_, _, entry)), Some(theirs)) = (entry, &answer.entry) {
+                    differences.extend(compare::entries(&entry, theirs));
+                }
+            }
+            out.extend(
+                differences
+                    .into_iter()
+                    .map(|what| format!("packet {number}: {what}")),
+            );
+        }
+        Ok(out)
+    }
 }
 
 /// Records up to `wanted` conversations; `progress` is told how many there are and may stop it with `false`.
@@ -69,7 +108,7 @@ fn happenings(case: &Case) -> Result<Vec<String>, JudgeError> {
 
 fn happening(ours: &mut Ours, step: &Step) -> String {
     let before = ours.looked_up(&step.bytes);
-    let (verdict, fate) = ours.step(step, true);
+    let (verdict, fate) = ours.step(step, true, &mut |_, _| None);
     let after = verdict
         .connection
         .and_then(|id| ours.entry(id))
@@ -135,7 +174,7 @@ pub(super) fn imagine(
             return Ok(case);
         }
         for step in steps {
-            ours.step(&step, true);
+            ours.step(&step, true, &mut |_, _| None);
             case.steps.push(step);
         }
     }

@@ -7,6 +7,7 @@ mod gre;
 mod icmp;
 mod sctp;
 mod tcp;
+mod translated;
 mod udp;
 mod wire;
 
@@ -40,11 +41,13 @@ pub enum Family {
     Mixed,
     /// The same, with rules that put packets into zones, mark their connections, or keep them from being tracked.
     Zones,
+    /// The same from several clients, with rules that translate.
+    Nat,
 }
 
 impl Family {
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
         (Self::Icmp, "icmp"),
@@ -53,13 +56,23 @@ impl Family {
         (Self::Frag, "frag"),
         (Self::Mixed, "mixed"),
         (Self::Zones, "zones"),
+        (Self::Nat, "nat"),
     ];
 
     /// The rules its conversations are for.
     pub const fn rules(self) -> Ruleset {
         match self {
             Self::Zones => Ruleset::ByDscp,
+            Self::Nat => Ruleset::Nat,
             _ => Ruleset::Plain,
+        }
+    }
+
+    /// How many rules there are, DSCP 0 included.
+    const fn rule_count(self) -> usize {
+        match self {
+            Self::Nat => 64,
+            _ => 7,
         }
     }
 
@@ -110,6 +123,8 @@ struct Hosts {
     client: Address,
     server: Address,
     third: Address,
+    /// The lower one of two ports that clients use.
+    port: u16,
 }
 
 impl Hosts {
@@ -127,6 +142,7 @@ impl Hosts {
                 client: Address::V4([10, net_a, net_b, client]),
                 server: Address::V4([20, 0, 0, server]),
                 third: Address::V4([30, 0, 0, 9]),
+                port: 1_000,
             };
         }
         let address = |subnet, host| {
@@ -142,6 +158,7 @@ impl Hosts {
             client: address(1, client),
             server: address(2, server),
             third: address(3, 9),
+            port: 1_000,
         }
     }
 
@@ -156,7 +173,7 @@ impl Hosts {
 
     /// Source and destination port of a packet from `side`.
     fn ports(&self, side: Side, server: u16, dice: &mut Dice) -> [u16; 2] {
-        let client = 1_000 + dice.below(2) as u16;
+        let client = self.port + dice.below(2) as u16;
         let [client, server] = if dice.chance(3) {
             [7, 7]
         } else {
@@ -169,12 +186,41 @@ impl Hosts {
     }
 }
 
-/// A conversation in the making.
-pub struct Conversation {
-    family: Family,
+/// Two hosts, and what they are saying.
+struct Party {
     hosts: Hosts,
     tcp: tcp::TcpFlow,
     sctp: sctp::SctpFlow,
+}
+
+impl Party {
+    fn new(hosts: Hosts, dice: &mut Dice) -> Self {
+        Self {
+            hosts,
+            tcp: tcp::TcpFlow::new(hosts, dice),
+            sctp: sctp::SctpFlow::new(dice),
+        }
+    }
+}
+
+/// Clients that use the same ports, and talk to the same server.
+fn neighbours(hosts: Hosts, dice: &mut Dice) -> Vec<Party> {
+    let port = dice.pick(&[1_000, 1_000, 300, 511, 1_023, 40_000]);
+    (0..1 + dice.below(4))
+        .map(|number| {
+            let mut hosts = Hosts { port, ..hosts };
+            match &mut hosts.client {
+                Address::V4([.., last]) | Address::V6([.., last]) => *last += 4 * number as u8,
+            }
+            Party::new(hosts, dice)
+        })
+        .collect()
+}
+
+/// A conversation in the making.
+pub struct Conversation {
+    family: Family,
+    parties: Vec<Party>,
     history: Vec<Vec<u8>>,
     /// DSCP of most packets.
     rule: u8,
@@ -185,13 +231,15 @@ impl Conversation {
     /// A conversation of up to 45 packets or so.
     pub fn new(family: Family, versions: Versions, dice: &mut Dice) -> Self {
         let hosts = Hosts::new(versions, dice);
+        let mut parties = vec![Party::new(hosts, dice)];
+        if family == Family::Nat {
+            parties = neighbours(hosts, dice);
+        }
         Self {
             family,
-            hosts,
-            tcp: tcp::TcpFlow::new(hosts, dice),
-            sctp: sctp::SctpFlow::new(dice),
+            parties,
             history: Vec::new(),
-            rule: dice.below(7) as u8,
+            rule: dice.below(family.rule_count()) as u8,
             left: 5 + dice.below(40),
         }
     }
@@ -205,6 +253,7 @@ impl Conversation {
         let (side, packet) = self.packet(dice, tracker);
         let packets = match self.family {
             Family::Zones => vec![wire::with_dscp(packet, self.usual_rule(dice))],
+            Family::Nat => vec![self.translated(side, packet, dice, tracker)],
             Family::Frag if dice.chance(50) => fragment::cut(&packet, dice),
             Family::Frag if dice.chance(50) => vec![dress::dress(&packet, dice)],
             _ => vec![packet],
@@ -223,21 +272,41 @@ impl Conversation {
             Family::Icmp if dice.chance(50) => dice.below(3),
             Family::Icmp => 3,
             Family::Frag => dice.below(5),
-            Family::Mixed | Family::Zones => dice.below(7),
+            Family::Mixed | Family::Zones | Family::Nat => dice.below(7),
             Family::Tcp => 0,
             Family::Udp => 1 + 4 * dice.below(2),
             Family::Sctp => 2,
             Family::Gre => 4 + 2 * dice.below(2),
         };
+        let count = self.parties.len();
+        let party = &mut self.parties[if count > 1 { dice.below(count) } else { 0 }];
+        let hosts = &party.hosts;
         match kind {
-            0 => self.tcp.next(dice, tracker),
-            1 => udp::udp(&self.hosts, dice),
-            2 => self.sctp.next(&self.hosts, dice),
-            3 => icmp::icmp(&self.hosts, &self.history, dice),
-            4 => gre::gre(&self.hosts, dice),
-            5 => udp::udplite(&self.hosts, dice),
-            _ => gre::generic(&self.hosts, dice),
+            0 => party.tcp.next(dice, tracker),
+            1 => udp::udp(hosts, dice),
+            2 => party.sctp.next(hosts, dice),
+            3 => icmp::icmp(hosts, &self.history, dice),
+            4 => gre::gre(hosts, dice),
+            5 => udp::udplite(hosts, dice),
+            _ => gre::generic(hosts, dice),
         }
+    }
+
+    /// A packet with the rules it meets; one of a server as it is beyond the translation.
+    fn translated(
+        &mut self,
+        side: Side,
+        packet: Vec<u8>,
+        dice: &mut Dice,
+        tracker: &Tracker,
+    ) -> Vec<u8> {
+        let packet = wire::with_dscp(packet, self.usual_rule(dice));
+        if side == Side::A || dice.chance(10) {
+            return packet;
+        }
+        let seen = translated::from_server(&packet, tracker, dice);
+        self.note(&packet);
+        seen
     }
 
     /// The rule a packet meets: that of the conversation mostly, so that connections come about in its zone.
@@ -245,7 +314,7 @@ impl Conversation {
         if dice.chance(70) {
             self.rule
         } else {
-            dice.below(7) as u8
+            dice.below(self.family.rule_count()) as u8
         }
     }
 

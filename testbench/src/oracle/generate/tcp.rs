@@ -61,7 +61,7 @@ impl TcpFlow {
         let ports = if dice.chance(3) {
             [5, 5]
         } else {
-            [1_000 + dice.below(2) as u16, 80]
+            [hosts.port + dice.below(2) as u16, 80]
         };
         Self {
             hosts,

@@ -40,6 +40,19 @@ pub struct Entry {
     pub protocol: Vec<u32>,
 }
 
+impl Entry {
+    /// Source and destination id of the reply tuple, as far as it shows them.
+    pub fn reply_ids(&self) -> Option<(u16, u16)> {
+        let reply = &self.tuples[1];
+        if let Some((_, id)) = reply.rsplit_once(" id=") {
+            return id.parse().ok().map(|id| (id, 0));
+        }
+        let (source, destination) = reply.split_once('>')?;
+        let id = |end: &str| end.rsplit_once(':')?.1.parse().ok();
+        Some((id(source)?, id(destination)?))
+    }
+}
+
 fn is_default(zones: &[u16; 2]) -> bool {
     *zones == [0; 2]
 }
@@ -142,6 +155,11 @@ pub(super) fn read_tuple(bytes: &[u8]) -> Option<Tuple> {
 /// The original tuple in a message.
 pub(super) fn original(message: &[u8]) -> Option<Tuple> {
     attribute(message, TUPLE_ORIG).and_then(read_tuple)
+}
+
+/// The reply tuple in a message.
+pub(super) fn reply(message: &[u8]) -> Option<Tuple> {
+    attribute(message, TUPLE_REPLY).and_then(read_tuple)
 }
 
 /// The attributes that ask for the connection with this original tuple.

@@ -9,9 +9,10 @@ mod tun;
 
 pub use entry::Entry;
 
-use super::case::{Ruleset, Side, dscp};
+use super::case::{Ruleset, Side, dscp, from_hex, to_hex};
 use conntrack_core::{Tuple, Zone};
 use netlink::{ACK, DUMP, Message, Netlink, attribute};
+use packet::checksum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tun::Tun;
@@ -85,6 +86,45 @@ pub struct Fate {
     pub seen: Option<Seen>,
     /// Events, with the original tuple of the connection.
     pub events: Vec<(Happened, String)>,
+    /// What was sent, as [`normal`] makes it, where rules translate.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "to_hex",
+        deserialize_with = "from_hex"
+    )]
+    pub sent: Vec<u8>,
+}
+
+/// A forwarded packet without what the router and the judge change: hops left, DSCP, the IPv4 header's checksum if it is
+/// right; and without padding.
+pub fn normal(mut packet: Vec<u8>) -> Vec<u8> {
+    const DSCP: u8 = 0xfc;
+    match packet.first().map(|first| first >> 4) {
+        Some(4) if packet.len() >= 20 => {
+            packet.truncate(usize::from(u16::from_be_bytes([packet[2], packet[3]])));
+            let header = usize::from(packet[0] & 15) * 4;
+            let right = packet
+                .get(..header)
+                .is_some_and(|header| checksum::checksum(header) == 0);
+            if right {
+                packet[10..12].fill(0);
+            }
+            packet[1] &= !DSCP;
+            packet[8] = 0;
+        }
+        Some(6) if packet.len() >= 40 => {
+            let payload = u16::from_be_bytes([packet[4], packet[5]]);
+            if payload != 0 {
+                packet.truncate(usize::from(payload) + 40);
+            }
+            packet[0] &= 0xf0;
+            packet[1] &= 0x3f;
+            packet[7] = 0;
+        }
+        _ => {}
+    }
+    packet
 }
 
 /// A namespace to inject packets into.
@@ -92,6 +132,7 @@ pub struct Kernel {
     tuns: [Tun; 2],
     queries: Netlink,
     events: Netlink,
+    rules: Ruleset,
     /// Sysctls changed since the beginning, and what they are now.
     changed: BTreeMap<String, String>,
 }
@@ -130,6 +171,7 @@ impl Kernel {
             tuns,
             queries: Netlink::open(0)?,
             events: Netlink::open(0b111)?,
+            rules,
             changed: BTreeMap::new(),
         };
         kernel.settle()?;
@@ -178,16 +220,24 @@ impl Kernel {
             Side::B => (b, a),
         };
         into.inject(packet)?;
-        let mut seen = None;
+        let (mut seen, mut forwarded) = (None, Vec::new());
         while let Some(sent) = out.take()? {
-            if same_addresses(sent, packet) {
-                seen = seen.or(Seen::of_packet(sent));
+            let translated = self.rules == Ruleset::Nat && same_kind(sent, packet);
+            if seen.is_none() && (translated || same_addresses(sent, packet)) {
+                seen = Seen::of_packet(sent);
+                if translated {
+                    forwarded = normal(sent.to_vec());
+                }
             }
         }
         // Errors and resets of the router itself.
         while into.take()?.is_some() {}
         let events = self.events.drain()?.iter().filter_map(event).collect();
-        Ok(Fate { seen, events })
+        Ok(Fate {
+            seen,
+            events,
+            sent: forwarded,
+        })
     }
 
     /// The connection with this original tuple.
@@ -199,6 +249,17 @@ impl Kernel {
         let family = family(original.family);
         let answer = self.queries.request(SUBSYSTEM, GET, 0, family, &query)?;
         Ok(answer.and_then(|messages| entry::read(&messages.first()?.attributes)))
+    }
+
+    /// The reply tuple of the connection with this original tuple.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn reply(&mut self, original: &Tuple, zone: Zone) -> Result<Option<Tuple>, KernelError> {
+        let query = entry::query(original, zone);
+        let family = family(original.family);
+        let answer = self.queries.request(SUBSYSTEM, GET, 0, family, &query)?;
+        Ok(answer.and_then(|messages| entry::reply(&messages.first()?.attributes)))
     }
 
     /// All connections, in the order of their tuples.
@@ -289,6 +350,16 @@ fn same_addresses(sent: &[u8], injected: &[u8]) -> bool {
         _ => packet.get(8..40).map(<[u8]>::to_vec),
     };
     addresses(sent) == addresses(injected)
+}
+
+/// The same for translated packets: the same protocol, to a single host.
+fn same_kind(sent: &[u8], injected: &[u8]) -> bool {
+    let kind = |packet: &[u8]| match packet.first().map(|first| first >> 4) {
+        Some(4) => packet.get(9).copied().map(|protocol| (4, protocol)),
+        _ => packet.get(6).copied().map(|next| (6, next)),
+    };
+    let group = sent[0] >> 4 == 6 && sent.get(24) == Some(&0xff);
+    kind(sent) == kind(injected) && !group
 }
 
 fn event(message: &Message) -> Option<(Happened, String)> {

@@ -1,7 +1,8 @@
 //! The namespace: devices up, routes by arriving interface, rules that make verdicts visible.
 
 use super::{KernelError, Seen};
-use crate::oracle::case::Ruleset;
+use crate::oracle::case::{Ruleset, Side};
+use crate::oracle::rules::nat::interface_address;
 use nix::sched::{CloneFlags, unshare};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -34,16 +35,16 @@ pub(super) fn configure(sysctls: &[(String, String)], ruleset: Ruleset) -> Resul
         }
         run("ip", &["link", "set", device, "mtu", "65535", "up"], None)?;
     }
+    if ruleset == Ruleset::Nat {
+        give_addresses()?;
+    }
     for (from, to, table) in [
         (DEVICES[0], DEVICES[1], "100"),
         (DEVICES[1], DEVICES[0], "101"),
     ] {
         for family in ["-4", "-6"] {
-            run(
-                "ip",
-                &[family, "rule", "add", "iif", from, "lookup", table],
-                None,
-            )?;
+            let rule = ["rule", "add", "pref", table, "iif", from, "lookup", table];
+            run("ip", &[&[family], &rule[..]].concat(), None)?;
             run(
                 "ip",
                 &[family, "route", "add", "default", "dev", to, "table", table],
@@ -54,6 +55,27 @@ pub(super) fn configure(sysctls: &[(String, String)], ruleset: Ruleset) -> Resul
     sysctls
         .iter()
         .try_for_each(|(name, value)| sysctl(name, value))
+}
+
+/// Addresses for the devices, that packets are translated to. They are looked up last, so that packets to them are
+/// forwarded all the same.
+fn give_addresses() -> Result<(), KernelError> {
+    for (device, side) in DEVICES.into_iter().zip([Side::A, Side::B]) {
+        for v6 in [false, true] {
+            let address = interface_address(side, v6).to_string();
+            let mut command = vec!["address", "add", &address, "dev", device];
+            if v6 {
+                command.push("nodad");
+            }
+            run("ip", &command, None)?;
+        }
+    }
+    for family in ["-4", "-6"] {
+        let last = ["rule", "add", "pref", "1000", "lookup", "local"];
+        run("ip", &[&[family], &last[..]].concat(), None)?;
+        run("ip", &[family, "rule", "del", "pref", "0"], None)?;
+    }
+    Ok(())
 }
 
 /// A router that asks no questions, counts packets, and keeps many fragments.
@@ -107,38 +129,9 @@ fn rules(ruleset: Ruleset) -> String {
         }
     }
     rules.push_str("  }\n");
-    if ruleset == Ruleset::ByDscp {
-        rules.push_str(&by_dscp());
-    }
+    rules.push_str(&ruleset.nft());
     rules.push_str("}\n");
     rules
-}
-
-/// The rules of [`Ruleset::ByDscp`].
-fn by_dscp() -> String {
-    const BEFORE: [(u8, &str); 4] = [
-        (1, "ct zone set 1"),
-        (2, "ct original zone set 2"),
-        (3, "ct reply zone set 3"),
-        (4, "notrack"),
-    ];
-    const AFTER: [(u8, &str); 2] = [(5, "ct mark set 7"), (6, "ct mark set 8")];
-    let mut out = String::new();
-    for (name, priority, rules) in [("before", -300, &BEFORE[..]), ("after", -150, &AFTER[..])] {
-        // Writing to a String cannot fail.
-        writeln!(
-            out,
-            "  chain {name} {{\n    type filter hook prerouting priority {priority};"
-        )
-        .ok();
-        for (dscp, rule) in rules {
-            for family in ["ip", "ip6"] {
-                writeln!(out, "    {family} dscp {dscp} {rule}").ok();
-            }
-        }
-        out.push_str("  }\n");
-    }
-    out
 }
 
 pub(super) fn run(
