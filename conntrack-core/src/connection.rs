@@ -1,5 +1,7 @@
 //! A connection: two tuples, a state, a timeout, counters.
 
+use crate::helper::Help;
+use crate::nat::sequence::Shifts;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::status::Status;
@@ -16,6 +18,9 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// A connection that is not in the table yet.
+    pub(crate) const UNCONFIRMED: Self = Self::from_parts(u32::MAX, 0);
+
     /// The name made of these parts, as somebody kept them; it may name nothing.
     pub const fn from_parts(index: u32, generation: u32) -> Self {
         Self { index, generation }
@@ -47,11 +52,27 @@ pub struct Counters {
     pub bytes: u64,
 }
 
+/// The translation of an expected connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Following {
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) id: u16,
+}
+
 /// What few connections have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extension {
     /// The tuple of replies, where it is not the mirror image of the original one.
     pub(crate) reply: Option<Tuple>,
+    /// Who announced it, and its original tuple.
+    pub(crate) master: Option<(ConnectionId, Tuple)>,
+    /// The translation that it gets from there.
+    pub(crate) follow: Option<Following>,
+    /// Its helper.
+    pub(crate) help: Option<Help>,
+    /// Its sequence numbers' shifts.
+    pub(crate) shifts: Option<Shifts>,
     /// The interface its packets must leave by: it is masqueraded behind it.
     pub(crate) interface: Option<u32>,
 }
@@ -154,6 +175,26 @@ impl Connection {
     /// Its status bits.
     pub const fn status(&self) -> Status {
         self.status.without(Status::PRIVATE)
+    }
+
+    /// The name of its helper.
+    pub fn helper(&self) -> Option<&str> {
+        let help = self.extension.as_ref()?.help.as_ref()?;
+        Some(help.helper.name())
+    }
+
+    /// The connection that announced it, and that one's original tuple. It may be gone.
+    pub fn master(&self) -> Option<(ConnectionId, Tuple)> {
+        self.extension.as_ref()?.master
+    }
+
+    /// Where TCP's sequence numbers are shifted because text was replaced, and by how much before and after there, in both
+    /// directions.
+    pub fn sequence_shifts(&self) -> Option<[(u32, i32, i32); 2]> {
+        let shifts = self.extension.as_ref()?.shifts?;
+        self.status
+            .contains(Status::SEQ_ADJUST)
+            .then(|| shifts.0.map(crate::nat::sequence::Shift::parts))
     }
 
     /// Its mark (0 if none was set).

@@ -2,6 +2,7 @@
 
 use crate::changes::Changes;
 use crate::connection::{Connection, ConnectionId};
+use crate::expectation::Expected;
 use crate::timeout::Time;
 
 /// Why a connection is gone.
@@ -26,6 +27,10 @@ pub enum EventKind {
     New,
     /// Something of it changed.
     Update(Changes),
+    /// It announced a connection.
+    Expect(Box<Expected>),
+    /// What it announced is not expected any longer, perhaps because it came.
+    Unexpect(Box<Expected>),
     /// It is gone.
     Destroy {
         /// Why.

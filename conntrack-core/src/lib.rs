@@ -28,7 +28,7 @@
 //! assert_eq!(tracker.len(), 1);
 //! ```
 //!
-//! Not here yet: helpers and expectations, labels, connection limits, timeout policies, DCCP.
+//! Not here yet: labels, connection limits, timeout policies, DCCP.
 
 #![forbid(unsafe_code)]
 
@@ -36,8 +36,10 @@ pub mod changes;
 pub mod connection;
 pub mod dump;
 pub mod event;
+pub mod expectation;
 mod extension;
 pub mod fragment;
+pub mod helper;
 pub mod nat;
 mod offload;
 mod parse;
@@ -56,6 +58,7 @@ pub mod verdict;
 pub use changes::Changes;
 pub use connection::{Connection, ConnectionId};
 pub use event::{DestroyCause, Event, EventKind};
+pub use expectation::Expectation;
 pub use reason::Reason;
 pub use stats::Stats;
 pub use status::Status;

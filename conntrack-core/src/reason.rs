@@ -50,6 +50,8 @@ reasons! {
     NoInverse "no counterpart tuple"
     NatInterface "leaves by another interface than its masqueraded connection"
     NatRedirect "ICMP redirect about a translated connection"
+    HelperPartial "a command that is cut off or malformed (its helper)"
+    HelperRefused "what it announces cannot be expected (its helper)"
     Clash "its tuple became another connection's meanwhile"
     TableFull "connection table full"
 }

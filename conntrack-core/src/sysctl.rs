@@ -44,6 +44,7 @@ settings! {
     acct: flag = true, "acct", "Count packets and bytes (on here by default, off in the kernel).";
     checksum: flag = true, "checksum", "Refuse packets with wrong checksums.";
     max: number = 262_144, "max", "Most connections; 0 for no limit.";
+    expect_max: number = 4_096, "expect_max", "Most expectations.";
     generic_timeout: seconds = 600, "generic_timeout", "Protocols without a tracker.";
     icmp_timeout: seconds = 30, "icmp_timeout", "ICMP.";
     icmpv6_timeout: seconds = 30, "icmpv6_timeout", "ICMPv6.";

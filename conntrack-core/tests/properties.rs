@@ -184,7 +184,10 @@ proptest! {
             let frame = frame(client, 200 + server, [port, 0], flags);
             let mut packet = frame[14..].to_vec();
             let mut entered = tracker.enter(&Packet::whole(&frame[14..]), now);
-            let mut random = || seed;
+            let mut random = |among: std::ops::RangeInclusive<u16>| {
+                let count = u32::from(*among.end() - *among.start()) + 1;
+                *among.start() + (u32::from(seed) % count) as u16
+            };
             for (manip, target) in [(Manip::Destination, None), (Manip::Source, targets[target])] {
                 tracker.nat(&mut entered, manip, target.as_ref(), &mut random, now);
                 prop_assert_eq!(tracker.rewrite(&entered, manip, Some(1), &mut packet, now), Ok(()));

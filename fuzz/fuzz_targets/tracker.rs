@@ -5,6 +5,7 @@ use conntrack_core::nat::{Manip, Ports, Random, Range, Target};
 use conntrack_core::{ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone, ZoneScope};
 use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 fuzz_target!(|data: &[u8]| {
     let config = Config {
@@ -72,11 +73,15 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
     let source = target(1, (kind & 1 == 0).then_some((2_000, 2_001)), Random::Port);
     let destination = target(2, (kind & 2 == 0).then_some((80, 80)), Random::No);
     let mut seed = u16::from(kind);
-    let mut random = || {
+    let mut random = |_: RangeInclusive<u16>| {
         seed = seed.wrapping_mul(25_173).wrapping_add(13_849);
         seed
     };
     let mut entered = tracker.enter(packet, now);
+    let names = ["ftp", "tftp", "irc", "amanda", "sane"];
+    if let Some(id) = tracker.helper_named(names[usize::from(kind) % names.len()]) {
+        tracker.assign_helper(&mut entered, id);
+    }
     let mut bytes = tracker.take_reassembled().unwrap_or_else(|| packet.bytes.to_vec());
     for (manip, target) in [(Manip::Destination, destination), (Manip::Source, source)] {
         tracker.nat(&mut entered, manip, Some(&target), &mut random, now);
@@ -84,6 +89,9 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
         if tracker.rewrite(&entered, manip, interface, &mut bytes, now).is_err() {
             return *entered.verdict();
         }
+    }
+    if tracker.help(&mut entered, &mut bytes, &mut random, now).is_err() {
+        return *entered.verdict();
     }
     tracker.leave(entered, now)
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use conntrack_core::Time;
-use conntrack_core::dump::{conntrack_save, conntrack_tools, conntrack_xml, proc};
+use conntrack_core::dump::{
+    conntrack_expect, conntrack_save, conntrack_tools, conntrack_xml, proc,
+};
 use testbench::oracle::case::{Case, Ruleset, Side, Step};
 use testbench::oracle::fuzz::{FuzzConfig, fuzz, judge_apart};
 use testbench::oracle::generate::{Conversation, Dice, Family, Versions};
@@ -107,53 +109,111 @@ fn same(what: &str, print: impl Fn(Time) -> String, theirs: &str) {
     assert_eq!(now.len(), theirs.len(), "{what}");
 }
 
-#[test]
-fn tables_are_printed_as_the_tools_print_them() -> Result<(), JudgeError> {
-    if !possible() {
-        return Ok(());
-    }
+/// Generated conversations, each before both and then shown.
+fn after_conversations(
+    family: Family,
+    seed: u64,
+    mut show: impl FnMut(&mut Kernel, &Ours) -> Result<(), KernelError> + Send,
+) {
     let acct = [("net.netfilter.nf_conntrack_acct".to_owned(), "1".to_owned())];
-    Kernel::with(&acct, Ruleset::ByDscp, |kernel| {
-        let mut entries = 0;
+    let rules = family.rules();
+    Kernel::with(&acct, rules, |kernel| {
         for number in 0..40 {
             kernel.flush()?;
-            let mut dice = Dice::new(9, number);
-            let mut ours = Ours::new(&Case {
-                rules: Ruleset::ByDscp,
+            let mut dice = Dice::new(seed, number);
+            let case = Case {
+                rules,
                 ..Case::default()
-            })
-            .expect("no sysctl");
-            let mut conversation = Conversation::new(Family::Zones, Versions::Both, &mut dice);
+            };
+            let mut ours = Ours::new(&case).expect("no sysctl");
+            let mut conversation = Conversation::new(family, Versions::Both, &mut dice);
             loop {
                 let steps = conversation.next(&mut dice, ours.tracker());
                 if steps.is_empty() {
                     break;
                 }
                 for step in steps {
-                    judge_step(kernel, &mut ours, &step)?;
+                    let (answer, differences) = judge_step(kernel, &mut ours, &step)?;
+                    assert!(
+                        differences.is_empty(),
+                        "conversation {number}: {differences:?}"
+                    );
+                    conversation.heard(&step, &answer.fate.sent, &mut dice);
                 }
             }
-            let tracker = ours.tracker();
-            entries += tracker.len();
-            let extended = kernel.tool("conntrack", &["-L", "-o", "extended"])?;
-            let options = conntrack_tools::Options::EXTENDED;
-            same(
-                "extended",
-                |now| conntrack_tools::list(tracker, now, options),
-                &extended,
-            );
-            let save = kernel.tool("conntrack", &["-L", "-o", "save"])?;
-            same("save", |now| conntrack_save::list(tracker, now), &save);
-            let xml = kernel.tool("conntrack", &["-L", "-o", "xml"])?;
-            same("xml", |now| conntrack_xml::list(tracker, now, true), &xml);
-            same(
-                "proc",
-                |now| proc::list(tracker, now),
-                &kernel.proc_table()?,
-            );
+            show(kernel, &ours)?;
         }
-        assert!(entries > 40, "{entries} entries were printed");
         Ok(())
-    })?;
-    Ok(())
+    })
+    .expect("a kernel");
+}
+
+#[test]
+fn tables_are_printed_as_the_tools_print_them() {
+    if !possible() {
+        return;
+    }
+    let mut entries = 0;
+    after_conversations(Family::Zones, 9, |kernel, ours| {
+        let tracker = ours.tracker();
+        entries += tracker.len();
+        let extended = kernel.tool("conntrack", &["-L", "-o", "extended"])?;
+        let options = conntrack_tools::Options::EXTENDED;
+        let list = |now| conntrack_tools::list(tracker, now, options);
+        same("extended", list, &extended);
+        let save = kernel.tool("conntrack", &["-L", "-o", "save"])?;
+        same("save", |now| conntrack_save::list(tracker, now), &save);
+        let xml = kernel.tool("conntrack", &["-L", "-o", "xml"])?;
+        same("xml", |now| conntrack_xml::list(tracker, now, true), &xml);
+        let theirs = kernel.proc_table()?;
+        same("proc", |now| proc::list(tracker, now), &theirs);
+        Ok(())
+    });
+    assert!(entries > 40, "{entries} entries were printed");
+}
+
+#[test]
+fn expectations_are_printed_as_the_tools_print_them() {
+    if !possible() {
+        return;
+    }
+    let (mut helped, mut expected) = (0, 0);
+    after_conversations(Family::Helper, 10, |kernel, ours| {
+        let tracker = ours.tracker();
+        expected += tracker.expectations().count();
+        let of_helpers = tracker
+            .iter()
+            .filter(|(_, connection)| connection.helper().is_some());
+        helped += of_helpers.count();
+        let extended = kernel.tool("conntrack", &["-L", "-o", "extended"])?;
+        let options = conntrack_tools::Options::EXTENDED;
+        let list = |now| conntrack_tools::list(tracker, now, options);
+        same("extended", list, &extended);
+        let xml = kernel.tool("conntrack", &["-L", "-o", "xml"])?;
+        same("xml", |now| conntrack_xml::list(tracker, now, true), &xml);
+        let save = kernel.tool("conntrack", &["-L", "-o", "save"])?;
+        same("save", |now| conntrack_save::list(tracker, now), &save);
+        let theirs = kernel.proc_table()?;
+        same("proc", |now| proc::list(tracker, now), &theirs);
+        // Without a family, the tool lists IPv4.
+        let of = |family| ["-L", "expect", "-f", family];
+        let mut theirs = kernel.tool("conntrack", &of("ipv4"))?;
+        theirs += &kernel.tool("conntrack", &of("ipv6"))?;
+        same(
+            "expect",
+            |now| conntrack_expect::list(tracker, now),
+            &theirs,
+        );
+        let theirs = kernel.proc_expectations()?;
+        same(
+            "proc expect",
+            |now| conntrack_expect::proc_list(tracker, now),
+            &theirs,
+        );
+        Ok(())
+    });
+    assert!(
+        helped > 40 && expected > 10,
+        "{helped} had helpers, {expected} were expected"
+    );
 }

@@ -4,7 +4,8 @@ use super::conntrack_tools::{Options, write_line};
 use crate::event::{Event, EventKind};
 use crate::tracker::Tracker;
 
-/// The line of an event, without its end; `None` if the connection is gone by now and the event did not keep it.
+/// The line of an event, without its end; `None` if the connection is gone by now and the event did not keep it,
+/// or if it is about an expectation ([`super::conntrack_expect`]).
 ///
 /// With `timestamp` (`-o timestamp`) the time comes first, seconds and microseconds of the caller's clock.
 pub fn line(tracker: &Tracker, event: &Event, options: Options, timestamp: bool) -> Option<String> {
@@ -12,6 +13,7 @@ pub fn line(tracker: &Tracker, event: &Event, options: Options, timestamp: bool)
         EventKind::New => ("    [NEW] ", tracker.connection(event.connection)?),
         EventKind::Update(_) => (" [UPDATE] ", tracker.connection(event.connection)?),
         EventKind::Destroy { last, .. } => ("[DESTROY] ", &**last),
+        EventKind::Expect(_) | EventKind::Unexpect(_) => return None,
     };
     let mut out = String::new();
     if timestamp {

@@ -100,9 +100,9 @@ fn write_protocol(out: &mut String, connection: &Connection) -> fmt::Result {
 
 fn status(status: Status) -> String {
     const NAMES: [(Status, &str); 4] = [
+        (Status::EXPECTED, "EXPECTED"),
         (Status::SEEN_REPLY, "SEEN_REPLY"),
         (Status::ASSURED, "ASSURED"),
-        (Status::EXPECTED, "EXPECTED"),
         (Status::FIXED_TIMEOUT, "FIXED_TIMEOUT"),
     ];
     let set: Vec<&str> = NAMES

@@ -114,6 +114,9 @@ pub(super) fn write_line(
     if zone.scope == ZoneScope::Both && zone.id != 0 {
         write!(out, "zone={} ", zone.id)?;
     }
+    if let Some(helper) = connection.helper() {
+        write!(out, "helper={helper} ")?;
+    }
     if listed {
         out.push_str("use=1");
     }

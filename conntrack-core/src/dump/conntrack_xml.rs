@@ -63,7 +63,11 @@ fn write_flow(
     } else if !connection.status().contains(Status::SEEN_REPLY) {
         out.push_str("<unreplied/>");
     }
-    out.push_str("</meta></flow>\n");
+    out.push_str("</meta>");
+    if let Some(helper) = connection.helper() {
+        write!(out, "<helper>{helper}</helper>")?;
+    }
+    out.push_str("</flow>\n");
     Ok(())
 }
 

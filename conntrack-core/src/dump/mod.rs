@@ -1,6 +1,7 @@
 //! How others print connections. One printer, one file.
 
 pub mod conntrack_events;
+pub mod conntrack_expect;
 pub mod conntrack_save;
 pub mod conntrack_stats;
 pub mod conntrack_tools;

@@ -1,7 +1,7 @@
 //! Which tuple a connection gets.
 
 use super::target::Bounds;
-use super::{Manip, Random, address, end, port};
+use super::{Chance, Manip, Random, address, end, port};
 use crate::Direction;
 use crate::tuple::{Tuple, Zone};
 
@@ -24,7 +24,7 @@ pub(crate) fn choose(
     zone: Zone,
     has_master: bool,
     there: &mut impl Candidates,
-    random: &mut dyn FnMut() -> u16,
+    random: &mut Chance<'_>,
 ) -> Tuple {
     let keeps = bounds.ports.random == Random::No;
     if manip == Manip::Source && keeps {

@@ -17,7 +17,9 @@
 //!     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0x8e, 0x9b, 192, 0, 2, 1, 198, 51, 100, 1,
 //!     0x0f, 0xa0, 0, 53, 0, 8, 0, 0,
 //! ];
-//! let (now, mut random) = (Time::from_secs(1), || 4); // A real one is a random generator's.
+//! let now = Time::from_secs(1);
+//! // A real one is a random generator's.
+//! let mut random = |among: std::ops::RangeInclusive<u16>| *among.start();
 //! let mut entered = tracker.enter(&Packet::whole(&query), now);
 //! tracker.nat(&mut entered, Manip::Destination, None, &mut random, now);
 //! tracker.rewrite(&entered, Manip::Destination, None, &mut query, now)?;
@@ -32,8 +34,10 @@
 
 mod address;
 mod choose;
+pub(crate) mod mangle;
 mod port;
 pub mod rewrite;
+pub(crate) mod sequence;
 mod sources;
 mod target;
 
@@ -44,6 +48,10 @@ pub use target::{Ports, Random, Range, Target};
 
 use crate::status::Status;
 use crate::tuple::{Direction, Tuple};
+use std::ops::RangeInclusive;
+
+/// A random generator: gives one of these numbers, each as likely as the others. What lies outside counts as the nearest.
+pub type Chance<'a> = dyn FnMut(RangeInclusive<u16>) -> u16 + 'a;
 
 /// Which end of a packet is translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! The search for a free port.
 
-use super::Manip;
 use super::target::Bounds;
+use super::{Chance, Manip};
 use crate::tuple::Tuple;
 use packet::Protocol;
 
@@ -17,16 +17,18 @@ pub(super) fn search(
     manip: Manip,
     bounds: &Bounds,
     has_master: bool,
-    random: &mut dyn FnMut() -> u16,
+    random: &mut Chance<'_>,
     mut taken: impl FnMut(&Tuple, u32) -> bool,
 ) {
     let Some((first, count)) = span(tuple, manip, bounds, has_master) else {
         return;
     };
     let own = *id(tuple, manip);
+    let last = first + (count - 1) as u16;
+    let mut by_chance = || random(first..=last).clamp(first, last) - first;
     let mut offset = match bounds.ports.base {
         Some(base) => own.wrapping_sub(base),
-        None if bounds.ports.random != super::Random::No || manip == Manip::Source => random(),
+        None if bounds.ports.random != super::Random::No || manip == Manip::Source => by_chance(),
         None => 0,
     };
     let mut attempts = count.min(MOST_ATTEMPTS);
@@ -42,7 +44,7 @@ pub(super) fn search(
             return;
         }
         attempts /= 2;
-        offset = random();
+        offset = by_chance();
     }
 }
 

@@ -223,9 +223,13 @@ fn pseudo_header(packet: &[u8], transport_at: usize, family: u8) -> Result<u32, 
 }
 
 /// Where the transport header of a packet begins, if it has one, and whether it holds an ICMP error with a whole header.
-pub(crate) fn error_at(packet: &[u8], family: u8, protocol: Protocol) -> Option<usize> {
+pub(crate) fn error_at(packet: &[u8], family: u8) -> Option<usize> {
     let at = layout(packet, 0, family).ok()?.0?;
     let icmp_type = *packet.get(at)?;
+    let protocol = match family {
+        4 => Protocol(packet[9]),
+        _ => extension::walk(packet, Protocol(packet[6])).ok()?.protocol,
+    };
     let is_error = match (family, protocol) {
         (4, Protocol::ICMP) => icmp::is_error(icmp_type),
         (6, Protocol::ICMPV6) => icmpv6::is_error(icmp_type),

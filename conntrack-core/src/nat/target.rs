@@ -107,6 +107,19 @@ impl Bounds {
         }
     }
 
+    /// This address, and a port of the range if there is one.
+    pub(crate) const fn only(address: [u8; 16], range: Option<(u16, u16)>) -> Self {
+        Self {
+            addresses: Some((address, address)),
+            ports: Ports {
+                range,
+                base: None,
+                random: Random::No,
+            },
+            persistent: false,
+        }
+    }
+
     fn single(address: IpAddr, ports: Ports) -> Self {
         let address = wide(address);
         Self {

@@ -52,7 +52,7 @@ impl Tracker {
         let protocol = connection.original.protocol();
         let resolvable = matches!(protocol, Protocol::UDP | Protocol::UDPLITE | Protocol::GRE);
         if !resolvable {
-            return self.insert_failed(Reason::Clash);
+            return self.insert_failed(Reason::Clash, now);
         }
         if let Some(verdict) = self.merge(&connection, holder, verdict) {
             return verdict;
@@ -63,7 +63,7 @@ impl Tracker {
         };
         if let Some(holder) = replies {
             let merged = self.merge(&connection, holder, verdict);
-            return merged.unwrap_or_else(|| self.insert_failed(Reason::Clash));
+            return merged.unwrap_or_else(|| self.insert_failed(Reason::Clash, now));
         }
         self.stats.clash_resolve += 1;
         connection.status = connection

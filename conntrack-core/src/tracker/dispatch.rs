@@ -7,6 +7,7 @@ use crate::protocol::{
     Context, Outcome, ProtocolState, gre, icmp, icmpv6, sctp, tcp, udp, udplite,
 };
 use crate::reason::Reason;
+use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::Tuple;
@@ -70,7 +71,12 @@ pub(super) fn packet(
 ) -> Outcome {
     let status = &mut connection.status;
     let checked = match &mut connection.protocol {
-        ProtocolState::Tcp(track) => tcp::segment(network, verify).map(|segment| {
+        ProtocolState::Tcp(track) => tcp::segment(network, verify).map(|mut segment| {
+            if status.contains(Status::SEQ_ADJUST)
+                && let Some(shifts) = connection.extension.as_ref().and_then(|own| own.shifts)
+            {
+                segment.ack_shift = shifts.of_acknowledgment(context.direction, segment.ack);
+            }
             let mut shrink_to = None;
             let left = connection.timeout - context.now;
             let outcome = track.packet(&segment, status, left, &mut shrink_to, context, changed);

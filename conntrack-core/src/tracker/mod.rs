@@ -2,6 +2,7 @@
 
 mod clash;
 mod dispatch;
+mod help;
 mod icmp;
 mod nat;
 mod path;
@@ -10,7 +11,9 @@ mod removal;
 use crate::changes::Changes;
 use crate::connection::{Connection, ConnectionId};
 use crate::event::{Event, EventKind};
+use crate::expectation::Expectations;
 use crate::fragment::Reassembly;
+use crate::helper::{self, Helper};
 use crate::nat::Sources;
 use crate::parse::{self, Parsed};
 use crate::reason::Reason;
@@ -21,9 +24,10 @@ use crate::sysctl::{Config, SysctlError};
 use crate::table::HashKey;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
-use crate::verdict::Verdict;
+use crate::verdict::{CtInfo, Verdict};
 use nat::Translation;
 use packet::prefetch;
+use std::sync::Arc;
 
 /// Packets of a batch looked up before the first is tracked.
 const AHEAD: usize = 32;
@@ -79,6 +83,12 @@ pub struct Tracker {
     /// The connection destroyed last.
     ended: Option<(ConnectionId, Translation)>,
     sources: Sources,
+    helpers: Vec<Arc<dyn Helper>>,
+    /// Some connection may have a helper.
+    helpers_in_use: bool,
+    expectations: Expectations,
+    /// Something may be expected by a connection that is not in the table yet.
+    unconfirmed_master: bool,
     /// The datagram put together last.
     reassembled: Option<Vec<u8>>,
 }
@@ -114,6 +124,10 @@ impl Tracker {
             collect_at: 0,
             ended: None,
             sources: Sources::default(),
+            helpers: helper::built_in(),
+            helpers_in_use: false,
+            expectations: Expectations::default(),
+            unconfirmed_master: false,
             reassembled: None,
         }
     }
@@ -224,6 +238,23 @@ impl Tracker {
     /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
         let entered = self.enter(packet, now);
+        self.pass(entered, packet, now)
+    }
+
+    /// What a router does that has no rules.
+    #[inline]
+    fn pass(&mut self, mut entered: Entered, packet: &Packet<'_>, now: Time) -> Verdict {
+        if self.helpers_in_use {
+            // Nothing is translated here, so there is nothing to replace.
+            let mut bytes = self
+                .take_reassembled()
+                .unwrap_or_else(|| packet.bytes.to_vec());
+            if let Err(reason) =
+                self.help(&mut entered, &mut bytes, &mut |among| *among.start(), now)
+            {
+                return Verdict::bare(CtInfo::Dropped, Some(reason));
+            }
+        }
         self.leave(entered, now)
     }
 
@@ -261,7 +292,7 @@ impl Tracker {
             }
             for ((parsed, hash), (packet, now)) in prepared.iter().zip(group) {
                 let entered = self.enter_parsed(packet, parsed, *hash, *now);
-                verdicts.push(self.leave(entered, *now));
+                verdicts.push(self.pass(entered, packet, *now));
             }
         }
     }

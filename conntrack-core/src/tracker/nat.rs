@@ -1,10 +1,10 @@
 //! Translation of the tracker's connections: deciding it, and rewriting packets.
 
 use super::{Entered, Tracker};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{Connection, ConnectionId, Following};
 use crate::event::DestroyCause;
 use crate::nat::rewrite::{error_at, error_checksum_ok, rewrite, rewrite_error};
-use crate::nat::{Bounds, Candidates, Manip, Target, choose};
+use crate::nat::{Bounds, Candidates, Chance, Manip, Target, choose};
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::reason::Reason;
@@ -12,7 +12,6 @@ use crate::status::Status;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple};
 use crate::verdict::{CtInfo, Verdict};
-use packet::Protocol;
 
 /// What rewriting needs of a connection, also of one that its packet has just ended.
 #[derive(Debug, Clone, Copy)]
@@ -40,13 +39,13 @@ impl Tracker {
     /// Decides how the source or the destination of a new connection is translated; without a target, it stays as it is
     /// if it can. Nothing happens for connections in the table and for those decided already: the first target counts.
     ///
-    /// `random` gives numbers of a random generator, from which ports are chosen.
+    /// `random` is a random generator, which chooses ports.
     pub fn nat(
         &mut self,
         entered: &mut Entered,
         manip: Manip,
         target: Option<&Target>,
-        random: &mut dyn FnMut() -> u16,
+        random: &mut Chance<'_>,
         now: Time,
     ) {
         let Entered::Unconfirmed(connection, _) = entered else {
@@ -54,6 +53,13 @@ impl Tracker {
         };
         if connection.status.contains(manip.done()) {
             return;
+        }
+        if let Some(follow) = connection
+            .extension
+            .as_mut()
+            .and_then(|own| own.follow.take())
+        {
+            return self.follow(connection, follow, random, now);
         }
         let Some(tuple) = connection.tuple(Direction::Reply).inverted() else {
             return;
@@ -69,13 +75,34 @@ impl Tracker {
         }
     }
 
+    /// The translation of a connection that was announced: its source to where its master sends, its destination to where
+    /// its master comes from.
+    fn follow(
+        &mut self,
+        connection: &mut Connection,
+        follow: Following,
+        random: &mut Chance<'_>,
+        now: Time,
+    ) {
+        let id = Some((follow.id, follow.id));
+        for (manip, address, range) in [
+            (Manip::Source, follow.source, None),
+            (Manip::Destination, follow.destination, id),
+        ] {
+            let bounds = Bounds::only(address, range);
+            if let Some(tuple) = connection.tuple(Direction::Reply).inverted() {
+                self.translate(connection, manip, &tuple, &bounds, random, now);
+            }
+        }
+    }
+
     fn translate(
         &mut self,
         connection: &mut Connection,
         manip: Manip,
         tuple: &Tuple,
         bounds: &Bounds,
-        random: &mut dyn FnMut() -> u16,
+        random: &mut Chance<'_>,
         now: Time,
     ) {
         let zone = connection.zone();
@@ -124,7 +151,7 @@ impl Tracker {
         let packet = trimmed(packet);
         let tuple = &translation.tuples[0];
         let about = matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply);
-        if about && let Some(at) = error_at(packet, tuple.family, icmp_of(tuple.family)) {
+        if about && let Some(at) = error_at(packet, tuple.family) {
             return error(packet, at, manip, direction, &translation);
         }
         let bound = translation
@@ -216,13 +243,6 @@ fn error(
     let quoted = translation.tuples[direction.other().index()];
     let target = quoted.inverted().ok_or(Reason::NoInverse)?;
     rewrite_error(packet, at, manip, &quoted, &target)
-}
-
-const fn icmp_of(family: u8) -> Protocol {
-    match family {
-        4 => Protocol::ICMP,
-        _ => Protocol::ICMPV6,
-    }
 }
 
 /// Without what a link appended.

@@ -40,6 +40,9 @@ impl Tracker {
         hash: u32,
         now: Time,
     ) -> Entered {
+        if !self.expectations.is_empty() {
+            self.expire_expectations(now);
+        }
         match parsed {
             Parsed::Whole(_) | Parsed::Invalid(_) if packet.untracked => {
                 Entered::Done(Verdict::bare(CtInfo::Untracked, None))
@@ -242,11 +245,19 @@ impl Tracker {
             self.stats.drop += 1;
             return Entered::Done(Verdict::bare(CtInfo::Dropped, Some(Reason::TableFull)));
         }
+        let announced = if self.expectations.is_empty() {
+            None
+        } else {
+            self.take_expected(tuple, zone, now)
+        };
         let protocol = match dispatch::begin(network, tuple, verify, &self.config, now) {
             Ok(protocol) => protocol,
             Err(reason) => return Entered::Done(self.invalid(reason)),
         };
         let mut connection = Connection::new(*tuple, zone, protocol);
+        if let Some(announced) = announced {
+            self.announce(&mut connection, &announced);
+        }
         let context = Context {
             config: &self.config,
             direction: Direction::Original,
@@ -276,7 +287,7 @@ impl Tracker {
             self.config.acct,
         );
         let verdict = Verdict {
-            ctinfo: CtInfo::New,
+            ctinfo: info(connection.status, Direction::Original),
             connection: None,
             direction: Some(Direction::Original),
             created: true,
@@ -306,7 +317,7 @@ impl Tracker {
         let translated = connection.status.contains(Status::SRC_NAT);
         let reply_only = connection.status.contains(Status::NAT_CLASH);
         let Some(id) = self.store.insert(connection) else {
-            return self.insert_failed(Reason::TableFull);
+            return self.insert_failed(Reason::TableFull, now);
         };
         if translated {
             self.sources.insert(&original, zone, id);
@@ -314,11 +325,13 @@ impl Tracker {
         if !reply_only {
             self.event(id, EventKind::New, now);
         }
+        self.confirm_master(id);
         verdict.connection = Some(id);
         verdict
     }
 
-    pub(super) fn insert_failed(&mut self, reason: Reason) -> Verdict {
+    pub(super) fn insert_failed(&mut self, reason: Reason, now: Time) -> Verdict {
+        self.forget_unconfirmed(now);
         self.stats.insert_failed += 1;
         self.stats.drop += 1;
         Verdict::bare(CtInfo::Dropped, Some(reason))

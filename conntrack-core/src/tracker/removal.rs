@@ -75,6 +75,9 @@ impl Tracker {
             let last = Box::new(last);
             self.event(id, EventKind::Destroy { cause, last }, now);
         }
+        if !self.expectations.is_empty() {
+            self.forget_expectations_of(id, now);
+        }
         true
     }
 

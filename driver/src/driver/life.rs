@@ -219,7 +219,7 @@ impl Driver {
                     let live = self.tracker.len() as u64;
                     self.stats.peak_connections = self.stats.peak_connections.max(live);
                 }
-                EventKind::Update(_) => {}
+                EventKind::Update(_) | EventKind::Expect(_) | EventKind::Unexpect(_) => {}
                 EventKind::Destroy { cause, last } => {
                     observer.destroyed(event.connection, &last, cause, platform.now());
                     self.forget(platform, event.connection, &last, cause)?;

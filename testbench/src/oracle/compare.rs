@@ -1,7 +1,7 @@
 //! What differs between two answers.
 
 use super::case::hex;
-use super::kernel::{Entry, Fate};
+use super::kernel::{Entry, Expected, Fate, Happened};
 
 /// What differs between our fate of a packet and the kernel's, in words.
 pub fn fates(ours: &Fate, kernel: &Fate) -> Vec<String> {
@@ -12,7 +12,7 @@ pub fn fates(ours: &Fate, kernel: &Fate) -> Vec<String> {
             name(ours),
             name(kernel)
         ));
-    } else if ours.events != kernel.events {
+    } else if told(ours) != told(kernel) {
         out.push(format!(
             "events: ours {:?}, the kernel's {:?}",
             ours.events, kernel.events
@@ -25,6 +25,20 @@ pub fn fates(ours: &Fate, kernel: &Fate) -> Vec<String> {
         ));
     }
     out
+}
+
+/// What happened. Of a packet that was dropped, without what a connection announced that never came about: which port it
+/// announced is chance, and nothing shows the kernel's choice.
+fn told(fate: &Fate) -> Vec<&(Happened, String)> {
+    let passing = |(happened, what): &(Happened, String)| {
+        let opposite = match happened {
+            Happened::Expect => Happened::Unexpect,
+            Happened::Unexpect => Happened::Expect,
+            _ => return false,
+        };
+        fate.seen.is_none() && fate.events.contains(&(opposite, what.clone()))
+    };
+    fate.events.iter().filter(|event| !passing(event)).collect()
 }
 
 fn name(fate: &Fate) -> String {
@@ -61,6 +75,13 @@ pub fn entries(ours: &Entry, kernel: &Entry) -> Vec<String> {
     compare("mark", ours.mark.to_string(), kernel.mark.to_string());
     let zones = |entry: &Entry| format!("{} {:?}", entry.zone, entry.zones);
     compare("zone", zones(ours), zones(kernel));
+    let words = |entry: &Entry| {
+        format!(
+            "helper {:?} master {:?} shifts {:?}",
+            entry.helper, entry.master, entry.shifts
+        )
+    };
+    compare("announcements", words(ours), words(kernel));
     if !close(ours.timeout_s, kernel.timeout_s) {
         out.push(format!(
             "timeout: ours {:?} s, the kernel's {:?} s",
@@ -68,6 +89,18 @@ pub fn entries(ours: &Entry, kernel: &Entry) -> Vec<String> {
         ));
     }
     out
+}
+
+/// What differs between what is expected, in words.
+pub fn expectations(ours: &[Expected], kernel: &[Expected]) -> Vec<String> {
+    let same = ours.len() == kernel.len()
+        && ours.iter().zip(kernel).all(|(ours, kernel)| {
+            ours.what == kernel.what && close(Some(ours.timeout_s), Some(kernel.timeout_s))
+        });
+    if same {
+        return Vec::new();
+    }
+    vec![format!("expected: ours {ours:?}, the kernel's {kernel:?}")]
 }
 
 fn close(a: Option<u32>, b: Option<u32>) -> bool {

@@ -128,7 +128,8 @@ fn converse(
         for step in steps {
             report.packets += 1;
             report.coverage.note(ours.tracker(), &step);
-            let (_, differences) = judge_step(kernel, &mut ours, &step)?;
+            let (answer, differences) = judge_step(kernel, &mut ours, &step)?;
+            conversation.heard(&step, &answer.fate.sent, &mut dice);
             case.steps.push(step);
             if !differences.is_empty() {
                 let step = case.steps.len() - 1;

@@ -2,8 +2,8 @@
 
 use super::case::{Case, Step};
 use super::compare;
-use super::kernel::{Entry, Fate, Kernel, KernelError};
-use super::ours::Ours;
+use super::kernel::{Entry, Expected, Fate, Kernel, KernelError};
+use super::ours::{Choices, Ours};
 use conntrack_core::SysctlError;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct Answer {
     /// Its connection afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<Entry>,
+    /// What was expected afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<Expected>,
 }
 
 /// A packet of which the two think differently.
@@ -90,21 +93,36 @@ pub fn judge_step(
 ) -> Result<(Answer, Vec<String>), KernelError> {
     let fate = kernel.inject(step.side, &step.bytes)?;
     let forwards = fate.seen.is_some() || routable(&step.bytes);
+    let expected = kernel.expectations_if_any()?;
     let mut failed = None;
-    let (verdict, our_fate) = ours.step(step, forwards, &mut |tuple, zone| {
+    let mut chosen = |tuple: &_, zone| {
         kernel.reply(tuple, zone).unwrap_or_else(|error| {
             failed = Some(error);
             None
         })
-    });
+    };
+    let mut choices = Choices {
+        reply: Some(&mut chosen),
+        events: &fate.events,
+    };
+    let (verdict, our_fate) = ours.step(step, forwards, &mut choices);
     if let Some(error) = failed {
         return Err(error);
     }
     if !forwards {
         // The router dropped it: nobody can tell how the rules would have seen it.
-        return Ok((Answer { fate, entry: None }, Vec::new()));
+        let (entry, expected) = (None, Vec::new());
+        return Ok((
+            Answer {
+                fate,
+                entry,
+                expected,
+            },
+            Vec::new(),
+        ));
     }
     let mut differences = compare::fates(&our_fate, &fate);
+    differences.extend(compare::expectations(&ours.expectations(), &expected));
     let mut entry = None;
     if let Some((tuple, zone, our_entry)) = verdict.connection.and_then(|id| ours.entry(id)) {
         entry = kernel.entry(&tuple, zone)?;
@@ -121,7 +139,14 @@ pub fn judge_step(
             Some(entry) => differences.extend(compare::entries(&our_entry, entry)),
         }
     }
-    Ok((Answer { fate, entry }, differences))
+    Ok((
+        Answer {
+            fate,
+            entry,
+            expected,
+        },
+        differences,
+    ))
 }
 
 /// Whether a router forwards packets with this header at all (RFC 1812, sections 5.3.1 and 5.3.7): enough hops left, and

@@ -1,8 +1,8 @@
 //! The other side of the comparison: `conntrack-core` with the same packets.
 
 use super::case::{Case, Ruleset, Side, Step, dscp};
-use super::kernel::{Entry, Fate, Happened, Seen, normal};
-use super::rules::{by_dscp, nat};
+use super::kernel::{Entry, Expected, Fate, Happened, Seen, describe_expected, normal};
+use super::rules::{by_dscp, helper, nat};
 use conntrack_core::nat::Manip;
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
@@ -11,9 +11,45 @@ use conntrack_core::{
 };
 use packet::Protocol;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// All packets of a case happen now.
 pub const NOW: Time = Time::from_secs(1_000);
+
+/// What the kernel chose where chance decides; nothing by default.
+#[derive(Default)]
+pub struct Choices<'a> {
+    /// The reply tuple it gave to the connection with this original tuple; only its ids matter.
+    pub reply: Option<&'a mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>>,
+    /// What happened in the kernel.
+    pub events: &'a [(Happened, String)],
+}
+
+impl Choices<'_> {
+    /// The id that was chosen among these for the connection with this original tuple.
+    fn id(&mut self, original: &Tuple, zone: Zone, among: &RangeInclusive<u16>) -> u16 {
+        let reply = self.reply.as_mut();
+        if let Some(reply) = reply.and_then(|reply| reply(original, zone)) {
+            return translated_id(&reply);
+        }
+        // It was not confirmed, because all ids are taken: what it announced tells which was tried last, so that the next
+        // one was tried first.
+        let last = self.expected_ports().next();
+        let first = last.and_then(|last| last.checked_add(1));
+        first
+            .filter(|first| among.contains(first))
+            .unwrap_or(*among.start())
+    }
+
+    /// Ports of the connections that were announced, in order.
+    fn expected_ports(&self) -> impl Iterator<Item = u16> + use<'_> {
+        let port = |tuple: &str| tuple.rsplit_once(':')?.1.parse().ok();
+        self.events
+            .iter()
+            .filter(|(happened, _)| *happened == Happened::Expect)
+            .filter_map(move |(_, tuple)| port(tuple))
+    }
+}
 
 /// A tracker that follows the kernel.
 pub struct Ours {
@@ -54,13 +90,13 @@ impl Ours {
         &self.tracker
     }
 
-    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. `chosen` tells the reply tuple
-    /// that the kernel gave to the connection with an original tuple: where chance decides, its choice is ours.
+    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. Where chance
+    /// decides, `choices` are ours.
     pub fn step(
         &mut self,
         step: &Step,
         forwards: bool,
-        chosen: &mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>,
+        choices: &mut Choices<'_>,
     ) -> (Verdict, Fate) {
         let treatment = match self.rules {
             Ruleset::ByDscp => by_dscp::treatment(dscp(&step.bytes)),
@@ -76,10 +112,15 @@ impl Ours {
             self.tracker.mark(&mut entered, mark);
         }
         let mut sent = Vec::new();
-        let verdict = if self.rules == Ruleset::Nat {
+        let verdict = if self.rules.translates() {
             let whole = self.tracker.take_reassembled();
             let mut bytes = whole.unwrap_or_else(|| step.bytes.clone());
-            let translated = self.translate(&mut entered, step, &mut bytes, forwards, chosen);
+            if self.rules == Ruleset::Helper {
+                self.assign_helper(&mut entered);
+            }
+            let translated = self
+                .translate(&mut entered, step, &mut bytes, forwards, choices)
+                .and_then(|()| self.help(&mut entered, &mut bytes, forwards, choices));
             sent = normal(bytes);
             match translated {
                 Ok(()) => self.leave(entered, forwards),
@@ -105,6 +146,74 @@ impl Ours {
         (verdict, fate)
     }
 
+    fn assign_helper(&mut self, entered: &mut Entered) {
+        if let Entered::Unconfirmed(connection, _) = entered
+            && let Some(name) = helper::helper(&connection.tuple(Direction::Original))
+            && let Some(id) = self.tracker.helper_named(name)
+        {
+            self.tracker.assign_helper(entered, id);
+        }
+    }
+
+    fn help(
+        &mut self,
+        entered: &mut Entered,
+        bytes: &mut Vec<u8>,
+        forwards: bool,
+        choices: &Choices<'_>,
+    ) -> Result<(), Reason> {
+        if !forwards || self.rules != Ruleset::Helper {
+            return Ok(());
+        }
+        // Ports that stay as they were named are not chosen.
+        let named = bytes.clone();
+        let is_named = |port: &u16| {
+            let digits = port.to_string().into_bytes();
+            named.windows(digits.len()).any(|text| text == digits)
+        };
+        let mut ports = choices.expected_ports().filter(|port| !is_named(port));
+        let mut random = |among: RangeInclusive<u16>| {
+            let mut admissible = ports.by_ref().filter(|port| among.contains(port));
+            admissible.next().unwrap_or(*among.start())
+        };
+        self.tracker.help(entered, bytes, &mut random, NOW)
+    }
+
+    /// What is expected, in the kernel's terms.
+    pub fn expectations(&self) -> Vec<Expected> {
+        let describe = |expected: &conntrack_core::expectation::Expected| {
+            let expectation = &expected.expectation;
+            let helper = self.tracker.helper(expected.master_helper);
+            let flags = u32::from(expectation.permanent) | u32::from(expectation.inactive) << 1;
+            Expected {
+                what: describe_expected(
+                    &expectation.tuple,
+                    (expectation.mask.address, expectation.mask.id),
+                    &expected.master_tuple,
+                    (
+                        expectation.class as u32,
+                        flags,
+                        helper.map_or("", |helper| helper.name()),
+                    ),
+                    expectation
+                        .follow
+                        .filter(|follow| follow.id != 0)
+                        .map(|follow| (follow.direction as u32, follow.id)),
+                ),
+                timeout_s: expected
+                    .remaining(NOW)
+                    .map_or(0, |left| left.as_secs() as u32),
+            }
+        };
+        let mut all: Vec<Expected> = self
+            .tracker
+            .expectations()
+            .map(|(_, expected)| describe(expected))
+            .collect();
+        all.sort();
+        all
+    }
+
     fn leave(&mut self, entered: Entered, forwards: bool) -> Verdict {
         match entered {
             entered if !forwards => *entered.verdict(),
@@ -118,7 +227,7 @@ impl Ours {
         step: &Step,
         bytes: &mut [u8],
         forwards: bool,
-        chosen: &mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>,
+        choices: &mut Choices<'_>,
     ) -> Result<(), Reason> {
         let leaves_by = match step.side {
             Side::A => nat::interface(Side::B),
@@ -134,13 +243,8 @@ impl Ours {
                 let ends = [reply.destination_ip(), reply.source_ip()];
                 let protocol = original.protocol();
                 let rule = nat::target(manip, dscp(&step.bytes), protocol, ends, step.side);
-                let first = rule.and_then(|(_, first)| first);
-                let mut random = || {
-                    let id = chosen(&original, zone).map(|reply| translated_id(&reply, manip));
-                    let first = first.unwrap_or_else(|| first_of_class(&original));
-                    id.map_or(0, |id| id.wrapping_sub(first))
-                };
-                let target = rule.as_ref().map(|(target, _)| target);
+                let mut random = |among: RangeInclusive<u16>| choices.id(&original, zone, &among);
+                let target = rule.as_ref();
                 self.tracker.nat(entered, manip, target, &mut random, NOW);
             }
             self.tracker
@@ -159,6 +263,12 @@ impl Ours {
         let told = events.iter().map(|event| match &event.kind {
             EventKind::New => (Happened::New, tuple(event.connection)),
             EventKind::Update(_) => (Happened::Update, tuple(event.connection)),
+            EventKind::Expect(expected) => {
+                (Happened::Expect, expected.expectation.tuple.to_string())
+            }
+            EventKind::Unexpect(expected) => {
+                (Happened::Unexpect, expected.expectation.tuple.to_string())
+            }
             EventKind::Destroy { last, .. } => (
                 Happened::Destroy,
                 last.tuple(Direction::Original).to_string(),
@@ -222,21 +332,11 @@ impl Ours {
     }
 }
 
-/// The id a connection's packets got, as their replies show it.
-const fn translated_id(reply: &Tuple, manip: Manip) -> u16 {
-    match (manip, Protocol(reply.protocol)) {
-        (Manip::Destination, _) | (_, Protocol::ICMP | Protocol::ICMPV6) => reply.source_id,
-        (Manip::Source, _) => reply.destination_id,
-    }
-}
-
-/// The first port of those a source port may be changed to without a rule for ports.
-const fn first_of_class(original: &Tuple) -> u16 {
-    match (Protocol(original.protocol), original.source_id) {
-        (Protocol::ICMP | Protocol::ICMPV6, _) => 0,
-        (_, ..512) => 1,
-        (_, 512..1024) => 600,
-        (_, 1024..) => 1024,
+/// The source id a connection's packets got, as their replies show it: no other is chosen by chance.
+const fn translated_id(reply: &Tuple) -> u16 {
+    match Protocol(reply.protocol) {
+        Protocol::ICMP | Protocol::ICMPV6 => reply.source_id,
+        _ => reply.destination_id,
     }
 }
 
@@ -279,6 +379,9 @@ fn entry(connection: &Connection) -> Entry {
         zone: connection.zone().effective(Direction::Original)
             * u16::from(connection.zone().scope == ZoneScope::Both),
         zones: directional(connection.zone()),
+        helper: connection.helper().map(str::to_owned),
+        master: connection.master().map(|(_, tuple)| tuple.to_string()),
+        shifts: connection.sequence_shifts(),
         protocol,
     }
 }

@@ -9,7 +9,7 @@ use super::fuzz::{FuzzConfig, conversation_case, judge_apart, prepare};
 use super::generate::Dice;
 use super::judge::{Answer, JudgeError, judge, routable};
 use super::kernel::{Entry, Kernel};
-use super::ours::Ours;
+use super::ours::{Choices, Ours};
 use super::shrink::shrink;
 use conntrack_core::Tuple;
 use serde::{Deserialize, Serialize};
@@ -36,17 +36,26 @@ impl Recorded {
         for (number, (step, answer)) in self.case.steps.iter().zip(&self.answers).enumerate() {
             let forwards = answer.fate.seen.is_some() || routable(&step.bytes);
             let chosen = answer.entry.as_ref().and_then(Entry::reply_ids);
-            let (verdict, fate) = ours.step(step, forwards, &mut |original, _| {
+            let mut chosen = |original: &Tuple, _| {
                 let (source_id, destination_id) = chosen?;
                 Some(Tuple {
                     source_id,
                     destination_id,
                     ..*original
                 })
-            });
+            };
+            let mut choices = Choices {
+                reply: Some(&mut chosen),
+                events: &answer.fate.events,
+            };
+            let (verdict, fate) = ours.step(step, forwards, &mut choices);
             let mut differences = Vec::new();
             if forwards {
                 differences = compare::fates(&fate, &answer.fate);
+                differences.extend(compare::expectations(
+                    &ours.expectations(),
+                    &answer.expected,
+                ));
                 let entry = verdict.connection.and_then(|id| ours.entry(id));
                 if let (Some((_, _, entry)), Some(theirs)) = (entry, &answer.entry) {
                     differences.extend(compare::entries(&entry, theirs));
@@ -108,7 +117,7 @@ fn happenings(case: &Case) -> Result<Vec<String>, JudgeError> {
 
 fn happening(ours: &mut Ours, step: &Step) -> String {
     let before = ours.looked_up(&step.bytes);
-    let (verdict, fate) = ours.step(step, true, &mut |_, _| None);
+    let (verdict, fate) = ours.step(step, true, &mut Choices::default());
     let after = verdict
         .connection
         .and_then(|id| ours.entry(id))
@@ -174,7 +183,8 @@ pub(super) fn imagine(
             return Ok(case);
         }
         for step in steps {
-            ours.step(&step, true, &mut |_, _| None);
+            let (_, fate) = ours.step(&step, true, &mut Choices::default());
+            conversation.heard(&step, &fate.sent, &mut dice);
             case.steps.push(step);
         }
     }

@@ -15,6 +15,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) end: u32,
     /// As in the header, not scaled.
     pub(crate) window: u16,
+    /// What its acknowledgment is ahead of what its receiver has sent, because text was replaced on the way.
+    pub(crate) ack_shift: u32,
     tcp: Tcp<'a>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Segment<'a> {
             ack: tcp.acknowledgment(),
             end: seq.wrapping_add(length),
             window: tcp.window(),
+            ack_shift: 0,
             tcp,
         })
     }

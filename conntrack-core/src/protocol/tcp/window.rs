@@ -33,6 +33,8 @@ impl TcpTrack {
         if self.sides[r].flags & side_flag::SACK_PERM != 0 {
             sack = segment.sack();
         }
+        ack = ack.wrapping_sub(segment.ack_shift);
+        sack = sack.wrapping_sub(segment.ack_shift);
         let has_ack = segment.has(TcpFlags::ACK);
         if self.meet_sender(segment, direction, sack) {
             return WindowVerdict::Accept;

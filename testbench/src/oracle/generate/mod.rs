@@ -4,6 +4,7 @@ mod dice;
 mod dress;
 mod fragment;
 mod gre;
+mod helper;
 mod icmp;
 mod sctp;
 mod tcp;
@@ -43,11 +44,13 @@ pub enum Family {
     Zones,
     /// The same from several clients, with rules that translate.
     Nat,
+    /// Protocols whose connections announce others, with and without translation.
+    Helper,
 }
 
 impl Family {
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
         (Self::Icmp, "icmp"),
@@ -57,6 +60,7 @@ impl Family {
         (Self::Mixed, "mixed"),
         (Self::Zones, "zones"),
         (Self::Nat, "nat"),
+        (Self::Helper, "helper"),
     ];
 
     /// The rules its conversations are for.
@@ -64,6 +68,7 @@ impl Family {
         match self {
             Self::Zones => Ruleset::ByDscp,
             Self::Nat => Ruleset::Nat,
+            Self::Helper => Ruleset::Helper,
             _ => Ruleset::Plain,
         }
     }
@@ -221,6 +226,7 @@ fn neighbours(hosts: Hosts, dice: &mut Dice) -> Vec<Party> {
 pub struct Conversation {
     family: Family,
     parties: Vec<Party>,
+    talks: Option<helper::Talks>,
     history: Vec<Vec<u8>>,
     /// DSCP of most packets.
     rule: u8,
@@ -238,9 +244,10 @@ impl Conversation {
         Self {
             family,
             parties,
+            talks: (family == Family::Helper).then(|| helper::Talks::new(hosts, dice)),
             history: Vec::new(),
             rule: dice.below(family.rule_count()) as u8,
-            left: 5 + dice.below(40),
+            left: 5 + dice.below(if family == Family::Helper { 120 } else { 40 }),
         }
     }
 
@@ -250,6 +257,10 @@ impl Conversation {
             return Vec::new();
         }
         self.left -= 1;
+        if let Some(talks) = &mut self.talks {
+            let (side, bytes) = talks.next(dice, tracker);
+            return vec![Step { side, bytes }];
+        }
         let (side, packet) = self.packet(dice, tracker);
         let packets = match self.family {
             Family::Zones => vec![wire::with_dscp(packet, self.usual_rule(dice))],
@@ -267,13 +278,20 @@ impl Conversation {
             .collect()
     }
 
+    /// The router sent a packet on.
+    pub fn heard(&mut self, step: &Step, sent: &[u8], dice: &mut Dice) {
+        if let Some(talks) = &mut self.talks {
+            talks.heard(step, sent, dice);
+        }
+    }
+
     fn packet(&mut self, dice: &mut Dice, tracker: &Tracker) -> Move {
         let kind = match self.family {
             Family::Icmp if dice.chance(50) => dice.below(3),
             Family::Icmp => 3,
             Family::Frag => dice.below(5),
             Family::Mixed | Family::Zones | Family::Nat => dice.below(7),
-            Family::Tcp => 0,
+            Family::Tcp | Family::Helper => 0,
             Family::Udp => 1 + 4 * dice.below(2),
             Family::Sctp => 2,
             Family::Gre => 4 + 2 * dice.below(2),

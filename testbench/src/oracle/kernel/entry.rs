@@ -13,6 +13,8 @@ const TIMEOUT: u16 = 7;
 const MARK: u16 = 8;
 const COUNTERS: [u16; 2] = [9, 10];
 const ZONE: u16 = 18;
+const HELP: u16 = 5;
+const MASTER: u16 = 14;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
 const TUPLE_ZONE: u16 = 3;
@@ -35,6 +37,15 @@ pub struct Entry {
     /// Zones of the directions, where it has one for one of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub zones: [u16; 2],
+    /// Its helper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<String>,
+    /// Original tuple of the connection that announced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<String>,
+    /// Where TCP's numbers are shifted, and by how much before and after, in both directions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifts: Option<[(u32, i32, i32); 2]>,
     /// State of TCP or SCTP by its kernel number; further numbers of the protocol: window scale and flags of both
     /// sides, or both verification tags.
     pub protocol: Vec<u32>,
@@ -81,6 +92,11 @@ pub(super) fn read(message: &[u8]) -> Option<Entry> {
         Some((be64(attribute(nested, 1)?)?, be64(attribute(nested, 2)?)?))
     };
     let number = |kind| attribute(message, kind).and_then(be32);
+    let shift = |kind| {
+        let nested = attribute(message, kind)?;
+        let number = |kind| attribute(nested, kind).and_then(be32);
+        Some((number(1)?, number(2)? as i32, number(3)? as i32))
+    };
     Some(Entry {
         tuples: [tuple(TUPLE_ORIG)?, tuple(TUPLE_REPLY)?],
         status: number(STATUS).unwrap_or(0),
@@ -92,6 +108,13 @@ pub(super) fn read(message: &[u8]) -> Option<Entry> {
             let zone = attribute(message, kind).and_then(|tuple| attribute(tuple, TUPLE_ZONE));
             zone.and_then(be16).unwrap_or(0)
         }),
+        helper: attribute(message, HELP)
+            .and_then(|help| attribute(help, 1))
+            .map(text),
+        master: attribute(message, MASTER)
+            .and_then(read_tuple)
+            .map(|tuple| tuple.to_string()),
+        shifts: shift(15).zip(shift(16)).map(|(a, b)| [a, b]),
         protocol: attribute(message, PROTOINFO)
             .map(read_protocol)
             .unwrap_or_default(),
@@ -149,6 +172,47 @@ pub(super) fn read_tuple(bytes: &[u8]) -> Option<Tuple> {
         destination_id,
         protocol,
         family,
+    })
+}
+
+fn text(value: &[u8]) -> String {
+    let end = value.iter().position(|byte| *byte == 0);
+    String::from_utf8_lossy(&value[..end.unwrap_or(value.len())]).into_owned()
+}
+
+/// An expected connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Expected {
+    /// Tuple, source mask, master, class, flags, helper, translation, in words.
+    pub what: String,
+    /// Time left, seconds.
+    pub timeout_s: u32,
+}
+
+/// The expected tuple in a message.
+pub(super) fn expected_tuple(message: &[u8]) -> Option<Tuple> {
+    attribute(message, 2).and_then(read_tuple)
+}
+
+/// Reads an expectation (`CTA_EXPECT_*`).
+pub(super) fn read_expected(message: &[u8]) -> Option<Expected> {
+    let tuple = |kind| attribute(message, kind).and_then(read_tuple);
+    let number = |kind| attribute(message, kind).and_then(be32);
+    let (master, expected, mask) = (tuple(1)?, tuple(2)?, tuple(3)?);
+    let helper = attribute(message, 6).map(text).unwrap_or_default();
+    let translation = attribute(message, 10).and_then(|nat| {
+        let direction = attribute(nat, 1).and_then(be32)?;
+        Some((direction, attribute(nat, 2).and_then(read_tuple)?.source_id))
+    });
+    Some(Expected {
+        what: super::describe_expected(
+            &expected,
+            (mask.source, mask.source_id),
+            &master,
+            (number(9)?, number(8).unwrap_or(0), &helper),
+            translation,
+        ),
+        timeout_s: number(4)?,
     })
 }
 

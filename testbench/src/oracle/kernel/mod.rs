@@ -7,9 +7,9 @@ mod netlink;
 mod setup;
 mod tun;
 
-pub use entry::Entry;
+pub use entry::{Entry, Expected};
 
-use super::case::{Ruleset, Side, dscp, from_hex, to_hex};
+use super::case::{Ruleset, Side, dscp, from_hex, hex, to_hex};
 use conntrack_core::{Tuple, Zone};
 use netlink::{ACK, DUMP, Message, Netlink, attribute};
 use packet::checksum;
@@ -77,6 +77,10 @@ pub enum Happened {
     Update,
     /// It is gone.
     Destroy,
+    /// Another one is expected.
+    Expect,
+    /// It is expected no longer.
+    Unexpect,
 }
 
 /// What became of an injected packet.
@@ -138,6 +142,8 @@ pub struct Kernel {
 }
 
 const SUBSYSTEM: u8 = 1;
+/// `NFNL_SUBSYS_CTNETLINK_EXP`.
+const EXPECTATIONS: u8 = 2;
 const GET: u8 = 1;
 const DELETE: u8 = 2;
 const GET_STATS_CPU: u8 = 4;
@@ -170,7 +176,7 @@ impl Kernel {
         let mut kernel = Self {
             tuns,
             queries: Netlink::open(0)?,
-            events: Netlink::open(0b111)?,
+            events: Netlink::open(0b11_1111)?,
             rules,
             changed: BTreeMap::new(),
         };
@@ -222,7 +228,7 @@ impl Kernel {
         into.inject(packet)?;
         let (mut seen, mut forwarded) = (None, Vec::new());
         while let Some(sent) = out.take()? {
-            let translated = self.rules == Ruleset::Nat && same_kind(sent, packet);
+            let translated = self.rules.translates() && same_kind(sent, packet);
             if seen.is_none() && (translated || same_addresses(sent, packet)) {
                 seen = Seen::of_packet(sent);
                 if translated {
@@ -279,6 +285,32 @@ impl Kernel {
         Ok(table)
     }
 
+    /// The same, but only where rules give connections helpers: without, nothing is expected.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn expectations_if_any(&mut self) -> Result<Vec<Expected>, KernelError> {
+        match self.rules {
+            Ruleset::Helper => self.expectations(),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What is expected, in the order of its description.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn expectations(&mut self) -> Result<Vec<Expected>, KernelError> {
+        let messages = self
+            .queries
+            .request(EXPECTATIONS, GET, DUMP, 0, &[])?
+            .unwrap_or_default();
+        let read = |message: &Message| entry::read_expected(&message.attributes);
+        let mut all: Vec<Expected> = messages.iter().filter_map(read).collect();
+        all.sort();
+        Ok(all)
+    }
+
     /// Forgets all connections, and the events of their end.
     ///
     /// # Errors
@@ -303,6 +335,15 @@ impl Kernel {
     pub fn proc_table(&mut self) -> Result<String, KernelError> {
         std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")
             .map_err(|error| KernelError::Io("read /proc/net/nf_conntrack", error))
+    }
+
+    /// `/proc/net/nf_conntrack_expect` of the namespace.
+    ///
+    /// # Errors
+    /// The kernel does not have it.
+    pub fn proc_expectations(&mut self) -> Result<String, KernelError> {
+        std::fs::read_to_string("/proc/thread-self/net/nf_conntrack_expect")
+            .map_err(|error| KernelError::Io("read /proc/net/nf_conntrack_expect", error))
     }
 
     /// Counters as `conntrack -S` shows them, summed over processors.
@@ -337,6 +378,22 @@ impl Kernel {
     }
 }
 
+/// An expectation in words: tuple, mask of the source, master, class, flags and helper, direction and port of the
+/// translation.
+pub fn describe_expected(
+    tuple: &Tuple,
+    mask: ([u8; 16], u16),
+    master: &Tuple,
+    (class, flags, helper): (u32, u32, &str),
+    translation: Option<(u32, u16)>,
+) -> String {
+    let address = hex(&mask.0[..if tuple.family == 4 { 4 } else { 16 }]);
+    format!(
+        "{tuple} mask {address} {:#x} master {master} class {class} flags {flags} helper {helper} nat {translation:?}",
+        mask.1
+    )
+}
+
 const fn family(version: u8) -> u8 {
     const AF_INET: u8 = 2;
     const AF_INET6: u8 = 10;
@@ -366,6 +423,17 @@ fn event(message: &Message) -> Option<(Happened, String)> {
     const NEW: u8 = 0;
     /// `NLM_F_CREATE`.
     const CREATE: u16 = 0x400;
+    if message.subsystem == EXPECTATIONS {
+        let happened = if message.kind == NEW {
+            Happened::Expect
+        } else {
+            Happened::Unexpect
+        };
+        return Some((
+            happened,
+            entry::expected_tuple(&message.attributes)?.to_string(),
+        ));
+    }
     let happened = match message.kind {
         NEW if message.flags & CREATE != 0 => Happened::New,
         NEW => Happened::Update,

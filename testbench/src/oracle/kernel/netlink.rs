@@ -22,6 +22,8 @@ const NESTED: u16 = 0x8000;
 /// A message of the netfilter subsystem: its number within the subsystem, flags, and attributes.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
+    /// Whose it is (`NFNL_SUBSYS_*`).
+    pub subsystem: u8,
     pub kind: u8,
     pub flags: u16,
     pub attributes: Vec<u8>,
@@ -136,6 +138,7 @@ fn read_messages(mut bytes: &[u8], out: &mut Vec<Message>) -> End {
                 };
             }
             _ => out.push(Message {
+                subsystem: (kind >> 8) as u8,
                 kind: kind as u8,
                 flags,
                 attributes: message.get(NFGENMSG..).unwrap_or(&[]).to_vec(),

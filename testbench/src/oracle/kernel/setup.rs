@@ -35,7 +35,7 @@ pub(super) fn configure(sysctls: &[(String, String)], ruleset: Ruleset) -> Resul
         }
         run("ip", &["link", "set", device, "mtu", "65535", "up"], None)?;
     }
-    if ruleset == Ruleset::Nat {
+    if ruleset.translates() {
         give_addresses()?;
     }
     for (from, to, table) in [

@@ -2,6 +2,7 @@
 //! which rules it meets. One set of rules, one file.
 
 pub mod by_dscp;
+pub mod helper;
 pub mod nat;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub enum Ruleset {
     ByDscp,
     /// Translation: [`nat`].
     Nat,
+    /// Helpers, and translation: [`helper`].
+    Helper,
 }
 
 impl Ruleset {
@@ -25,12 +28,18 @@ impl Ruleset {
         matches!(self, Self::Plain)
     }
 
+    /// Whether packets are translated.
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::Helper)
+    }
+
     /// The chains, in nft's words.
     pub fn nft(self) -> String {
         match self {
             Self::Plain => String::new(),
             Self::ByDscp => by_dscp::nft(),
             Self::Nat => nat::nft(),
+            Self::Helper => helper::nft() + &nat::nft(),
         }
     }
 }

@@ -129,7 +129,7 @@ const fn has_ports(protocol: Protocol) -> bool {
     )
 }
 
-/// What happens to packets with this DSCP, and the first port of the range. `ends` are the addresses by now, `side` is
+/// What happens to packets with this DSCP. `ends` are the addresses by now, `side` is
 /// where the packet comes in.
 pub fn target(
     manip: Manip,
@@ -137,7 +137,7 @@ pub fn target(
     protocol: Protocol,
     ends: [IpAddr; 2],
     side: Side,
-) -> Option<(Target, Option<u16>)> {
+) -> Option<Target> {
     let [source, destination] = ends;
     let address = match manip {
         Manip::Source => source,
@@ -159,7 +159,7 @@ pub fn target(
         Side::A => Side::B,
         Side::B => Side::A,
     };
-    let target = match (rule.action, manip) {
+    Some(match (rule.action, manip) {
         (Action::To(first, last, persistent), _) => Target::To(Range {
             addresses: Some((network(manip, first, v6), network(manip, last, v6))),
             ports,
@@ -181,8 +181,7 @@ pub fn target(
                 prefix_len,
             }
         }
-    };
-    Some((target, rule.ports.map(|(first, _)| first)))
+    })
 }
 
 /// The address of the router with which it would send to `destination` by the interface on this side: for IPv6, that

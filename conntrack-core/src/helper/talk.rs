@@ -1,0 +1,217 @@
+//! What a helper sees and may do.
+
+use super::{Helper, HelperId, Memory};
+use crate::connection::ConnectionId;
+use crate::event::{Event, EventKind};
+use crate::expectation::{ExpectError, Expectation, ExpectationId, Expectations, Expected, Follow};
+use crate::nat::sequence::Shifts;
+use crate::nat::{Chance, mangle};
+use crate::reason::Reason;
+use crate::status::Status;
+use crate::timeout::Time;
+use crate::tuple::{Direction, Tuple, Zone};
+use crate::verdict::CtInfo;
+use packet::{Protocol, Tcp};
+use std::ops::Range;
+
+/// A packet of a connection, and what its helper may do about it.
+pub struct Talk<'a> {
+    pub(crate) packet: &'a mut Vec<u8>,
+    pub(crate) transport_at: usize,
+    pub(crate) payload_at: usize,
+    pub(crate) ctinfo: CtInfo,
+    pub(crate) direction: Direction,
+    pub(crate) tuples: [Tuple; 2],
+    pub(crate) status: Status,
+    pub(crate) zone: Zone,
+    pub(crate) master: ConnectionId,
+    pub(crate) helper: (HelperId, &'a dyn Helper),
+    pub(crate) memory: Memory,
+    pub(crate) shifts: Option<Shifts>,
+    pub(crate) refresh: Option<Time>,
+    pub(crate) expectations: &'a mut Expectations,
+    pub(crate) most_expectations: usize,
+    pub(crate) events: Option<&'a mut Vec<Event>>,
+    pub(crate) random: &'a mut Chance<'a>,
+    pub(crate) now: Time,
+}
+
+impl std::fmt::Debug for Talk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Talk")
+            .field("tuples", &self.tuples)
+            .field("direction", &self.direction)
+            .field("payload", &self.payload())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Talk<'_> {
+    /// Direction of the packet in its connection.
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// How the packet relates to its connection.
+    pub const fn ctinfo(&self) -> CtInfo {
+        self.ctinfo
+    }
+
+    /// Whether there was traffic both ways, and this is part of it.
+    pub const fn is_established(&self) -> bool {
+        matches!(self.ctinfo, CtInfo::Established | CtInfo::EstablishedReply)
+    }
+
+    /// The tuple of packets in this direction.
+    pub const fn tuple(&self, direction: Direction) -> &Tuple {
+        &self.tuples[direction.index()]
+    }
+
+    /// Whether the connection's addresses or ports are translated.
+    pub const fn is_translated(&self) -> bool {
+        self.status.0 & (Status::SRC_NAT.0 | Status::DST_NAT.0) != 0
+    }
+
+    /// What is behind the transport header, as it will be sent.
+    pub fn payload(&self) -> &[u8] {
+        self.packet.get(self.payload_at..).unwrap_or(&[])
+    }
+
+    /// TCP sequence number of the first byte of the payload, as its sender counts.
+    pub fn sequence(&self) -> u32 {
+        let segment = self.packet.get(self.transport_at..).unwrap_or(&[]);
+        Tcp::new(segment).map_or(0, |tcp| tcp.sequence())
+    }
+
+    /// What the helper remembers of this connection; zeros at first.
+    pub const fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// The connection lives this long from now on.
+    pub const fn refresh(&mut self, span: Time) {
+        self.refresh = Some(span);
+    }
+
+    /// Announces a connection.
+    ///
+    /// # Errors
+    /// It would be mistaken for another one that is expected, or there are too many.
+    pub fn expect(&mut self, expectation: Expectation) -> Result<(), ExpectError> {
+        let rival = self
+            .expectations
+            .rival(&expectation, self.master, self.zone)?;
+        if let Some(rival) = rival {
+            self.forget(rival);
+        }
+        let (id, helper) = self.helper;
+        let policies = helper.policies();
+        let Some(policy) = policies.get(expectation.class) else {
+            return Err(ExpectError::Full);
+        };
+        let same_class = |expectations: &Expectations| {
+            let mut own = expectations.of(self.master);
+            own.retain(|id| {
+                expectations
+                    .get(*id)
+                    .is_some_and(|there| there.expectation.class == expectation.class)
+            });
+            own
+        };
+        let own = same_class(self.expectations);
+        if policy.most != 0
+            && own.len() >= policy.most
+            && let Some(oldest) = own.last()
+        {
+            self.forget(*oldest);
+        }
+        if self.expectations.len() >= self.most_expectations {
+            return Err(ExpectError::Full);
+        }
+        let expected = Expected {
+            expectation,
+            master: self.master,
+            master_tuple: self.tuples[0],
+            zone: self.zone,
+            master_helper: id,
+            timeout: Some(self.now + policy.span),
+        };
+        self.tell(EventKind::Expect(Box::new(expected.clone())));
+        self.expectations.insert(expected);
+        Ok(())
+    }
+
+    /// Announces a connection that will be translated as this one is: to the port it names, or if that is not free to one
+    /// that is. `direction` is the one of this connection that the new one's original direction is. Gives the port.
+    ///
+    /// # Errors
+    /// No port is free, or there are too many.
+    pub fn expect_translated(
+        &mut self,
+        mut expectation: Expectation,
+        direction: Direction,
+    ) -> Result<u16, ExpectError> {
+        const MOST_ATTEMPTS: u16 = 128;
+        let first = expectation.tuple.destination_id;
+        let mut attempts = (u16::MAX - first).min(MOST_ATTEMPTS);
+        expectation.follow = Some(Follow {
+            direction,
+            id: first,
+        });
+        loop {
+            match self.expect(expectation.clone()) {
+                // It stays expected, but it cannot be written.
+                Ok(()) if expectation.tuple.destination_id == 0 => return Err(ExpectError::NoPort),
+                Ok(()) => return Ok(expectation.tuple.destination_id),
+                Err(ExpectError::Clash) if attempts > 0 => attempts -= 1,
+                Err(error) => return Err(error),
+            }
+            let last = u16::MAX.saturating_sub(1).max(first);
+            let port = (self.random)(first..=last);
+            expectation.tuple.destination_id = port.clamp(first, last);
+        }
+    }
+
+    /// Takes back what this connection announced and `which` is satisfied with.
+    pub fn unexpect(&mut self, which: impl Fn(&Expectation) -> bool) {
+        for id in self.expectations.of(self.master) {
+            let there = self.expectations.get(id);
+            if there.is_some_and(|there| which(&there.expectation)) {
+                self.forget(id);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: ExpectationId) {
+        if let Some(expected) = self.expectations.remove(id) {
+            self.tell(EventKind::Unexpect(Box::new(expected)));
+        }
+    }
+
+    fn tell(&mut self, kind: EventKind) {
+        if let Some(events) = &mut self.events {
+            events.push(Event {
+                at: self.now,
+                connection: self.master,
+                kind,
+            });
+        }
+    }
+
+    /// Replaces a part of the payload. What TCP sends after it is shifted from then on, if the length changes.
+    ///
+    /// # Errors
+    /// The packet would be too long, or the part is not in it.
+    pub fn replace(&mut self, part: Range<usize>, with: &[u8]) -> Result<(), Reason> {
+        let sequence = self.sequence();
+        let range = part.start + self.payload_at..part.end + self.payload_at;
+        let change = with.len() as i32 - range.len() as i32;
+        mangle::replace(self.packet, self.transport_at, range, with)?;
+        if change != 0 && self.tuples[0].protocol() == Protocol::TCP {
+            self.status = self.status.with(Status::SEQ_ADJUST);
+            let shifts = self.shifts.get_or_insert_default();
+            shifts.0[self.direction.index()].change(sequence, change);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! TFTP (RFC 1350): the answer to a request comes from another port of the server.
+
+use super::{Helper, Policy, Talk};
+use crate::expectation::{Expectation, Follow};
+use crate::reason::Reason;
+use crate::timeout::Time;
+use crate::tuple::Direction;
+use packet::Protocol;
+
+/// The helper.
+#[derive(Debug, Clone, Copy)]
+pub struct Tftp;
+
+impl Helper for Tftp {
+    fn name(&self) -> &'static str {
+        "tftp"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::UDP
+    }
+
+    fn policies(&self) -> &[Policy] {
+        const {
+            &[Policy {
+                name: "",
+                most: 1,
+                span: Time::from_secs(300),
+            }]
+        }
+    }
+
+    fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {
+        const READ: u8 = 1;
+        const WRITE: u8 = 2;
+        if !matches!(talk.payload(), [0, READ | WRITE, ..]) {
+            return Ok(());
+        }
+        let reply = *talk.tuple(Direction::Reply);
+        let mut expectation = Expectation::new(
+            Protocol::UDP,
+            reply.family,
+            Some(reply.source),
+            reply.destination,
+            reply.destination_id,
+        );
+        if talk.is_translated() {
+            expectation.follow = Some(Follow {
+                direction: Direction::Reply,
+                id: talk.tuple(Direction::Original).source_id,
+            });
+        }
+        talk.expect(expectation).map_err(|_| Reason::HelperRefused)
+    }
+}

@@ -1,0 +1,177 @@
+//! Conversations of protocols that announce connections. Both ends are simulated: each sees only what the router sends it,
+//! so addresses, ports and sequence numbers are those on its side of the translation.
+
+mod end;
+mod script;
+
+use super::dice::Dice;
+use super::wire::{Address, with_dscp};
+use super::{Hosts, Move};
+use crate::oracle::case::{Side, Step};
+use crate::oracle::rules::helper::HELPERS;
+use conntrack_core::Tracker;
+use end::{End, Heard};
+use packet::Protocol;
+
+/// A conversation and those it leads to.
+pub(super) struct Talks {
+    hosts: Hosts,
+    ends: Vec<End>,
+    /// DSCP of most packets: which rules translate them.
+    rule: u8,
+    /// What is still to be sent of a line that was split: the end it is from.
+    rest: Option<(usize, Vec<u8>)>,
+}
+
+impl Talks {
+    pub(super) fn new(hosts: Hosts, dice: &mut Dice) -> Self {
+        let rule = if dice.chance(40) {
+            0
+        } else {
+            dice.below(64) as u8
+        };
+        Self {
+            hosts,
+            ends: Vec::new(),
+            rule,
+            rest: None,
+        }
+    }
+
+    /// The next packet.
+    pub(super) fn next(&mut self, dice: &mut Dice, tracker: &Tracker) -> Move {
+        let (side, packet) = self.packet(dice, tracker);
+        let dscp = if dice.chance(85) {
+            self.rule
+        } else {
+            dice.below(64) as u8
+        };
+        (side, with_dscp(packet, dscp))
+    }
+
+    fn packet(&mut self, dice: &mut Dice, tracker: &Tracker) -> Move {
+        if let Some((end, text)) = self.rest.take()
+            && dice.chance(90)
+        {
+            return self.ends[end].say(&text, dice);
+        }
+        if self.ends.is_empty() || dice.chance(4) {
+            return self.open(dice);
+        }
+        if dice.chance(12)
+            && let Some(moved) = self.expected(dice, tracker)
+        {
+            return moved;
+        }
+        let at = dice.below(self.ends.len());
+        let end = &mut self.ends[at];
+        if end.is_tcp() && !end.is_open() {
+            return end.shake_hands(dice);
+        }
+        match dice.below(100) {
+            0..60 => {
+                let text = script::line(&self.ends[at], dice);
+                if text.len() > 2 && dice.chance(8) {
+                    let cut = 1 + dice.below(text.len() - 1);
+                    self.rest = Some((at, text[cut..].to_vec()));
+                    return self.ends[at].say(&text[..cut], dice);
+                }
+                self.ends[at].say(&text, dice)
+            }
+            60..82 => self.ends[at].acknowledge(dice),
+            82..93 => self.ends[at].again(dice),
+            93..97 => self.ends[at].finish(dice),
+            _ => self.ends[at].reset(dice),
+        }
+    }
+
+    /// A client turns to a server.
+    fn open(&mut self, dice: &mut Dice) -> Move {
+        let (port, protocol, _) = HELPERS[dice.below(HELPERS.len())];
+        let mut client = self.hosts.client;
+        match &mut client {
+            Address::V4([.., last]) | Address::V6([.., last]) => *last += 4 * dice.below(2) as u8,
+        }
+        let local = (client, 4_000 + dice.below(2) as u16);
+        let remote = (self.hosts.server, port);
+        let end = End::new(Side::A, protocol, local, remote, port, true, dice);
+        self.begin(end, dice)
+    }
+
+    fn begin(&mut self, end: End, dice: &mut Dice) -> Move {
+        let known = self.ends.iter().position(|there| there.is_same(&end));
+        let at = known.unwrap_or(self.ends.len());
+        if known.is_none() {
+            self.ends.push(end);
+        }
+        let end = &mut self.ends[at];
+        if end.is_tcp() {
+            return end.open(dice);
+        }
+        let text = script::line(end, dice);
+        self.ends[at].say(&text, dice)
+    }
+
+    /// Somebody does what was announced, or nearly.
+    fn expected(&mut self, dice: &mut Dice, tracker: &Tracker) -> Option<Move> {
+        let all: Vec<_> = tracker.expectations().collect();
+        let (_, expected) = all.get(dice.below(all.len()))?;
+        let expectation = &expected.expectation;
+        let mut tuple = expectation.tuple;
+        if dice.chance(10) {
+            tuple.destination_id = tuple.destination_id.wrapping_add(1);
+        }
+        if tuple.source_id == 0 {
+            tuple.source_id = dice.pick(&[20, 3_000, 3_001]);
+        }
+        let address = |bytes: [u8; 16]| match tuple.family {
+            4 => Address::V4([bytes[0], bytes[1], bytes[2], bytes[3]]),
+            _ => Address::V6(bytes),
+        };
+        let anybody = expectation.mask.address == [0; 16];
+        let source = if anybody || dice.chance(5) {
+            self.hosts.server
+        } else {
+            address(tuple.source)
+        };
+        let is_client = expected.master_tuple.source == source.wide();
+        let side = if is_client { Side::A } else { Side::B };
+        let local = (source, tuple.source_id);
+        let remote = (address(tuple.destination), tuple.destination_id);
+        let end = End::new(side, tuple.protocol(), local, remote, 0, true, dice);
+        Some(self.begin(end, dice))
+    }
+
+    /// What the router sent on of a packet reaches the other end.
+    pub(super) fn heard(&mut self, step: &Step, sent: &[u8], dice: &mut Dice) {
+        let side = match step.side {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        };
+        let Some(heard) = Heard::read(sent) else {
+            return;
+        };
+        let known = self
+            .ends
+            .iter_mut()
+            .find(|end| end.is_addressed(side, &heard));
+        if let Some(end) = known {
+            return end.hear(&heard);
+        }
+        const MOST: usize = 12;
+        if self.ends.len() < MOST && (heard.protocol == Protocol::UDP || heard.opens()) {
+            let (local, remote) = (heard.destination, heard.source);
+            let mut end = End::new(
+                side,
+                heard.protocol,
+                local,
+                remote,
+                heard.destination.1,
+                false,
+                dice,
+            );
+            end.hear(&heard);
+            self.ends.push(end);
+        }
+    }
+}

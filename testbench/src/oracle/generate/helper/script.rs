@@ -1,0 +1,115 @@
+//! What ends say, rightly mostly.
+
+use super::super::dice::Dice;
+use super::super::wire::Address;
+use super::end::End;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Something that fits what the end is talking.
+pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
+    let port = dice.pick(&[2_000, 2_001, 20_000, 5, 65_535, 40_000]);
+    let own = if dice.chance(93) {
+        end.local.0
+    } else {
+        end.remote.0
+    };
+    let mut text = match (end.service, end.is_client) {
+        (21, true) => ftp_client(own, port, dice),
+        (21, false) => ftp_server(own, port, dice),
+        (69, _) => tftp(dice),
+        (6_667, _) => irc(own, port, dice),
+        (10_080, false) => amanda(port, dice),
+        (6_566, client) => sane(client, port, dice),
+        _ => b"some data\n".to_vec(),
+    };
+    if dice.chance(8) && !text.is_empty() {
+        let at = dice.below(text.len());
+        text[at] = dice.pick(b" ,|0129(\r\nx\0");
+    }
+    if dice.chance(4) {
+        text.truncate(dice.below(text.len()));
+    }
+    if dice.chance(4) {
+        text.extend(text.clone());
+    }
+    text
+}
+
+fn words(address: Address, separator: &str) -> String {
+    match address {
+        Address::V4(bytes) => bytes.map(|byte| byte.to_string()).join(separator),
+        Address::V6(bytes) => Ipv6Addr::from(bytes).to_string(),
+    }
+}
+
+fn six(address: Address, port: u16) -> String {
+    let [high, low] = port.to_be_bytes();
+    match address {
+        Address::V4(_) => format!("{},{high},{low}", words(address, ",")),
+        Address::V6(_) => format!("10,0,0,1,{high},{low}"),
+    }
+}
+
+fn ftp_client(own: Address, port: u16, dice: &mut Dice) -> Vec<u8> {
+    let text = match dice.below(10) {
+        0..4 => format!("PORT {}\r\n", six(own, port)),
+        4..7 => {
+            let kind = if own.is_v6() { 2 } else { 1 };
+            let bar = if dice.chance(85) { '|' } else { '!' };
+            let address = words(own, ".");
+            format!("EPRT {bar}{kind}{bar}{address}{bar}{port}{bar}\r\n")
+        }
+        7 => format!("port  {}\r\n", six(own, port)),
+        8 => "PASV\r\n".to_owned(),
+        _ => "USER anonymous\r\n".to_owned(),
+    };
+    text.into_bytes()
+}
+
+fn ftp_server(own: Address, port: u16, dice: &mut Dice) -> Vec<u8> {
+    let text = match dice.below(10) {
+        0..4 => format!("227 Entering Passive Mode ({}).\r\n", six(own, port)),
+        4..7 => format!("229 Entering Extended Passive Mode (|||{port}|)\r\n"),
+        7 => format!("227 ={}\r\n", six(own, port)),
+        8 => "220 hello\r\n".to_owned(),
+        _ => "200 fine\r\n".to_owned(),
+    };
+    text.into_bytes()
+}
+
+fn tftp(dice: &mut Dice) -> Vec<u8> {
+    let mut text = vec![0, dice.pick(&[1, 2, 3, 4, 1])];
+    text.extend(b"file\0octet\0");
+    text
+}
+
+fn irc(own: Address, port: u16, dice: &mut Dice) -> Vec<u8> {
+    let address = match own {
+        Address::V4(bytes) => u32::from(Ipv4Addr::from(bytes)),
+        Address::V6(_) => 1,
+    };
+    let command = dice.pick(&["SEND", "CHAT", "MOVE", "TSEND", "SCHAT", "RSEND"]);
+    let prefix = dice.pick(&["", "", " ", "\r\n"]);
+    let word = dice.pick(&["PRIVMSG", "PRIVMSG", "PRIVMSG", "privmsg", "NOTICE"]);
+    let gap = dice.pick(&[" ", "  "]);
+    format!("{prefix}{word} bob :\x01DCC {command} file.txt {address}{gap}{port}\x01\n")
+        .into_bytes()
+}
+
+fn amanda(port: u16, dice: &mut Dice) -> Vec<u8> {
+    let state = if dice.chance(30) { " STATE 9" } else { "" };
+    let index = port.wrapping_add(2);
+    let mesg = port.wrapping_add(1);
+    format!(
+        "Amanda 2.4 REP HANDLE 1\nCONNECT DATA {port} MESG {mesg} INDEX {index}{state}\nOPTIONS ;\n"
+    )
+    .into_bytes()
+}
+
+fn sane(is_client: bool, port: u16, dice: &mut Dice) -> Vec<u8> {
+    if is_client {
+        return vec![0, 0, 0, dice.pick(&[7, 7, 7, 6]), 0, 0, 0, 1];
+    }
+    let [high, low] = port.to_be_bytes();
+    vec![0, 0, 0, dice.pick(&[0, 0, 0, 1]), 0, 0, high, low, 1, 2]
+}
