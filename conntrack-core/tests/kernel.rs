@@ -41,9 +41,14 @@ fn events(tracker: &Tracker, events: &[Event]) -> Vec<(String, String)> {
         let (kind, tuple) = match &event.kind {
             EventKind::New => ("new", tracker.original_tuple(event.connection)),
             EventKind::Update(_) => ("update", tracker.original_tuple(event.connection)),
+            EventKind::Expect(_) => ("expect", None),
+            EventKind::Unexpect(_) => ("unexpect", None),
             EventKind::Destroy { last, .. } => ("destroy", Some(last.tuple(Direction::Original))),
         };
-        (kind.to_owned(), tuple.expect("known").to_string())
+        (
+            kind.to_owned(),
+            tuple.map_or_else(String::new, |tuple| tuple.to_string()),
+        )
     };
     events.iter().map(name).collect()
 }

@@ -16,11 +16,14 @@ use std::ops::RangeInclusive;
 /// All packets of a case happen now.
 pub const NOW: Time = Time::from_secs(1_000);
 
+/// The reply tuple that belongs to an original one.
+pub type Replies<'a> = dyn FnMut(&Tuple, Zone) -> Option<Tuple> + 'a;
+
 /// What the kernel chose where chance decides; nothing by default.
 #[derive(Default)]
 pub struct Choices<'a> {
     /// The reply tuple it gave to the connection with this original tuple; only its ids matter.
-    pub reply: Option<&'a mut dyn FnMut(&Tuple, Zone) -> Option<Tuple>>,
+    pub reply: Option<&'a mut Replies<'a>>,
     /// What happened in the kernel.
     pub events: &'a [(Happened, String)],
 }

@@ -238,7 +238,7 @@ impl End {
         };
         segment.extend(ack.to_be_bytes());
         segment.extend([
-            ((20 + options.len()) / 4 << 4) as u8,
+            ((5 + options.len() / 4) << 4) as u8,
             flags,
             0x20,
             0,
