@@ -15,6 +15,10 @@ impl Changes {
     pub const PROTOCOL: Self = Self(1 << 5);
     /// The mark.
     pub const MARK: Self = Self(1 << 7);
+    /// The security context.
+    pub const SECMARK: Self = Self(1 << 9);
+    /// The labels.
+    pub const LABEL: Self = Self(1 << 10);
 
     /// Whether all of `other` changed.
     pub const fn contains(self, other: Self) -> bool {

@@ -2,12 +2,14 @@
 
 use crate::helper::Help;
 use crate::nat::sequence::Shifts;
+use crate::policy::TimeoutPolicy;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
+use std::sync::Arc;
 
 /// A stable name for a connection: a dense index that is used again after the connection is gone, and a generation that
 /// tells one use from the next.
@@ -73,6 +75,14 @@ pub(crate) struct Extension {
     pub(crate) help: Option<Help>,
     /// Its sequence numbers' shifts.
     pub(crate) shifts: Option<Shifts>,
+    /// Its labels.
+    pub(crate) labels: u128,
+    /// Its security context.
+    pub(crate) security_context: Option<Arc<str>>,
+    /// When it was confirmed, if that is recorded.
+    pub(crate) started: Option<Time>,
+    /// Its timeouts, if they are not the usual ones.
+    pub(crate) policy: Option<Arc<TimeoutPolicy>>,
     /// The interface its packets must leave by: it is masqueraded behind it.
     pub(crate) interface: Option<u32>,
 }
@@ -147,6 +157,12 @@ impl Connection {
         self.extension.get_or_insert_default()
     }
 
+    /// Its timeouts, if they are not the usual ones.
+    #[inline]
+    pub(crate) fn policy(&self) -> Option<&TimeoutPolicy> {
+        self.extension.as_ref()?.policy.as_deref()
+    }
+
     /// Whether the reply tuple is the mirror image of the original one, in the same zone.
     pub(crate) fn is_symmetric(&self) -> bool {
         let mirrored = self
@@ -200,6 +216,33 @@ impl Connection {
     /// Its mark (0 if none was set).
     pub const fn mark(&self) -> u32 {
         self.mark
+    }
+
+    /// Its labels, a bit each.
+    pub fn labels(&self) -> u128 {
+        self.extension
+            .as_ref()
+            .map_or(0, |extension| extension.labels)
+    }
+
+    /// Sets the labels in `mask` to those in `labels`; whether that changed any.
+    pub(crate) fn replace_labels(&mut self, labels: u128, mask: u128) -> bool {
+        let old = self.labels();
+        let new = old & !mask | labels & mask;
+        if new != old {
+            self.extend().labels = new;
+        }
+        new != old
+    }
+
+    /// Its security context.
+    pub fn security_context(&self) -> Option<&str> {
+        self.extension.as_ref()?.security_context.as_deref()
+    }
+
+    /// When it was confirmed, if `nf_conntrack_timestamp` was on then.
+    pub fn started(&self) -> Option<Time> {
+        self.extension.as_ref()?.started
     }
 
     /// Sets the mark of a connection that is not confirmed yet; see [`crate::Tracker::set_mark`] for others.

@@ -28,7 +28,7 @@
 //! assert_eq!(tracker.len(), 1);
 //! ```
 //!
-//! Not here yet: labels, connection limits, timeout policies, DCCP.
+//! Not here yet: DCCP, some helpers.
 
 #![forbid(unsafe_code)]
 
@@ -40,9 +40,11 @@ pub mod expectation;
 mod extension;
 pub mod fragment;
 pub mod helper;
+pub mod limit;
 pub mod nat;
 mod offload;
 mod parse;
+pub mod policy;
 pub mod protocol;
 pub mod reason;
 pub mod stats;
@@ -59,6 +61,7 @@ pub use changes::Changes;
 pub use connection::{Connection, ConnectionId};
 pub use event::{DestroyCause, Event, EventKind};
 pub use expectation::Expectation;
+pub use policy::TimeoutPolicy;
 pub use reason::Reason;
 pub use stats::Stats;
 pub use status::Status;

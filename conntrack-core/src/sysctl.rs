@@ -42,6 +42,7 @@ macro_rules! settings {
 
 settings! {
     acct: flag = true, "acct", "Count packets and bytes (on here by default, off in the kernel).";
+    timestamp: flag = false, "timestamp", "Record when connections begin and end.";
     checksum: flag = true, "checksum", "Refuse packets with wrong checksums.";
     max: number = 262_144, "max", "Most connections; 0 for no limit.";
     expect_max: number = 4_096, "expect_max", "Most expectations.";

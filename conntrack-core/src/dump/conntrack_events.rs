@@ -8,7 +8,12 @@ use crate::tracker::Tracker;
 /// or if it is about an expectation ([`super::conntrack_expect`]).
 ///
 /// With `timestamp` (`-o timestamp`) the time comes first, seconds and microseconds of the caller's clock.
-pub fn line(tracker: &Tracker, event: &Event, options: Options, timestamp: bool) -> Option<String> {
+pub fn line(
+    tracker: &Tracker,
+    event: &Event,
+    options: Options<'_>,
+    timestamp: bool,
+) -> Option<String> {
     let (label, connection) = match &event.kind {
         EventKind::New => ("    [NEW] ", tracker.connection(event.connection)?),
         EventKind::Update(_) => (" [UPDATE] ", tracker.connection(event.connection)?),

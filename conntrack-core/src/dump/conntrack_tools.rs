@@ -1,6 +1,7 @@
 //! As `conntrack -L` prints, plain or `-o extended,id`.
 
-use super::{BOTH, family_name, live, protocol_name, state_name, write_ids};
+use super::calendar::ctime;
+use super::{BOTH, LabelNames, family_name, live, protocol_name, state_name, write_ids};
 use crate::connection::Connection;
 use crate::status::Status;
 use crate::timeout::Time;
@@ -10,26 +11,32 @@ use std::fmt::{self, Write};
 
 /// What to print beside the plain line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// `-o extended`: the network protocol first.
     pub extended: bool,
     /// Packet and byte counters (as the tool prints when `nf_conntrack_acct` is on).
     pub counters: bool,
     /// `-o id`: the connection's number last.
     pub id: bool,
+    /// `-o ktimestamp`: when it began, if that was recorded.
+    pub ktimestamp: bool,
+    /// `-o labels`: their names.
+    pub labels: Option<&'a LabelNames>,
 }
 
-impl Options {
+impl Options<'_> {
     /// `-o extended` with accounting on.
     pub const EXTENDED: Self = Self {
         extended: true,
         counters: true,
         id: false,
+        ktimestamp: false,
+        labels: None,
     };
 }
 
 /// All connections in the order of their indices, one line each, those that have expired left out.
-pub fn list(tracker: &Tracker, now: Time, options: Options) -> String {
+pub fn list(tracker: &Tracker, now: Time, options: Options<'_>) -> String {
     let mut out = String::new();
     for (id, connection) in live(tracker, now) {
         out.push_str(&line(connection, now, options));
@@ -37,13 +44,24 @@ pub fn list(tracker: &Tracker, now: Time, options: Options) -> String {
             // Writing to a String cannot fail.
             write!(out, " id={}", id.number()).ok();
         }
+        if let Some(names) = options.labels {
+            write_labels(&mut out, connection, names).ok();
+        }
         out.push('\n');
     }
     out
 }
 
-/// One connection, without its id and the line's end.
-pub fn line(connection: &Connection, now: Time, options: Options) -> String {
+fn write_labels(out: &mut String, connection: &Connection, names: &LabelNames) -> fmt::Result {
+    let set: Vec<&str> = names.of(connection.labels()).collect();
+    if set.is_empty() {
+        return Ok(());
+    }
+    write!(out, " labels={}", set.join(","))
+}
+
+/// One connection, without its id, its labels and the line's end.
+pub fn line(connection: &Connection, now: Time, options: Options<'_>) -> String {
     let mut out = String::new();
     write_line(&mut out, connection, now, options, true).ok();
     out.truncate(out.trim_end().len());
@@ -55,7 +73,7 @@ pub(super) fn write_line(
     out: &mut String,
     connection: &Connection,
     now: Time,
-    options: Options,
+    options: Options<'_>,
     listed: bool,
 ) -> fmt::Result {
     let original = connection.tuple(Direction::Original);
@@ -110,9 +128,21 @@ pub(super) fn write_line(
     if listed || connection.mark() != 0 {
         write!(out, "mark={} ", connection.mark())?;
     }
+    if let Some(context) = connection.security_context() {
+        write!(out, "secctx={context} ")?;
+    }
     let zone = connection.zone();
     if zone.scope == ZoneScope::Both && zone.id != 0 {
         write!(out, "zone={} ", zone.id)?;
+    }
+    if let Some(started) = connection.started() {
+        write!(out, "delta-time={} ", (now - started).as_secs())?;
+        if options.ktimestamp {
+            write!(out, "[start={}] ", ctime(started))?;
+            if status.contains(Status::DYING) {
+                write!(out, "[stop={}] ", ctime(now))?;
+            }
+        }
     }
     if let Some(helper) = connection.helper() {
         write!(out, "helper={helper} ")?;

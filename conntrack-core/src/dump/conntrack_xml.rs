@@ -1,5 +1,6 @@
 //! As `conntrack -L -o xml` prints.
 
+use super::conntrack_tools::Options;
 use super::{BOTH, family_name, has_ports, live, protocol_name};
 use crate::connection::{Connection, ConnectionId};
 use crate::protocol::ProtocolState;
@@ -12,11 +13,11 @@ use packet::Protocol;
 use std::fmt::{self, Write};
 
 /// All connections in the order of their indices, one `<flow>` a line; nothing at all if there are none.
-pub fn list(tracker: &Tracker, now: Time, counters: bool) -> String {
+pub fn list(tracker: &Tracker, now: Time, options: Options<'_>) -> String {
     let mut flows = String::new();
     for (id, connection) in live(tracker, now) {
         // Writing to a String cannot fail.
-        write_flow(&mut flows, id, connection, now, counters).ok();
+        write_flow(&mut flows, id, connection, now, options).ok();
     }
     if flows.is_empty() {
         return flows;
@@ -29,11 +30,11 @@ fn write_flow(
     id: ConnectionId,
     connection: &Connection,
     now: Time,
-    counters: bool,
+    options: Options<'_>,
 ) -> fmt::Result {
     out.push_str("<flow>");
     for direction in BOTH {
-        write_direction(out, connection, direction, counters)?;
+        write_direction(out, connection, direction, options)?;
     }
     out.push_str("<meta direction=\"independent\">");
     if !connection.is_offloaded() {
@@ -57,11 +58,25 @@ fn write_flow(
     if zone.scope == ZoneScope::Both && zone.id != 0 {
         write!(out, "<zone>{}</zone>", zone.id)?;
     }
+    if let Some(names) = options.labels {
+        let set: Vec<&str> = names.of(connection.labels()).collect();
+        if !set.is_empty() {
+            let list = set.join("</label><label>");
+            write!(out, "<labels><label>{list}</label></labels>")?;
+        }
+    }
     write!(out, "<use>1</use><id>{}</id>", id.number())?;
     if connection.status().contains(Status::ASSURED) {
         out.push_str("<assured/>");
     } else if !connection.status().contains(Status::SEEN_REPLY) {
         out.push_str("<unreplied/>");
+    }
+    if let Some(started) = connection.started() {
+        if options.ktimestamp {
+            write!(out, "<timestamp><start>{}</start></timestamp>", started.0)?;
+        }
+        let seconds = (now - started).as_secs();
+        write!(out, "<deltatime>{seconds}</deltatime>")?;
     }
     out.push_str("</meta>");
     if let Some(helper) = connection.helper() {
@@ -75,7 +90,7 @@ fn write_direction(
     out: &mut String,
     connection: &Connection,
     direction: Direction,
-    counters: bool,
+    options: Options<'_>,
 ) -> fmt::Result {
     let tuple = connection.tuple(direction);
     let name = if direction == Direction::Original {
@@ -122,7 +137,7 @@ fn write_direction(
     if zone.scope == own {
         write!(out, "<zone>{}</zone>", zone.id)?;
     }
-    if counters {
+    if options.counters {
         let counted = connection.counters(direction);
         write!(out, "<counters><packets>{}</packets>", counted.packets)?;
         write!(out, "<bytes>{}</bytes></counters>", counted.bytes)?;

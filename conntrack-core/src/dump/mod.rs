@@ -1,14 +1,18 @@
 //! How others print connections. One printer, one file.
 
+mod calendar;
 pub mod conntrack_events;
 pub mod conntrack_expect;
 pub mod conntrack_save;
 pub mod conntrack_stats;
 pub mod conntrack_tools;
 pub mod conntrack_xml;
+mod labels;
 pub mod ovs_dpctl;
 pub mod proc;
 pub mod vyos;
+
+pub use labels::LabelNames;
 
 use crate::connection::{Connection, ConnectionId};
 use crate::protocol::ProtocolState;

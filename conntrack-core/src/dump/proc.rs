@@ -88,8 +88,14 @@ fn write_line(
         out.push_str("[ASSURED] ");
     }
     write!(out, "mark={} ", connection.mark())?;
+    if let Some(context) = connection.security_context() {
+        write!(out, "secctx={context} ")?;
+    }
     if zone.scope == ZoneScope::Both {
         write!(out, "zone={} ", zone.id)?;
+    }
+    if let Some(started) = connection.started() {
+        write!(out, "delta-time={} ", (now - started).as_secs())?;
     }
     out.push_str("use=2\n");
     Ok(())

@@ -1,5 +1,6 @@
 //! The tracker: what it holds, and how packets are given to it.
 
+mod attributes;
 mod clash;
 mod dispatch;
 mod help;
@@ -8,9 +9,8 @@ mod nat;
 mod path;
 mod removal;
 
-use crate::changes::Changes;
 use crate::connection::{Connection, ConnectionId};
-use crate::event::{Event, EventKind};
+use crate::event::Event;
 use crate::expectation::Expectations;
 use crate::fragment::Reassembly;
 use crate::helper::{self, Helper};
@@ -18,7 +18,6 @@ use crate::nat::Sources;
 use crate::parse::{self, Parsed};
 use crate::reason::Reason;
 use crate::stats::Stats;
-use crate::status::Status;
 use crate::store::Store;
 use crate::sysctl::{Config, SysctlError};
 use crate::table::HashKey;
@@ -197,32 +196,6 @@ impl Tracker {
         self.connection(id)
             .map(|connection| connection.tuple(Direction::Original))
             .or(ended.map(|(_, translation)| translation.tuples[0]))
-    }
-
-    /// Sets the mark of a packet's connection, as a rule does it.
-    pub fn mark(&mut self, entered: &mut Entered, mark: u32) {
-        match entered {
-            Entered::Unconfirmed(connection, _) => connection.mark = mark,
-            Entered::Done(verdict) => {
-                let connection = verdict.connection.and_then(|id| self.store.get_mut(id));
-                if let Some(connection) = connection
-                    && std::mem::replace(&mut connection.mark, mark) != mark
-                {
-                    connection.status = connection.status.with(Status::untold(Changes::MARK));
-                }
-            }
-        }
-    }
-
-    /// Sets a connection's mark on somebody's request, who is told at once; whether it is there.
-    pub fn set_mark(&mut self, id: ConnectionId, mark: u32, now: Time) -> bool {
-        let Some(connection) = self.store.get_mut(id) else {
-            return false;
-        };
-        if std::mem::replace(&mut connection.mark, mark) != mark {
-            self.event(id, EventKind::Update(Changes::MARK), now);
-        }
-        true
     }
 
     /// All connections in the order of their indices.

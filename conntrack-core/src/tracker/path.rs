@@ -172,17 +172,18 @@ impl Tracker {
         verify: bool,
         now: Time,
     ) -> Option<Verdict> {
-        let context = Context {
-            config: &self.config,
-            direction,
-            now,
-            first: false,
-        };
         let connection = self.store.get_mut(id)?;
         if connection.is_expired(now) {
             self.destroy(id, DestroyCause::Timeout, now);
             return None;
         }
+        let policy = connection.policy().map(|policy| policy.over(&self.config));
+        let context = Context {
+            config: policy.as_ref().unwrap_or(&self.config),
+            direction,
+            now,
+            first: false,
+        };
         let ctinfo = info(connection.status, direction);
         let mut changed = Changes::NONE;
         let outcome = dispatch::packet(connection, network, verify, &context, &mut changed);
@@ -304,6 +305,9 @@ impl Tracker {
             return self.resolve(connection, clash, verdict, now);
         }
         connection.timeout = now + connection.timeout;
+        if self.config.timestamp {
+            connection.extend().started = Some(now);
+        }
         self.insert(connection, verdict, now)
     }
 

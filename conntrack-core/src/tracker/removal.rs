@@ -10,23 +10,36 @@ use crate::timeout::Time;
 use crate::verdict::Verdict;
 
 impl Tracker {
-    /// Makes room near where a new connection would lie; whether it did.
+    /// Makes room near where a new connection would lie; whether it did. As the kernel looks at up to eight buckets and stops
+    /// behind the first in which it found a victim, so are here up to eight groups of as many connections as a bucket of its
+    /// full table holds.
     pub(super) fn early_drop(&mut self, hash: u32, now: Time) -> bool {
-        let mut dropped = 0;
-        for id in self.store.neighbours(hash) {
-            let Some(connection) = self.store.get(id) else {
-                continue;
-            };
-            if connection.is_expired(now) {
-                self.destroy(id, DestroyCause::Timeout, now);
-                dropped += 1;
-            } else if !connection.status.contains(Status::ASSURED) && !connection.is_offloaded() {
-                self.destroy(id, DestroyCause::EarlyDrop, now);
-                self.stats.early_drop += 1;
-                dropped += 1;
+        /// Nodes in a bucket of the kernel's table when it is full: two for each connection, as many buckets as connections.
+        const GROUP: usize = 2;
+        for group in self.store.neighbours(hash).chunks(GROUP) {
+            let mut dropped = 0;
+            for id in group {
+                dropped += usize::from(self.drop_early(*id, now));
+            }
+            if dropped > 0 {
+                return true;
             }
         }
-        dropped > 0
+        false
+    }
+
+    fn drop_early(&mut self, id: ConnectionId, now: Time) -> bool {
+        let Some(connection) = self.store.get(id) else {
+            return false;
+        };
+        if connection.is_expired(now) {
+            return self.destroy(id, DestroyCause::Timeout, now);
+        }
+        if connection.status.contains(Status::ASSURED) || connection.is_offloaded() {
+            return false;
+        }
+        self.stats.early_drop += 1;
+        self.destroy(id, DestroyCause::EarlyDrop, now)
     }
 
     /// Deletes a connection; whether it was there.

@@ -82,7 +82,7 @@ impl TableFormat {
                 conntrack_tools::list(tracker, now, options)
             }
             Self::Save => conntrack_save::list(tracker, now),
-            Self::Xml => conntrack_xml::list(tracker, now, true),
+            Self::Xml => conntrack_xml::list(tracker, now, extended),
             Self::Proc => proc::list(tracker, now),
             Self::Ovs => ovs_dpctl::list(tracker, now, ovs),
             Self::Vyos => vyos::table(tracker, now, 4) + "\n" + &vyos::table(tracker, now, 6),

@@ -73,6 +73,7 @@ pub fn entries(ours: &Entry, kernel: &Entry) -> Vec<String> {
         format!("{:?}", kernel.counters),
     );
     compare("mark", ours.mark.to_string(), kernel.mark.to_string());
+    compare("labels", hex(&ours.labels), hex(&kernel.labels));
     let zones = |entry: &Entry| format!("{} {:?}", entry.zone, entry.zones);
     compare("zone", zones(ours), zones(kernel));
     let words = |entry: &Entry| {

@@ -7,11 +7,12 @@ use conntrack_core::nat::Manip;
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
     Config, Connection, ConnectionId, CtInfo, Direction, Entered, EventKind, HashKey, Packet,
-    Reason, SysctlError, Time, Tracker, Tuple, Verdict, Zone, ZoneScope,
+    Reason, SysctlError, Time, TimeoutPolicy, Tracker, Tuple, Verdict, Zone, ZoneScope,
 };
 use packet::Protocol;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// All packets of a case happen now.
 pub const NOW: Time = Time::from_secs(1_000);
@@ -58,6 +59,7 @@ impl Choices<'_> {
 pub struct Ours {
     tracker: Tracker,
     rules: Ruleset,
+    policies: Vec<Arc<TimeoutPolicy>>,
 }
 
 impl Ours {
@@ -85,6 +87,7 @@ impl Ours {
         Ok(Self {
             tracker,
             rules: Ruleset::Plain,
+            policies: policies()?,
         })
     }
 
@@ -113,6 +116,15 @@ impl Ours {
         let mut entered = self.tracker.enter(&packet, NOW);
         if let Some(mark) = treatment.mark {
             self.tracker.mark(&mut entered, mark);
+        }
+        if let Some(label) = treatment.label {
+            let bit = 1 << label;
+            self.tracker.label(&mut entered, bit, bit);
+        }
+        if treatment.policy {
+            for policy in &self.policies {
+                self.tracker.set_policy(&mut entered, policy);
+            }
         }
         let mut sent = Vec::new();
         let verdict = if self.rules.translates() {
@@ -335,6 +347,18 @@ impl Ours {
     }
 }
 
+/// The timeouts of [`by_dscp::POLICIES`].
+fn policies() -> Result<Vec<Arc<TimeoutPolicy>>, SysctlError> {
+    let policy = |(protocol, timeouts): &(Protocol, &[by_dscp::Timeout])| {
+        let timeouts: Vec<(&str, u64)> = timeouts
+            .iter()
+            .map(|(_, name, seconds)| (*name, *seconds))
+            .collect();
+        TimeoutPolicy::new(*protocol, &timeouts).map(Arc::new)
+    };
+    by_dscp::POLICIES.iter().map(policy).collect()
+}
+
 /// The source id a connection's packets got, as their replies show it: no other is chosen by chance.
 const fn translated_id(reply: &Tuple) -> u16 {
     match Protocol(reply.protocol) {
@@ -382,6 +406,7 @@ fn entry(connection: &Connection) -> Entry {
         zone: connection.zone().effective(Direction::Original)
             * u16::from(connection.zone().scope == ZoneScope::Both),
         zones: directional(connection.zone()),
+        labels: connection.labels().to_le_bytes(),
         helper: connection.helper().map(str::to_owned),
         master: connection.master().map(|(_, tuple)| tuple.to_string()),
         shifts: connection.sequence_shifts(),

@@ -77,7 +77,7 @@ impl Family {
     const fn rule_count(self) -> usize {
         match self {
             Self::Nat => 64,
-            _ => 7,
+            _ => 10,
         }
     }
 

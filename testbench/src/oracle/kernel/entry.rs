@@ -14,6 +14,7 @@ const MARK: u16 = 8;
 const COUNTERS: [u16; 2] = [9, 10];
 const ZONE: u16 = 18;
 const HELP: u16 = 5;
+const LABELS: u16 = 22;
 const MASTER: u16 = 14;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
@@ -37,6 +38,9 @@ pub struct Entry {
     /// Zones of the directions, where it has one for one of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub zones: [u16; 2],
+    /// Its labels, lowest bits first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labels: [u8; 16],
     /// Its helper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper: Option<String>,
@@ -66,6 +70,10 @@ impl Entry {
 
 fn is_default(zones: &[u16; 2]) -> bool {
     *zones == [0; 2]
+}
+
+fn is_zero(labels: &[u8; 16]) -> bool {
+    *labels == [0; 16]
 }
 
 fn be16(value: &[u8]) -> Option<u16> {
@@ -108,6 +116,10 @@ pub(super) fn read(message: &[u8]) -> Option<Entry> {
             let zone = attribute(message, kind).and_then(|tuple| attribute(tuple, TUPLE_ZONE));
             zone.and_then(be16).unwrap_or(0)
         }),
+        labels: attribute(message, LABELS)
+            .and_then(|labels| labels.first_chunk())
+            .copied()
+            .unwrap_or_default(),
         helper: attribute(message, HELP)
             .and_then(|help| attribute(help, 1))
             .map(text),
