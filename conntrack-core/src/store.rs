@@ -10,7 +10,16 @@ use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
 use packet::prefetch;
 
-const CHUNK: usize = 1_024;
+/// Connections in the first chunk; each further one holds twice as many as the one before.
+const FIRST_CHUNK: usize = 1_024;
+
+/// The chunk of an index, and the place in it.
+#[inline]
+const fn place(index: u32) -> (usize, usize) {
+    let shifted = index as usize + FIRST_CHUNK;
+    let chunk = (shifted.ilog2() - FIRST_CHUNK.ilog2()) as usize;
+    (chunk, shifted - (FIRST_CHUNK << chunk))
+}
 
 /// Connections and their tuples. A slot whose connection is not CONFIRMED is free.
 #[derive(Debug)]
@@ -36,6 +45,29 @@ impl Store {
     #[inline]
     pub(crate) fn hash(&self, tuple: &Tuple, zone: Zone) -> u32 {
         self.key.hash(tuple, zone.effective(Direction::Original))
+    }
+
+    /// The hash of an IPv4 tuple in the default zone; see [`HashKey::hash_v4`].
+    #[inline]
+    pub(crate) fn hash_v4(&self, ends: [u64; 2], protocol: u8) -> u32 {
+        self.key.hash_v4(ends, protocol, 0)
+    }
+
+    /// The first connection a hash leads to, of those that one node stands for, whose original tuple `matches` makes something
+    /// of.
+    #[inline]
+    pub(crate) fn find_symmetric<T>(
+        &mut self,
+        hash: u32,
+        matches: impl Fn(&Tuple) -> Option<T>,
+    ) -> Option<(ConnectionId, &mut Connection, T)> {
+        let (index, found) = self.table.find(hash, |node| {
+            let connection = self.slot(node.index())?;
+            let found = matches(&connection.original)?;
+            (node.kind() == NodeKind::Both).then(|| (node.index(), found))
+        })?;
+        let connection = self.slot_mut(index)?;
+        Some((name(index, connection), connection, found))
     }
 
     /// Whether a connection has this tuple, as a new one in `zone` would have it in `direction`.
@@ -68,24 +100,23 @@ impl Store {
 
     /// One more than the largest index in use so far.
     pub(crate) fn index_end(&self) -> u32 {
-        match self.chunks.split_last() {
-            None => 0,
-            Some((last, full)) => (full.len() * CHUNK + last.len()) as u32,
-        }
+        let full = self.chunks.len().saturating_sub(1);
+        let before = (FIRST_CHUNK << full) - FIRST_CHUNK;
+        self.chunks
+            .last()
+            .map_or(0, |last| (before + last.len()) as u32)
     }
 
     #[inline]
     fn slot(&self, index: u32) -> Option<&Connection> {
-        self.chunks
-            .get(index as usize / CHUNK)?
-            .get(index as usize % CHUNK)
+        let (chunk, at) = place(index);
+        self.chunks.get(chunk)?.get(at)
     }
 
     #[inline]
     fn slot_mut(&mut self, index: u32) -> Option<&mut Connection> {
-        self.chunks
-            .get_mut(index as usize / CHUNK)?
-            .get_mut(index as usize % CHUNK)
+        let (chunk, at) = place(index);
+        self.chunks.get_mut(chunk)?.get_mut(at)
     }
 
     #[inline]
@@ -230,8 +261,9 @@ impl Store {
         if index as usize >= Node::MAX_CONNECTIONS {
             return None;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        let (chunk, _) = place(index);
+        if chunk == self.chunks.len() {
+            self.chunks.push(Vec::with_capacity(FIRST_CHUNK << chunk));
         }
         self.chunks.last_mut()?.push(vacant(0));
         Some(index)

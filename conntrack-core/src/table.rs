@@ -22,34 +22,44 @@ impl HashKey {
         } else {
             ([tuple.source_id, tuple.destination_id], 0)
         };
-        let mut sip = Sip13::new(self.0);
-        let what = u64::from(tuple.protocol) | u64::from(tuple.family) << 8;
         if tuple.family == 4 {
             let end = |address: &[u8; 16], id: u16| {
                 let [a, b, c, d, ..] = *address;
                 u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(id)
             };
-            let (a, b) = (end(&tuple.source, ids[0]), end(&tuple.destination, ids[1]));
-            sip.word(a.min(b) | what << 48);
-            sip.word(a.max(b) | u64::from(zone_id ^ kind) << 48);
-        } else {
-            let mut low = u128::from_be_bytes(tuple.source);
-            let mut high = u128::from_be_bytes(tuple.destination);
-            if (low, ids[0]) > (high, ids[1]) {
-                std::mem::swap(&mut low, &mut high);
-                ids.swap(0, 1);
-            }
-            for word in [low, high] {
-                sip.word((word >> 64) as u64);
-                sip.word(word as u64);
-            }
-            sip.word(
-                what << 48
-                    | u64::from(zone_id ^ kind) << 32
-                    | u64::from(ids[0]) << 16
-                    | u64::from(ids[1]),
-            );
+            let ends = [end(&tuple.source, ids[0]), end(&tuple.destination, ids[1])];
+            return self.hash_v4(ends, tuple.protocol, zone_id ^ kind);
         }
+        let mut sip = Sip13::new(self.0);
+        let what = u64::from(tuple.protocol) | u64::from(tuple.family) << 8;
+        let mut low = u128::from_be_bytes(tuple.source);
+        let mut high = u128::from_be_bytes(tuple.destination);
+        if (low, ids[0]) > (high, ids[1]) {
+            std::mem::swap(&mut low, &mut high);
+            ids.swap(0, 1);
+        }
+        for word in [low, high] {
+            sip.word((word >> 64) as u64);
+            sip.word(word as u64);
+        }
+        sip.word(
+            what << 48
+                | u64::from(zone_id ^ kind) << 32
+                | u64::from(ids[0]) << 16
+                | u64::from(ids[1]),
+        );
+        (sip.finish() >> 32) as u32
+    }
+}
+
+impl HashKey {
+    /// The hash of an IPv4 tuple: address and port of both ends (48 bits each), protocol, and what else tells it apart.
+    #[inline]
+    pub(crate) fn hash_v4(self, [a, b]: [u64; 2], protocol: u8, salt: u16) -> u32 {
+        const FAMILY: u64 = 4 << 8;
+        let mut sip = Sip13::new(self.0);
+        sip.word(a.min(b) | (u64::from(protocol) | FAMILY) << 48);
+        sip.word(a.max(b) | u64::from(salt) << 48);
         (sip.finish() >> 32) as u32
     }
 }

@@ -228,3 +228,66 @@ fn the_tracker_says_what_the_kernel_said() {
         wrong.len()
     );
 }
+
+/// What a tracker holds in the end, in words.
+fn table(tracker: &Tracker) -> String {
+    use conntrack_core::dump::conntrack_tools::{Options, list};
+    list(tracker, NOW, Options::EXTENDED)
+}
+
+#[test]
+fn batches_say_what_single_packets_do() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel");
+    let (mut packets, mut established) = (0, 0);
+    for family in ["tcp", "mixed", "frag"] {
+        let text = std::fs::read_to_string(directory.join(family).with_extension("jsonl"));
+        for line in text.expect("readable").lines() {
+            let conversation: Value = serde_json::from_str(line).expect("JSON");
+            let steps = conversation["steps"].as_array().expect("steps");
+            let bytes: Vec<Vec<u8>> = steps
+                .iter()
+                .map(|step| decode(step["bytes"].as_str().expect("hexadecimal")))
+                .collect();
+            let batch: Vec<(Packet<'_>, Time)> = bytes
+                .iter()
+                .map(|bytes| (Packet::whole(bytes), NOW))
+                .collect();
+            let mut config = Config::default();
+            for pair in conversation["sysctls"].as_array().into_iter().flatten() {
+                let text = |i: usize| pair[i].as_str().expect("text");
+                config.set(text(0), text(1)).expect("a known sysctl");
+            }
+            let new = || Tracker::new(config.clone(), HashKey([1, 2]));
+            let (mut single, mut batched, mut halves) = (new(), new(), new());
+            let one_by_one: Vec<Verdict> = batch
+                .iter()
+                .map(|(packet, now)| single.track(packet, *now))
+                .collect();
+            let mut together = Vec::new();
+            batched.track_batch(&batch, &mut together);
+            let in_halves: Vec<Verdict> = batch
+                .iter()
+                .map(|(packet, now)| {
+                    let entered = halves.enter(packet, *now);
+                    halves.leave(entered, *now)
+                })
+                .collect();
+            assert_eq!(one_by_one, together, "{family}: {line}");
+            assert_eq!(one_by_one, in_halves, "{family}: {line}");
+            assert_eq!(table(&single), table(&batched));
+            assert_eq!(single.stats(), batched.stats());
+            packets += batch.len();
+            let is_established = |verdict: &&Verdict| {
+                matches!(
+                    verdict.ctinfo,
+                    CtInfo::Established | CtInfo::EstablishedReply
+                )
+            };
+            established += together.iter().filter(is_established).count();
+        }
+    }
+    assert!(
+        packets > 5_000 && established > 1_000,
+        "{packets}, {established}"
+    );
+}

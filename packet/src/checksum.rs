@@ -31,6 +31,24 @@ pub fn sum(bytes: &[u8]) -> u32 {
     u32::from(u16::from_be(total))
 }
 
+/// Sum of `bytes` in the machine's own byte order, not folded: for [`is_complete`], to which the order does not matter.
+#[inline]
+pub fn native_sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut total = 0;
+    for word in words {
+        let word = u64::from_ne_bytes(*word);
+        total += (word & 0xffff_ffff) + (word >> 32);
+    }
+    total + tail(rest)
+}
+
+/// Whether a sum in native order over data that includes its checksum says that it is right (RFC 1071, section 2B).
+#[inline]
+pub const fn is_complete(sum: u64) -> bool {
+    fold_u64(sum) == 0xffff
+}
+
 /// Sum of fewer than 8 bytes in native order.
 #[inline]
 fn tail(mut bytes: &[u8]) -> u64 {

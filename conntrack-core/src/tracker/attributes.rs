@@ -26,6 +26,7 @@ impl Tracker {
                 let connection = verdict.connection.and_then(|id| self.store.get_mut(id));
                 if let Some(connection) = connection
                     && change(connection)
+                    && self.record_events
                 {
                     connection.status = connection.status.with(Status::untold(what));
                 }

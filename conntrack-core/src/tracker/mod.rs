@@ -7,6 +7,7 @@ mod help;
 mod icmp;
 mod nat;
 mod path;
+mod plain;
 mod removal;
 
 use crate::connection::{Connection, ConnectionId};
@@ -26,6 +27,7 @@ use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::{CtInfo, Verdict};
 use nat::Translation;
 use packet::prefetch;
+use plain::Plain;
 use std::sync::Arc;
 
 /// Packets of a batch looked up before the first is tracked.
@@ -210,7 +212,12 @@ impl Tracker {
 
     /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
-        let entered = self.enter(packet, now);
+        if let Some(plain) = self.plain(packet)
+            && let Some(verdict) = self.track_plain(&plain, now)
+        {
+            return verdict;
+        }
+        let entered = self.enter_every(packet, now);
         self.pass(entered, packet, now)
     }
 
@@ -247,26 +254,69 @@ impl Tracker {
     /// Tracks packets at their times; the same verdicts as one after the other, but the table and the connections are
     /// fetched ahead for all of them.
     pub fn track_batch(&mut self, packets: &[(Packet<'_>, Time)], verdicts: &mut Vec<Verdict>) {
-        let mut prepared: [(Parsed<'_>, u32); AHEAD] =
-            std::array::from_fn(|_| (Parsed::Dropped(Reason::IpHeaderTruncated), 0));
+        let mut prepared: [Prepared<'_>; AHEAD] = std::array::from_fn(|_| Prepared::NOTHING);
         for group in packets.chunks(AHEAD) {
             for (packet, _) in group {
                 if let Some(first) = packet.bytes.first() {
                     prefetch(first);
                 }
             }
-            for ((parsed, hash), (packet, _)) in prepared.iter_mut().zip(group) {
-                *parsed = parse::parse(packet.bytes, packet.wire_len);
-                *hash = self.hash_of(parsed, packet.zone);
-                self.store.prefetch_table(*hash);
+            for (prepared, (packet, _)) in prepared.iter_mut().zip(group) {
+                *prepared = self.prepare(packet);
+                self.store.prefetch_table(prepared.hash());
             }
-            for (_, hash) in &prepared[..group.len()] {
-                self.store.prefetch_connection(*hash);
+            for prepared in &prepared[..group.len()] {
+                self.store.prefetch_connection(prepared.hash());
             }
-            for ((parsed, hash), (packet, now)) in prepared.iter().zip(group) {
-                let entered = self.enter_parsed(packet, parsed, *hash, *now);
-                verdicts.push(self.pass(entered, packet, *now));
+            for (prepared, (packet, now)) in prepared.iter().zip(group) {
+                verdicts.push(self.track_prepared(prepared, packet, *now));
             }
+        }
+    }
+
+    #[inline]
+    fn prepare<'a>(&self, packet: &Packet<'a>) -> Prepared<'a> {
+        if let Some(plain) = self.plain(packet) {
+            return Prepared::Plain(plain);
+        }
+        let parsed = parse::parse(packet.bytes, packet.wire_len);
+        let hash = self.hash_of(&parsed, packet.zone);
+        Prepared::Other(parsed, hash)
+    }
+
+    #[inline]
+    fn track_prepared(
+        &mut self,
+        prepared: &Prepared<'_>,
+        packet: &Packet<'_>,
+        now: Time,
+    ) -> Verdict {
+        let entered = match prepared {
+            Prepared::Plain(plain) => match self.track_plain(plain, now) {
+                Some(verdict) => return verdict,
+                None => self.enter_every(packet, now),
+            },
+            Prepared::Other(parsed, hash) => self.enter_parsed(packet, parsed, *hash, now),
+        };
+        self.pass(entered, packet, now)
+    }
+}
+
+/// A packet whose connection is being looked up.
+#[derive(Debug)]
+enum Prepared<'a> {
+    Plain(Plain),
+    Other(Parsed<'a>, u32),
+}
+
+impl Prepared<'_> {
+    const NOTHING: Self = Self::Other(Parsed::Dropped(Reason::IpHeaderTruncated), 0);
+
+    #[inline]
+    const fn hash(&self) -> u32 {
+        match self {
+            Self::Plain(plain) => plain.hash,
+            Self::Other(_, hash) => *hash,
         }
     }
 }

@@ -16,6 +16,16 @@ use crate::verdict::{CtInfo, Verdict};
 impl Tracker {
     /// The first half of tracking: everything but making a new connection visible and telling what changed.
     pub fn enter(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
+        if let Some(plain) = self.plain(packet)
+            && let Some(verdict) = self.track_plain(&plain, now)
+        {
+            return Entered::Done(verdict);
+        }
+        self.enter_every(packet, now)
+    }
+
+    /// The path of every packet.
+    pub(super) fn enter_every(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
         let parsed = parse::parse(packet.bytes, packet.wire_len);
         let hash = self.hash_of(&parsed, packet.zone);
         self.enter_parsed(packet, &parsed, hash, now)
@@ -187,6 +197,15 @@ impl Tracker {
         let ctinfo = info(connection.status, direction);
         let mut changed = Changes::NONE;
         let outcome = dispatch::packet(connection, network, verify, &context, &mut changed);
+        // Nobody will be told if nobody listens.
+        let listened = self.record_events;
+        let untold = |changed| {
+            if listened {
+                Status::untold(changed)
+            } else {
+                Status::NONE
+            }
+        };
         let mut verdict = Verdict {
             ctinfo,
             connection: Some(id),
@@ -197,7 +216,7 @@ impl Tracker {
         };
         match outcome {
             Outcome::Invalid(reason) => {
-                connection.status = connection.status.with(Status::untold(changed));
+                connection.status = connection.status.with(untold(changed));
                 return Some(self.invalid(reason));
             }
             Outcome::Repeat => {
@@ -221,7 +240,7 @@ impl Tracker {
             connection.status = connection.status.with(Status::SEEN_REPLY);
             changed.note(Changes::REPLY, true);
         }
-        connection.status = connection.status.with(Status::untold(changed));
+        connection.status = connection.status.with(untold(changed));
         if outcome == Outcome::AcceptAndKill {
             self.destroy(id, DestroyCause::Reset, now);
         }

@@ -412,6 +412,7 @@ impl TcpTrack {
         Outcome::Accept(timeout)
     }
 
+    #[inline]
     fn timeout(&self, class: Class, config: &Config) -> Time {
         let own = self.state.timeout(config);
         let (retrans, unacknowledged) = (

@@ -6,6 +6,7 @@
 use super::{Class, Segment, Side, TcpState, TcpTrack, after, before, side_flag};
 use crate::reason::Reason;
 use crate::sysctl::Config;
+use crate::timeout::Time;
 use crate::tuple::Direction;
 use packet::TcpFlags;
 
@@ -67,6 +68,32 @@ impl TcpTrack {
         WindowVerdict::Accept
     }
 
+    /// A segment of an established connection with nothing but ACK set, and no SACK block: how long the connection lives from
+    /// now on. `None`, and nothing has changed, if it is not in the window, or a side is not known yet.
+    #[inline]
+    pub(crate) fn established(
+        &mut self,
+        seq: u32,
+        ack: u32,
+        end: u32,
+        window: u16,
+        direction: Direction,
+        config: &Config,
+    ) -> Option<Time> {
+        let (s, r) = (direction.index(), direction.other().index());
+        let (sender, receiver) = (self.sides[s], self.sides[r]);
+        let known = (sender.max_window != 0) & (receiver.max_window != 0);
+        if !known || judge(&sender, &receiver, seq, end, ack) != WindowVerdict::Accept {
+            return None;
+        }
+        let scaled = u32::from(window) << sender.scale;
+        self.advance(s, scaled, true, ack, ack, end);
+        self.count_again(window, direction, seq, ack, end);
+        self.last_class = Class::Ack;
+        self.last_direction = direction;
+        Some(self.timeout(Class::Ack, config))
+    }
+
     /// Learns a side that is not known yet, or begins it anew; whether that settles the matter.
     fn meet_sender(&mut self, segment: &Segment<'_>, direction: Direction, sack: u32) -> bool {
         let (s, r) = (direction.index(), direction.other().index());
@@ -120,11 +147,18 @@ impl TcpTrack {
         sack: u32,
         end: u32,
     ) {
-        let (s, r) = (direction.index(), direction.other().index());
+        let s = direction.index();
         let mut window = u32::from(segment.window);
         if !segment.has(TcpFlags::SYN) {
             window <<= self.sides[s].scale;
         }
+        self.advance(s, window, segment.has(TcpFlags::ACK), ack, sack, end);
+    }
+
+    /// The same for a window that is scaled already; `s` is the sender's index.
+    #[inline]
+    fn advance(&mut self, s: usize, window: u32, has_ack: bool, ack: u32, sack: u32, end: u32) {
+        let r = 1 - s;
         // Which of these hold is a matter of chance on a busy connection: values are chosen, not branched for.
         let sender = &mut self.sides[s];
         let reach = window.wrapping_add(sack.wrapping_sub(ack));
@@ -132,7 +166,7 @@ impl TcpTrack {
         let news = after(end, sender.end);
         sender.end = choose(news, end, sender.end);
         sender.flags |= side_flag::DATA_UNACKNOWLEDGED * u8::from(news);
-        if segment.has(TcpFlags::ACK) {
+        if has_ack {
             let newer = (sender.flags & side_flag::MAXACK_SET == 0) | after(ack, sender.max_ack);
             sender.max_ack = choose(newer, ack, sender.max_ack);
             sender.flags |= side_flag::MAXACK_SET;
@@ -159,19 +193,23 @@ impl TcpTrack {
         ack: u32,
         end: u32,
     ) {
-        if segment.class != Class::Ack {
-            return;
+        if segment.class == Class::Ack {
+            self.count_again(segment.window, direction, seq, ack, end);
         }
+    }
+
+    #[inline]
+    fn count_again(&mut self, window: u16, direction: Direction, seq: u32, ack: u32, end: u32) {
         let again = (self.last_seq == seq)
             & (self.last_ack == ack)
             & (self.last_end == end)
-            & (self.last_window == segment.window)
+            & (self.last_window == window)
             & (self.last_direction == direction);
         self.last_direction = direction;
         self.last_seq = seq;
         self.last_ack = ack;
         self.last_end = end;
-        self.last_window = segment.window;
+        self.last_window = window;
         self.retransmissions = self.retransmissions.saturating_add(1) * u8::from(again);
     }
 }
