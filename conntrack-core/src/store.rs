@@ -145,6 +145,14 @@ impl Store {
         self.table.prefetch(hash);
     }
 
+    /// Asks for the parts of the table a connection's nodes are in.
+    #[inline]
+    pub(crate) fn prefetch_nodes(&self, id: ConnectionId) {
+        for (hash, _) in self.nodes(id.index).into_iter().flatten() {
+            self.table.prefetch(hash);
+        }
+    }
+
     /// Asks for the connection a hash probably leads to.
     #[inline]
     pub(crate) fn prefetch_connection(&self, hash: u32) {
@@ -216,8 +224,37 @@ impl Store {
         })
     }
 
-    /// Puts a connection in; its tuples must not be there. `None` if no more fit.
-    pub(crate) fn insert(&mut self, mut connection: Connection) -> Option<ConnectionId> {
+    /// The hash of both tuples of a connection, if one node stands for both.
+    #[inline]
+    pub(crate) fn symmetric_hash(&self, connection: &Connection) -> Option<u32> {
+        let status = connection.status;
+        let alone = connection.is_symmetric() && !status.contains(Status::NAT_CLASH);
+        alone.then(|| self.hash(&connection.original, connection.zone()))
+    }
+
+    /// Whether no connection has a tuple of this one, which is symmetric and has this hash.
+    #[inline]
+    pub(crate) fn is_free(&self, connection: &Connection, hash: u32) -> bool {
+        let original = &connection.original;
+        let taken = self.table.find(hash, |node| {
+            let there = self.slot(node.index())?;
+            let other = match node.kind() {
+                NodeKind::Both | NodeKind::Original => there.original,
+                NodeKind::Reply => there.tuple(Direction::Reply),
+            };
+            // Its zone is for a closer look.
+            original.direction_of(&other)
+        });
+        taken.is_none()
+    }
+
+    /// Puts a connection in; its tuples must not be there. `hash` is [`Store::symmetric_hash`], if that is known. `None` if
+    /// no more fit.
+    pub(crate) fn insert(
+        &mut self,
+        mut connection: Connection,
+        hash: Option<u32>,
+    ) -> Option<ConnectionId> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => self.grow()?,
@@ -227,8 +264,12 @@ impl Store {
         connection.status = connection.status.with(Status::CONFIRMED);
         *slot = connection;
         let id = name(index, slot);
-        for (hash, node) in self.nodes(index).into_iter().flatten() {
-            self.table.insert(hash, node);
+        if let Some(hash) = hash {
+            self.table.insert(hash, Node::new(index, NodeKind::Both));
+        } else {
+            for (hash, node) in self.nodes(index).into_iter().flatten() {
+                self.table.insert(hash, node);
+            }
         }
         self.len += 1;
         Some(id)

@@ -71,7 +71,7 @@ impl Tracker {
             .with(Status::FIXED_TIMEOUT)
             .with(Status::NAT_CLASH);
         connection.timeout = now + REPLY_ONLY_SPAN;
-        self.insert(connection, verdict, now)
+        self.insert(connection, None, verdict, now)
     }
 
     /// Gives the packet and what was counted of it to another connection, if that has the same tuples, either way round.

@@ -212,10 +212,12 @@ impl Tracker {
 
     /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
-        if let Some(plain) = self.plain(packet)
-            && let Some(verdict) = self.track_plain(&plain, now)
-        {
-            return verdict;
+        if let Some(plain) = self.plain(packet) {
+            // All of it at once, not line by line.
+            self.store.prefetch_connection(plain.hash);
+            if let Some(verdict) = self.track_plain(&plain, now) {
+                return verdict;
+            }
         }
         let entered = self.enter_every(packet, now);
         self.pass(entered, packet, now)

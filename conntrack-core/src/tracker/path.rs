@@ -320,26 +320,30 @@ impl Tracker {
     /// Makes a new connection visible; the verdict now names it. Its tuples may have been taken in the meantime: then the
     /// packet goes to the other connection if both mean the same flow, and is dropped if not.
     pub fn confirm(&mut self, mut connection: Connection, verdict: Verdict, now: Time) -> Verdict {
-        if let Some(clash) = self.clash(&connection, now) {
+        // A tuple and its mirror image lie in the same place: one look is enough to see that neither is taken.
+        let hash = self.store.symmetric_hash(&connection);
+        let free = hash.is_some_and(|hash| self.store.is_free(&connection, hash));
+        if !free && let Some(clash) = self.clash(&connection, now) {
             return self.resolve(connection, clash, verdict, now);
         }
         connection.timeout = now + connection.timeout;
         if self.config.timestamp {
             connection.extend().started = Some(now);
         }
-        self.insert(connection, verdict, now)
+        self.insert(connection, hash, verdict, now)
     }
 
     pub(super) fn insert(
         &mut self,
         connection: Connection,
+        hash: Option<u32>,
         mut verdict: Verdict,
         now: Time,
     ) -> Verdict {
         let (original, zone) = (connection.original, connection.zone());
         let translated = connection.status.contains(Status::SRC_NAT);
         let reply_only = connection.status.contains(Status::NAT_CLASH);
-        let Some(id) = self.store.insert(connection) else {
+        let Some(id) = self.store.insert(connection, hash) else {
             return self.insert_failed(Reason::TableFull, now);
         };
         if translated {

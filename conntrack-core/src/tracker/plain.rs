@@ -64,7 +64,7 @@ impl Tracker {
             return None;
         }
         let verify = self.config.checksum && packet.checksum == ChecksumStatus::Unknown;
-        if !checksums_ok(header, &bytes[20..total], verify) {
+        if !checksums_ok(header, &bytes[HEADERS..total], verify) {
             return None;
         }
         let quad = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
@@ -127,7 +127,7 @@ fn has_timestamp_alone(packet: &[u8], header_len: usize) -> bool {
 
 /// Whether the checksums of both headers are right; that of TCP only if it is to be verified.
 #[inline]
-fn checksums_ok(header: &[u8; HEADERS], segment: &[u8], verify: bool) -> bool {
+fn checksums_ok(header: &[u8; HEADERS], rest: &[u8], verify: bool) -> bool {
     let (words, _) = header.as_chunks::<4>();
     let word = |at: usize| u64::from(u32::from_ne_bytes(words[at]));
     let addresses = word(3) + word(4);
@@ -137,9 +137,10 @@ fn checksums_ok(header: &[u8; HEADERS], segment: &[u8], verify: bool) -> bool {
     if !verify {
         return true;
     }
-    let length = (segment.len() as u16).to_be_bytes();
-    let rest = u64::from(u32::from_ne_bytes([0, TCP, length[0], length[1]]));
-    checksum::is_complete(addresses + rest + checksum::native_sum(segment))
+    let [high, low] = (rest.len() as u16 + 20).to_be_bytes();
+    let pseudo = addresses + u64::from(u32::from_ne_bytes([0, TCP, high, low]));
+    let fixed = word(5) + word(6) + word(7) + word(8) + word(9);
+    checksum::is_complete(pseudo + fixed + checksum::native_sum(rest))
 }
 
 /// The direction in which a packet goes in a connection with this original tuple, if it is one of its.

@@ -9,6 +9,9 @@ use crate::status::Status;
 use crate::timeout::Time;
 use crate::verdict::Verdict;
 
+/// Connections whose places in the table are asked for before the first of them is destroyed.
+const TOGETHER: usize = 32;
+
 impl Tracker {
     /// Makes room near where a new connection would lie; whether it did. As the kernel looks at up to eight buckets and stops
     /// behind the first in which it found a victim, so are here up to eight groups of as many connections as a bucket of its
@@ -60,15 +63,22 @@ impl Tracker {
     pub fn collect(&mut self, now: Time, most: u32) -> usize {
         self.reassembly.expire(now, &self.config);
         let end = self.store.index_end();
+        let mut left = most.min(end) as usize;
         let mut destroyed = 0;
-        for _ in 0..most.min(end) {
-            let index = self.collect_at % end;
-            self.collect_at = index + 1;
-            let expired = self
-                .store
-                .at(index)
-                .filter(|(_, connection)| connection.is_expired(now));
-            if let Some(id) = expired.map(|(id, _)| id) {
+        let mut expired = Vec::with_capacity(TOGETHER);
+        while left > 0 {
+            let count = left.min(TOGETHER);
+            left -= count;
+            for _ in 0..count {
+                let index = self.collect_at % end;
+                self.collect_at = index + 1;
+                let there = self.store.at(index);
+                if let Some((id, _)) = there.filter(|(_, connection)| connection.is_expired(now)) {
+                    self.store.prefetch_nodes(id);
+                    expired.push(id);
+                }
+            }
+            for id in expired.drain(..) {
                 destroyed += usize::from(self.destroy(id, DestroyCause::Timeout, now));
             }
         }
