@@ -1,6 +1,7 @@
 //! A connection: two tuples, a state, a timeout, counters.
 
 use crate::helper::Help;
+use crate::nat::Manip;
 use crate::nat::sequence::Shifts;
 use crate::policy::TimeoutPolicy;
 use crate::protocol::ProtocolState;
@@ -60,6 +61,8 @@ pub(crate) struct Following {
     pub(crate) source: [u8; 16],
     pub(crate) destination: [u8; 16],
     pub(crate) id: u16,
+    /// The end that the id is for.
+    pub(crate) end: Manip,
 }
 
 /// What few connections have.

@@ -2,6 +2,7 @@
 
 use crate::connection::ConnectionId;
 use crate::helper::HelperId;
+use crate::nat::Manip;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 use std::collections::BTreeMap;
@@ -53,8 +54,10 @@ impl SourceMask {
 pub struct Follow {
     /// Direction of the master that the expected connection's own original direction is (`exp->dir`).
     pub direction: Direction,
-    /// The port it is really for.
+    /// The port it is really for, or comes from.
     pub id: u16,
+    /// Which of both; the other end's stays as it is.
+    pub end: Manip,
 }
 
 /// A connection that is expected.

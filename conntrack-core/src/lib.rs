@@ -39,6 +39,7 @@ pub mod event;
 pub mod expectation;
 mod extension;
 pub mod fragment;
+mod gre_keys;
 pub mod helper;
 pub mod limit;
 pub mod nat;

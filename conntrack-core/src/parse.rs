@@ -165,6 +165,15 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// Sets the source key of GRE version 1 to what `key` says.
+    pub(crate) fn add_source_key(&mut self, key: impl FnOnce(&Tuple) -> u16) {
+        let version = self.l4.get(1).map(|flags| flags & 7);
+        let named = version == Some(1) && self.l4.len() >= 8 && self.no_ids.is_none();
+        if self.protocol() == Protocol::GRE && named {
+            self.tuple.source_id = key(&self.tuple);
+        }
+    }
+
     /// The tuple; why there is none.
     #[inline]
     pub(crate) const fn tuple(&self) -> Result<&Tuple, Reason> {

@@ -78,7 +78,7 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
         seed
     };
     let mut entered = tracker.enter(packet, now);
-    let names = ["ftp", "tftp", "irc", "amanda", "sane"];
+    let names = ["ftp", "tftp", "irc", "amanda", "sane", "pptp"];
     if let Some(id) = tracker.helper_named(names[usize::from(kind) % names.len()]) {
         tracker.assign_helper(&mut entered, id);
     }

@@ -47,6 +47,7 @@
 pub mod amanda;
 pub mod ftp;
 pub mod irc;
+pub mod pptp;
 pub mod sane;
 pub mod talk;
 pub mod text;
@@ -54,8 +55,10 @@ pub mod tftp;
 
 pub use talk::Talk;
 
+use crate::expectation::Expectation;
 use crate::reason::Reason;
 use crate::timeout::Time;
+use crate::tuple::Tuple;
 use packet::Protocol;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -95,6 +98,18 @@ pub trait Helper: Debug + Send + Sync {
     /// # Errors
     /// The packet must be dropped.
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason>;
+
+    /// Another expectation that is given up when this one is met. `tuples` are those of the connection that announced both,
+    /// `memory` what the helper remembers of it.
+    fn rival(&self, _memory: &Memory, _tuples: &[Tuple; 2], _met: &Expectation) -> Option<Tuple> {
+        None
+    }
+
+    /// Original tuples of connections that end with one of its, or that are not expected any longer then: those that go on
+    /// with what it has agreed on. `tuples` are its own, `memory` what the helper remembered of it.
+    fn siblings(&self, _memory: &Memory, _tuples: &[Tuple; 2]) -> Vec<Tuple> {
+        Vec::new()
+    }
 }
 
 /// A registered helper.
@@ -117,5 +132,6 @@ pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
         Arc::new(irc::Irc),
         Arc::new(amanda::Amanda::default()),
         Arc::new(sane::Sane),
+        Arc::new(pptp::Pptp),
     ]
 }

@@ -4,8 +4,9 @@ use super::{Helper, HelperId, Memory};
 use crate::connection::ConnectionId;
 use crate::event::{Event, EventKind};
 use crate::expectation::{ExpectError, Expectation, ExpectationId, Expectations, Expected, Follow};
+use crate::gre_keys::Keys;
 use crate::nat::sequence::Shifts;
-use crate::nat::{Chance, mangle};
+use crate::nat::{Chance, Manip, mangle};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::timeout::Time;
@@ -29,6 +30,8 @@ pub struct Talk<'a> {
     pub(crate) memory: Memory,
     pub(crate) shifts: Option<Shifts>,
     pub(crate) refresh: Option<Time>,
+    pub(crate) keys: &'a mut Keys,
+    pub(crate) siblings_end: bool,
     pub(crate) expectations: &'a mut Expectations,
     pub(crate) most_expectations: usize,
     pub(crate) events: Option<&'a mut Vec<Event>>,
@@ -157,6 +160,7 @@ impl Talk<'_> {
         expectation.follow = Some(Follow {
             direction,
             id: first,
+            end: Manip::Destination,
         });
         loop {
             match self.expect(expectation.clone()) {
@@ -170,6 +174,26 @@ impl Talk<'_> {
             let port = (self.random)(first..=last);
             expectation.tuple.destination_id = port.clamp(first, last);
         }
+    }
+
+    /// Announces a call of PPTP: two GRE connections of which one will come, and what their packets' keys belong to. Nothing
+    /// if either cannot be expected.
+    pub(crate) fn expect_call(&mut self, there: Expectation, back: Expectation) {
+        let tuples = [there.tuple, back.tuple];
+        if self.expect(there).is_err() {
+            return;
+        }
+        let both = self.expect(back).is_ok();
+        if !both || !self.keys.insert(self.master, tuples) {
+            for tuple in tuples.into_iter().rev() {
+                self.unexpect(|there| there.tuple == tuple);
+            }
+        }
+    }
+
+    /// The connections that belong to this one ([`Helper::siblings`]) end.
+    pub const fn end_siblings(&mut self) {
+        self.siblings_end = true;
     }
 
     /// Takes back what this connection announced and `which` is satisfied with.

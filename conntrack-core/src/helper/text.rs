@@ -46,10 +46,24 @@ pub fn leading_number(text: &[u8]) -> (u64, usize) {
     (number, digits)
 }
 
-/// An IPv6 address that `delimiter` ends, and its length.
+/// An IPv6 address that `delimiter` ends, or a zero byte, and its length. Groups may begin with more zeros than four digits
+/// have room for.
 pub fn ipv6(text: &[u8], delimiter: u8) -> Option<([u8; 16], usize)> {
-    let end = text.iter().position(|byte| *byte == delimiter)?;
-    let address: Ipv6Addr = std::str::from_utf8(&text[..end]).ok()?.parse().ok()?;
+    let end = text
+        .iter()
+        .position(|byte| *byte == delimiter || *byte == 0)?;
+    let groups = std::str::from_utf8(&text[..end]).ok()?.split(':');
+    let short = |group: &str| match group.len() {
+        ..=4 => group.to_owned(),
+        _ if group.contains('.') => group.to_owned(),
+        _ => format!("{:0>1}", group.trim_start_matches('0')),
+    };
+    let address: Ipv6Addr = groups
+        .map(short)
+        .collect::<Vec<_>>()
+        .join(":")
+        .parse()
+        .ok()?;
     Some((address.octets(), end))
 }
 
@@ -63,4 +77,35 @@ pub fn all_digits(address: [u8; 16]) -> String {
 pub fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     text.windows(needle.len())
         .position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_leniently() {
+        let read = |text: &str| {
+            ipv6(text.as_bytes(), b'|').map(|(address, end)| (Ipv6Addr::from(address), end))
+        };
+        let address = "2001:db8::45c4:101".parse().expect("an address");
+        assert_eq!(read("2001:db8::45c4:101|80|"), Some((address, 18)));
+        assert_eq!(read("2001:db8::0045c4:101|80|"), Some((address, 20)));
+        assert_eq!(read("2001:db8::45c4:101\0|"), Some((address, 18)));
+        assert_eq!(read("0000000::|"), Some((Ipv6Addr::UNSPECIFIED, 9)));
+        assert_eq!(read("2001:db8::12345|"), None);
+        assert_eq!(read("2001:db8::1"), None);
+    }
+
+    #[test]
+    fn numbers_must_be_all_there() {
+        let read = |text: &str| {
+            let mut parts = [0; 3];
+            numbers(text.as_bytes(), &mut parts, b',', Some(b'!')).map(|end| (parts, end))
+        };
+        assert_eq!(read("1,22,333!x"), Some(([1, 22, 333], 8)));
+        assert_eq!(read("1,22!"), None);
+        assert_eq!(read("1,2,3,4!"), None);
+        assert_eq!(read("1,2,3"), None);
+    }
 }

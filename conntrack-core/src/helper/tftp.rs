@@ -2,6 +2,7 @@
 
 use super::{Helper, Policy, Talk};
 use crate::expectation::{Expectation, Follow};
+use crate::nat::Manip;
 use crate::reason::Reason;
 use crate::timeout::Time;
 use crate::tuple::Direction;
@@ -48,6 +49,7 @@ impl Helper for Tftp {
             expectation.follow = Some(Follow {
                 direction: Direction::Reply,
                 id: talk.tuple(Direction::Original).source_id,
+                end: Manip::Destination,
             });
         }
         talk.expect(expectation).map_err(|_| Reason::HelperRefused)

@@ -2,7 +2,7 @@
 
 use super::{Entered, Tracker};
 use crate::connection::{Connection, ConnectionId, Following};
-use crate::event::EventKind;
+use crate::event::{DestroyCause, EventKind};
 use crate::expectation::{ExpectationId, Expected};
 use crate::extension;
 use crate::helper::{Help, Helper, HelperId, Memory, Talk};
@@ -97,6 +97,19 @@ impl Tracker {
         }
     }
 
+    /// Ends connections that depend on one that ended, or on what it had agreed on; those that have not come are not
+    /// expected any longer.
+    pub(super) fn end_siblings(&mut self, siblings: &[Tuple], zone: Zone, now: Time) {
+        for tuple in siblings {
+            let hash = self.store.hash(tuple, zone);
+            if let Some((id, _)) = self.find_live(tuple, zone, hash, now) {
+                self.destroy(id, DestroyCause::Deleted, now);
+            } else if let Some(id) = self.expectations.find(tuple, zone) {
+                self.unexpect(id, now);
+            }
+        }
+    }
+
     pub(super) fn forget_expectations_of(&mut self, master: ConnectionId, now: Time) {
         for id in self.expectations.of(master) {
             self.unexpect(id, now);
@@ -112,9 +125,22 @@ impl Tracker {
     ) -> Option<Box<Expected>> {
         let id = self.expectations.find(tuple, zone)?;
         let expected = Box::new(self.expectations.get(id)?.clone());
-        self.store.get(expected.master)?;
+        let master = self.store.get(expected.master)?;
+        let extension = master.extension.as_ref();
+        let rival = extension
+            .and_then(|own| own.help.as_ref())
+            .and_then(|help| {
+                let tuples = crate::Direction::ALL.map(|direction| master.tuple(direction));
+                help.helper
+                    .rival(&help.memory, &tuples, &expected.expectation)
+            });
         if !expected.expectation.permanent {
             self.unexpect(id, now);
+        }
+        if let Some(rival) = rival
+            && let Some(rival) = self.expectations.find(&rival, zone)
+        {
+            self.unexpect(rival, now);
         }
         Some(expected)
     }
@@ -132,6 +158,7 @@ impl Tracker {
                 source: there.destination,
                 destination: there.source,
                 id: follow.id,
+                end: follow.end,
             }
         });
         let extension = connection.extend();
@@ -206,6 +233,8 @@ impl Tracker {
                 memory: help.memory,
                 shifts: extension.shifts,
                 refresh: None,
+                keys: &mut self.keys,
+                siblings_end: false,
                 expectations: &mut self.expectations,
                 most_expectations: self.config.expect_max as usize,
                 events: self.record_events.then_some(&mut self.events),
@@ -214,6 +243,8 @@ impl Tracker {
             };
             let helped = help.helper.help(&mut talk);
             let (memory, shifts, status) = (talk.memory, talk.shifts, talk.status);
+            let siblings_end = talk.siblings_end;
+            let (tuples, zone) = (talk.tuples, talk.zone);
             if let Some(span) = talk.refresh {
                 connection.refresh(span, now);
             }
@@ -228,6 +259,10 @@ impl Tracker {
                 self.forget_unconfirmed(now);
             }
             helped?;
+            if siblings_end {
+                self.keys.remove(master);
+                self.end_siblings(&help.helper.siblings(&memory, &tuples), zone, now);
+            }
         }
         if let Some(shifts) = shifts {
             let segment = packet.get_mut(transport_at..).unwrap_or(&mut []);

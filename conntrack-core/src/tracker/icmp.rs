@@ -75,7 +75,10 @@ impl Tracker {
         now: Time,
     ) -> Result<(ConnectionId, Direction), Reason> {
         let quoted = network.l4.get(8..).ok_or(Reason::IcmpInner)?;
-        let inner = parse::parse_quoted(quoted, network.family()).ok_or(Reason::IcmpInner)?;
+        let mut inner = parse::parse_quoted(quoted, network.family()).ok_or(Reason::IcmpInner)?;
+        if !self.keys.is_empty() {
+            inner.add_source_key(|tuple| self.keys.source_key(tuple));
+        }
         let tuple = inner.tuple().map_err(|_| Reason::IcmpInner)?;
         let inverted = tuple.inverted().ok_or(Reason::IcmpInner)?;
         let hash = self.store.hash(&inverted, zone);

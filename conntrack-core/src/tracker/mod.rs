@@ -14,6 +14,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::event::Event;
 use crate::expectation::Expectations;
 use crate::fragment::Reassembly;
+use crate::gre_keys::Keys;
 use crate::helper::{self, Helper};
 use crate::nat::Sources;
 use crate::parse::{self, Parsed};
@@ -88,6 +89,7 @@ pub struct Tracker {
     /// Some connection may have a helper.
     helpers_in_use: bool,
     expectations: Expectations,
+    keys: Keys,
     /// Something may be expected by a connection that is not in the table yet.
     unconfirmed_master: bool,
     /// The datagram put together last.
@@ -128,6 +130,7 @@ impl Tracker {
             helpers: helper::built_in(),
             helpers_in_use: false,
             expectations: Expectations::default(),
+            keys: Keys::default(),
             unconfirmed_master: false,
             reassembled: None,
         }
@@ -281,7 +284,8 @@ impl Tracker {
         if let Some(plain) = self.plain(packet) {
             return Prepared::Plain(plain);
         }
-        let parsed = parse::parse(packet.bytes, packet.wire_len);
+        let mut parsed = parse::parse(packet.bytes, packet.wire_len);
+        self.add_key(&mut parsed);
         let hash = self.hash_of(&parsed, packet.zone);
         Prepared::Other(parsed, hash)
     }

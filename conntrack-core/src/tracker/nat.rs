@@ -85,11 +85,11 @@ impl Tracker {
         now: Time,
     ) {
         let id = Some((follow.id, follow.id));
-        for (manip, address, range) in [
-            (Manip::Source, follow.source, None),
-            (Manip::Destination, follow.destination, id),
+        for (manip, address) in [
+            (Manip::Source, follow.source),
+            (Manip::Destination, follow.destination),
         ] {
-            let bounds = Bounds::only(address, range);
+            let bounds = Bounds::only(address, id.filter(|_| manip == follow.end));
             if let Some(tuple) = connection.tuple(Direction::Reply).inverted() {
                 self.translate(connection, manip, &tuple, &bounds, random, now);
             }

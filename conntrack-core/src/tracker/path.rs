@@ -26,9 +26,20 @@ impl Tracker {
 
     /// The path of every packet.
     pub(super) fn enter_every(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
-        let parsed = parse::parse(packet.bytes, packet.wire_len);
+        let mut parsed = parse::parse(packet.bytes, packet.wire_len);
+        self.add_key(&mut parsed);
         let hash = self.hash_of(&parsed, packet.zone);
         self.enter_parsed(packet, &parsed, hash, now)
+    }
+
+    /// Completes the tuple of PPTP's GRE, of which packets show one end alone.
+    #[inline]
+    pub(super) fn add_key(&self, parsed: &mut Parsed<'_>) {
+        if !self.keys.is_empty()
+            && let Parsed::Whole(network) = parsed
+        {
+            network.add_source_key(|tuple| self.keys.source_key(tuple));
+        }
     }
 
     /// The hash a packet will be looked up by; 0 if it will not.
@@ -83,7 +94,8 @@ impl Tracker {
                 let Parsed::FragmentV6(ip, upper) = parsed else {
                     return Entered::Done(self.invalid(Reason::FragmentInvalid));
                 };
-                let parsed = parse::parse_passed(ip, upper, bytes);
+                let mut parsed = parse::parse_passed(ip, upper, bytes);
+                self.add_key(&mut parsed);
                 let hash = self.hash_of(&parsed, zone);
                 return self.enter_parsed(packet, &parsed, hash, now);
             }
@@ -96,7 +108,7 @@ impl Tracker {
                 complete_capture,
             } => (packet, complete_capture),
         };
-        let parsed = match parse::parse(&bytes, bytes.len()) {
+        let mut parsed = match parse::parse(&bytes, bytes.len()) {
             // A fragment header within what was cut into fragments: once is enough.
             Parsed::FragmentV6(ip, upper) => parse::parse_passed(&ip, &upper, &bytes),
             Parsed::FragmentV4(_) => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
@@ -113,6 +125,7 @@ impl Tracker {
             checksum,
             ..*packet
         };
+        self.add_key(&mut parsed);
         let hash = self.hash_of(&parsed, zone);
         let entered = self.enter_parsed(&whole, &parsed, hash, now);
         self.reassembled = Some(bytes);

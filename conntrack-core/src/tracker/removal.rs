@@ -94,9 +94,19 @@ impl Tracker {
         if last.status.contains(Status::SRC_NAT) {
             self.sources.remove(&last.original, last.zone(), id);
         }
+        let extension = last.extension.as_ref();
+        let siblings = extension.and_then(|own| own.help.as_ref()).map(|help| {
+            let tuples = crate::Direction::ALL.map(|direction| last.tuple(direction));
+            let siblings = help.helper.siblings(&help.memory, &tuples);
+            (siblings, last.zone())
+        });
         if self.record_events {
             let last = Box::new(last);
             self.event(id, EventKind::Destroy { cause, last }, now);
+        }
+        if let Some((siblings, zone)) = siblings {
+            self.keys.remove(id);
+            self.end_siblings(&siblings, zone, now);
         }
         if !self.expectations.is_empty() {
             self.forget_expectations_of(id, now);

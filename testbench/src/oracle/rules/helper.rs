@@ -5,12 +5,13 @@ use packet::Protocol;
 use std::fmt::Write as _;
 
 /// Port, protocol and name of each helper.
-pub const HELPERS: [(u16, Protocol, &str); 5] = [
+pub const HELPERS: [(u16, Protocol, &str); 6] = [
     (21, Protocol::TCP, "ftp"),
     (69, Protocol::UDP, "tftp"),
     (6_667, Protocol::TCP, "irc"),
     (10_080, Protocol::UDP, "amanda"),
     (6_566, Protocol::TCP, "sane"),
+    (1_723, Protocol::TCP, "pptp"),
 ];
 
 /// The helper of connections that begin with this tuple.

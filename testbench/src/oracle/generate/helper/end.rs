@@ -29,6 +29,8 @@ pub(super) struct End {
     opened: bool,
     answered: bool,
     sent: Vec<Vec<u8>>,
+    /// The last text it heard.
+    pub(super) told: Vec<u8>,
 }
 
 /// What an end hears.
@@ -39,6 +41,7 @@ pub(super) struct Heard {
     flags: u8,
     /// The sequence number after it.
     end: u32,
+    text: Vec<u8>,
 }
 
 impl Heard {
@@ -60,10 +63,12 @@ impl Heard {
             })
         };
         let (source, destination) = if v4 { (12, 16) } else { (8, 24) };
-        let (mut flags, mut end) = (0, 0);
+        let (mut flags, mut end, mut text) = (0, 0, Vec::new());
         if protocol == Protocol::TCP {
             flags = *transport.get(13)?;
-            let length = transport.len() - usize::from(transport[12] >> 4) * 4;
+            let header = usize::from(transport[12] >> 4) * 4;
+            text = transport.get(header..)?.to_vec();
+            let length = text.len();
             let marks = u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
             let seq = u32::from_be_bytes(*transport.get(4..)?.first_chunk()?);
             end = seq.wrapping_add(length as u32).wrapping_add(marks);
@@ -74,6 +79,7 @@ impl Heard {
             destination: (address(destination)?, word(2)?),
             flags,
             end,
+            text,
         })
     }
 
@@ -110,6 +116,7 @@ impl End {
             opened: false,
             answered: false,
             sent: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -138,6 +145,9 @@ impl End {
 
     /// Takes note of a packet.
     pub(super) fn hear(&mut self, heard: &Heard) {
+        if !heard.text.is_empty() {
+            self.told.clone_from(&heard.text);
+        }
         if heard.flags & SYN != 0 {
             self.answered = true;
             self.heard = heard.end;

@@ -5,11 +5,11 @@ mod end;
 mod script;
 
 use super::dice::Dice;
-use super::wire::{Address, with_dscp};
+use super::wire::{Address, ip, with_dscp};
 use super::{Hosts, Move};
 use crate::oracle::case::{Side, Step};
 use crate::oracle::rules::helper::HELPERS;
-use conntrack_core::Tracker;
+use conntrack_core::{Tracker, Tuple};
 use end::{End, Heard};
 use packet::Protocol;
 
@@ -19,6 +19,8 @@ pub(super) struct Talks {
     ends: Vec<End>,
     /// DSCP of most packets: which rules translate them.
     rule: u8,
+    /// GRE packets of calls, sent again and again.
+    calls: Vec<Move>,
     /// What is still to be sent of a line that was split: the end it is from.
     rest: Option<(usize, Vec<u8>)>,
 }
@@ -34,6 +36,7 @@ impl Talks {
             hosts,
             ends: Vec::new(),
             rule,
+            calls: Vec::new(),
             rest: None,
         }
     }
@@ -62,6 +65,9 @@ impl Talks {
             && let Some(moved) = self.expected(dice, tracker)
         {
             return moved;
+        }
+        if dice.chance(8) && !self.calls.is_empty() {
+            return self.calls[dice.below(self.calls.len())].clone();
         }
         let at = dice.below(self.ends.len());
         let end = &mut self.ends[at];
@@ -121,6 +127,9 @@ impl Talks {
         if dice.chance(10) {
             tuple.destination_id = tuple.destination_id.wrapping_add(1);
         }
+        if tuple.protocol() == Protocol::GRE {
+            return Some(self.call(&tuple, expected.master_tuple.source == tuple.source));
+        }
         if tuple.source_id == 0 {
             tuple.source_id = dice.pick(&[20, 3_000, 3_001]);
         }
@@ -140,6 +149,25 @@ impl Talks {
         let remote = (address(tuple.destination), tuple.destination_id);
         let end = End::new(side, tuple.protocol(), local, remote, 0, true, dice);
         Some(self.begin(end, dice))
+    }
+
+    /// A packet of a PPTP call.
+    fn call(&mut self, tuple: &Tuple, from_client: bool) -> Move {
+        let [a, b, c, d, ..] = tuple.source;
+        let [e, f, g, h, ..] = tuple.destination;
+        let [high, low] = tuple.destination_id.to_be_bytes();
+        let body = [
+            0x30, 0x81, 0x88, 0x0b, 0, 4, high, low, 0, 0, 0, 1, 1, 2, 3, 4,
+        ];
+        let (source, destination) = (Address::V4([a, b, c, d]), Address::V4([e, f, g, h]));
+        let packet = ip(source, destination, Protocol::GRE, &body);
+        let side = if from_client { Side::A } else { Side::B };
+        const MOST: usize = 8;
+        if self.calls.len() == MOST {
+            self.calls.remove(0);
+        }
+        self.calls.push((side, packet.clone()));
+        (side, packet)
     }
 
     /// What the router sent on of a packet reaches the other end.

@@ -20,6 +20,7 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
         (6_667, _) => irc(own, port, dice),
         (10_080, false) => amanda(port, dice),
         (6_566, client) => sane(client, port, dice),
+        (1_723, client) => return pptp(client, &end.told, dice),
         _ => b"some data\n".to_vec(),
     };
     if dice.chance(8) && !text.is_empty() {
@@ -112,4 +113,62 @@ fn sane(is_client: bool, port: u16, dice: &mut Dice) -> Vec<u8> {
     }
     let [high, low] = port.to_be_bytes();
     vec![0, 0, 0, dice.pick(&[0, 0, 0, 1]), 0, 0, high, low, 1, 2]
+}
+
+/// A control message of PPTP: the next one that is due mostly.
+fn pptp(is_client: bool, told: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let told_kind = told.get(9).copied().unwrap_or(0);
+    let due: &[u8] = match (is_client, told_kind) {
+        (true, 2) => &[7, 7, 7, 12],
+        (true, 9) => &[10],
+        (true, _) => &[1, 1, 7, 12, 3],
+        (false, 1) => &[2, 2, 2, 9],
+        (false, 7) => &[8],
+        (false, 10) => &[11],
+        (false, _) => &[9, 13, 2, 8, 14],
+    };
+    let kind = if dice.chance(85) {
+        dice.pick(due)
+    } else {
+        1 + dice.below(16) as u8
+    };
+    let length = match kind {
+        1 | 2 => 144,
+        7 => 156,
+        8 => 20,
+        9 => 208,
+        10 | 15 => 12,
+        11 => 16,
+        13 => 136,
+        14 => 28,
+        _ => 4,
+    };
+    let mut fields = vec![0; length];
+    let own = 1 + dice.below(3) as u8;
+    let echoed = told.get(12..14).filter(|_| dice.chance(90));
+    let other = echoed.map_or([0, 2], |id| [id[0], id[1]]);
+    match kind {
+        2 => fields[2] = 1,
+        4 => fields[0] = 1,
+        7 | 9 | 12 | 13 => fields[1] = own,
+        8 | 10 => {
+            fields[1] = own;
+            fields[2..4].copy_from_slice(&other);
+            fields[4] = dice.pick(&[1, 1, 1, 1, 2]);
+        }
+        11 | 14 | 15 => fields[..2].copy_from_slice(&other),
+        _ => {}
+    }
+    if dice.chance(3) {
+        fields.truncate(dice.below(length));
+    }
+    let total = (fields.len() + 12) as u16;
+    let mut message = total.to_be_bytes().to_vec();
+    message.extend([0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, kind, 0, 0]);
+    if dice.chance(3) {
+        let at = 2 + dice.below(6);
+        message[at] ^= 1;
+    }
+    message.extend(fields);
+    message
 }
