@@ -1,8 +1,9 @@
 //! What happened to connections, for those who follow.
 
 use crate::changes::Changes;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
 use crate::expectation::Expected;
+use crate::id::ConnectionId;
 use crate::timeout::Time;
 
 /// Why a connection is gone.

@@ -1,7 +1,7 @@
 //! Connections that other connections have announced.
 
-use crate::connection::ConnectionId;
-use crate::helper::HelperId;
+use crate::id::ConnectionId;
+use crate::id::HelperId;
 use crate::nat::Manip;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};

@@ -1,6 +1,6 @@
 //! Whose source keys PPTP's GRE packets have: their headers name the destination's alone.
 
-use crate::connection::ConnectionId;
+use crate::id::ConnectionId;
 use crate::tuple::Tuple;
 
 /// Tuples of calls, by the control connection they were agreed on.

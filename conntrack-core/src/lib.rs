@@ -41,6 +41,7 @@ mod extension;
 pub mod fragment;
 mod gre_keys;
 pub mod helper;
+mod id;
 pub mod limit;
 pub mod nat;
 mod offload;

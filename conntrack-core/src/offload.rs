@@ -1,6 +1,6 @@
 //! What a driver that puts connections into hardware needs of the tracker.
 
-use crate::connection::ConnectionId;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::status::Status;
 use crate::timeout::Time;

@@ -2,7 +2,8 @@
 //!
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::status::Status;
 use crate::table::{HashKey, Node, NodeKind, NodeTable};

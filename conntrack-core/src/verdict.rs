@@ -1,9 +1,8 @@
 //! What the tracker says of a packet.
 
-use crate::connection::ConnectionId;
+use crate::id::ConnectionId;
 use crate::reason::Reason;
 use crate::status::Status;
-use crate::tracker::Tracker;
 use crate::tuple::Direction;
 use serde::Serialize;
 
@@ -96,12 +95,5 @@ impl Verdict {
             counted_bytes: 0,
             reason,
         }
-    }
-
-    /// [`CtInfo::ct_state`] with the NAT flags of the packet's connection.
-    pub fn ct_state(&self, tracker: &Tracker) -> String {
-        let connection = self.connection.and_then(|id| tracker.connection(id));
-        self.ctinfo
-            .ct_state(connection.map_or(Status::NONE, |connection| connection.status()))
     }
 }

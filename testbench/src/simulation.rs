@@ -39,7 +39,7 @@ pub struct RunConfig {
     pub frozen: bool,
 }
 
-/// What became of a frame, as [`Simulation::run`] tells it.
+/// What became of a frame, as the simulation tells it.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameOutcome {
     /// The frame's number in its source.

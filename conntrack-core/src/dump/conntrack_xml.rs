@@ -2,7 +2,8 @@
 
 use super::conntrack_tools::Options;
 use super::{BOTH, family_name, has_ports, live, protocol_name};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::status::Status;

@@ -14,7 +14,8 @@ pub mod vyos;
 
 pub use labels::LabelNames;
 
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::timeout::Time;
 use crate::tracker::Tracker;

@@ -1,7 +1,8 @@
 //! As `ovs-dpctl dump-conntrack` prints, with `-m` and `-s`.
 
 use super::{BOTH, live};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::TcpState;
 use crate::status::Status;

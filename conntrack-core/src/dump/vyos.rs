@@ -1,7 +1,8 @@
 //! As VyOS' `show conntrack table ipv4|ipv6` prints.
 
 use super::{BOTH, live, protocol_name, state_name};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::{Direction, Tuple, ZoneScope};

@@ -45,6 +45,7 @@
 //! ```
 
 pub mod amanda;
+mod built_in;
 pub mod ftp;
 pub mod irc;
 pub mod pptp;
@@ -53,6 +54,8 @@ pub mod talk;
 pub mod text;
 pub mod tftp;
 
+pub use crate::id::HelperId;
+pub(crate) use built_in::built_in;
 pub use talk::Talk;
 
 use crate::expectation::Expectation;
@@ -112,26 +115,10 @@ pub trait Helper: Debug + Send + Sync {
     }
 }
 
-/// A registered helper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HelperId(pub(crate) u16);
-
 /// A connection's helper and what it remembers.
 #[derive(Debug, Clone)]
 pub(crate) struct Help {
     pub(crate) id: HelperId,
     pub(crate) helper: Arc<dyn Helper>,
     pub(crate) memory: Memory,
-}
-
-/// The helpers of this crate, as the kernel names them.
-pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
-    vec![
-        Arc::new(ftp::Ftp::default()),
-        Arc::new(tftp::Tftp),
-        Arc::new(irc::Irc),
-        Arc::new(amanda::Amanda::default()),
-        Arc::new(sane::Sane),
-        Arc::new(pptp::Pptp),
-    ]
 }

@@ -1,10 +1,10 @@
 //! What a helper sees and may do.
 
 use super::{Helper, HelperId, Memory};
-use crate::connection::ConnectionId;
 use crate::event::{Event, EventKind};
 use crate::expectation::{ExpectError, Expectation, ExpectationId, Expectations, Expected, Follow};
 use crate::gre_keys::Keys;
+use crate::id::ConnectionId;
 use crate::nat::sequence::Shifts;
 use crate::nat::{Chance, Manip, mangle};
 use crate::reason::Reason;

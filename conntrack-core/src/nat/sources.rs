@@ -1,6 +1,6 @@
 //! What sources were translated to: a client's socket gets the same address and port for all destinations, where it can.
 
-use crate::connection::ConnectionId;
+use crate::id::ConnectionId;
 use crate::tuple::{Direction, Tuple, Zone};
 use std::collections::BTreeMap;
 

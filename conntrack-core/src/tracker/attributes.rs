@@ -2,8 +2,9 @@
 
 use super::{Entered, Tracker};
 use crate::changes::Changes;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
 use crate::event::EventKind;
+use crate::id::ConnectionId;
 use crate::policy::TimeoutPolicy;
 use crate::protocol::ProtocolState;
 use crate::status::Status;

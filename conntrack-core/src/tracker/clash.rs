@@ -3,7 +3,8 @@
 //! It takes packets entered before others are confirmed, or a translation that found no free port.
 
 use super::Tracker;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::timeout::Time;

@@ -1,11 +1,12 @@
 //! Helpers of the tracker's connections, and what they announce.
 
 use super::{Entered, Tracker};
-use crate::connection::{Connection, ConnectionId, Following};
+use crate::connection::{Connection, Following};
 use crate::event::{DestroyCause, EventKind};
 use crate::expectation::{ExpectationId, Expected};
 use crate::extension;
 use crate::helper::{Help, Helper, HelperId, Memory, Talk};
+use crate::id::ConnectionId;
 use crate::nat::Chance;
 use crate::reason::Reason;
 use crate::status::Status;

@@ -1,7 +1,7 @@
 //! ICMP before look-up: errors belong to the connection they quote, some messages to none.
 
 use super::Tracker;
-use crate::connection::ConnectionId;
+use crate::id::ConnectionId;
 use crate::parse::{self, Network};
 use crate::protocol::{icmp, icmpv6};
 use crate::reason::Reason;

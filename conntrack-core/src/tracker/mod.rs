@@ -10,16 +10,18 @@ mod path;
 mod plain;
 mod removal;
 
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
 use crate::event::Event;
 use crate::expectation::Expectations;
 use crate::fragment::Reassembly;
 use crate::gre_keys::Keys;
 use crate::helper::{self, Helper};
+use crate::id::ConnectionId;
 use crate::nat::Sources;
 use crate::parse::{self, Parsed};
 use crate::reason::Reason;
 use crate::stats::Stats;
+use crate::status::Status;
 use crate::store::Store;
 use crate::sysctl::{Config, SysctlError};
 use crate::table::HashKey;
@@ -324,5 +326,14 @@ impl Prepared<'_> {
             Self::Plain(plain) => plain.hash,
             Self::Other(_, hash) => *hash,
         }
+    }
+}
+
+impl Verdict {
+    /// [`CtInfo::ct_state`] with the NAT flags of the packet's connection.
+    pub fn ct_state(&self, tracker: &Tracker) -> String {
+        let connection = self.connection.and_then(|id| tracker.connection(id));
+        self.ctinfo
+            .ct_state(connection.map_or(Status::NONE, |connection| connection.status()))
     }
 }

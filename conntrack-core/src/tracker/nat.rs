@@ -1,8 +1,9 @@
 //! Translation of the tracker's connections: deciding it, and rewriting packets.
 
 use super::{Entered, Tracker};
-use crate::connection::{Connection, ConnectionId, Following};
+use crate::connection::{Connection, Following};
 use crate::event::DestroyCause;
+use crate::id::ConnectionId;
 use crate::nat::rewrite::{error_at, error_checksum_ok, rewrite, rewrite_error};
 use crate::nat::{Bounds, Candidates, Chance, Manip, Target, choose};
 use crate::protocol::ProtocolState;

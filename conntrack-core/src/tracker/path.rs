@@ -2,9 +2,10 @@
 
 use super::{ChecksumStatus, Entered, Packet, Tracker, dispatch};
 use crate::changes::Changes;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
 use crate::event::{DestroyCause, EventKind};
 use crate::fragment::Reassembled;
+use crate::id::ConnectionId;
 use crate::parse::{self, Network, Parsed};
 use crate::protocol::{Context, Outcome};
 use crate::reason::Reason;

@@ -4,7 +4,8 @@
 //! ordinary, of the packet or of its connection, is left to the path of every packet before anything is changed.
 
 use super::{ChecksumStatus, Packet, Tracker};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::{TcpState, TcpTrack};
 use crate::status::Status;

@@ -3,8 +3,8 @@
 use super::Tracker;
 use super::nat::Translation;
 use crate::changes::Changes;
-use crate::connection::ConnectionId;
 use crate::event::{DestroyCause, Event, EventKind};
+use crate::id::ConnectionId;
 use crate::status::Status;
 use crate::timeout::Time;
 use crate::verdict::Verdict;

@@ -1,4 +1,4 @@
-//! TCP: the state machine, and what happens around it. The table is in [`state_table`], windows in [`window`].
+//! TCP: the state machine, and what happens around it. The table is in `state_table`, windows in `window`.
 
 mod segment;
 mod state_table;

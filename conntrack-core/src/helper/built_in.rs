@@ -1,0 +1,22 @@
+//! The list of this crate's helpers.
+
+use super::Helper;
+use super::amanda::Amanda;
+use super::ftp::Ftp;
+use super::irc::Irc;
+use super::pptp::Pptp;
+use super::sane::Sane;
+use super::tftp::Tftp;
+use std::sync::Arc;
+
+/// The helpers of this crate, as the kernel names them.
+pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
+    vec![
+        Arc::new(Ftp::default()),
+        Arc::new(Tftp),
+        Arc::new(Irc),
+        Arc::new(Amanda::default()),
+        Arc::new(Sane),
+        Arc::new(Pptp),
+    ]
+}
