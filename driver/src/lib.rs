@@ -2,7 +2,7 @@
 //!
 //! A [`Driver`] sits between a card, reached only by registers, rings and an interrupt ([`platform`], [`device`]), and a
 //! [`Switch`] that says where packets go. Every packet the hardware did not forward is tracked in software; a
-//! [`policy`] decides which connections to offload; [`offload`] keeps the life of each offloaded connection; [`sync`]
+//! [`policy`] decides which connections to offload; [`offload`] keeps the life of each offloaded connection; `sync`
 //! adds hardware counters to the software entries.
 //!
 //! To integrate it: implement [`Platform`] for your machine and [`Switch`] for your pipeline, call
