@@ -215,11 +215,6 @@ impl Connection {
         self.extension.as_ref()?.started
     }
 
-    /// Sets the mark of a connection that is not confirmed yet; see [`crate::Tracker::set_mark`] for others.
-    pub const fn set_mark(&mut self, mark: u32) {
-        self.mark = mark;
-    }
-
     /// Packets and bytes in this direction.
     pub const fn counters(&self, direction: Direction) -> Counters {
         self.counters[direction.index()]

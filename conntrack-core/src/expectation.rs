@@ -1,7 +1,6 @@
 //! Connections that other connections have announced.
 
-use crate::id::ConnectionId;
-use crate::id::HelperId;
+use crate::id::{ConnectionId, HelperId};
 use crate::nat::Manip;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
@@ -105,14 +104,6 @@ impl Expectation {
             follow: None,
         }
     }
-
-    /// The same from this port alone.
-    #[must_use]
-    pub const fn from_port(mut self, port: u16) -> Self {
-        self.tuple.source_id = port;
-        self.mask.id = u16::MAX;
-        self
-    }
 }
 
 /// An expectation in the table.
@@ -128,14 +119,14 @@ pub struct Expected {
     pub zone: Zone,
     /// The master's helper.
     pub master_helper: HelperId,
-    /// When it is given up; never without.
-    pub timeout: Option<Time>,
+    /// When it is given up.
+    pub timeout: Time,
 }
 
 impl Expected {
     /// Time left.
-    pub fn remaining(&self, now: Time) -> Option<Time> {
-        self.timeout.map(|timeout| timeout - now)
+    pub fn remaining(&self, now: Time) -> Time {
+        self.timeout - now
     }
 }
 
@@ -234,10 +225,8 @@ impl Expectations {
     pub(crate) fn insert(&mut self, expected: Expected) -> ExpectationId {
         let id = ExpectationId(self.next);
         self.next += 1;
-        self.earliest = match (self.earliest, expected.timeout) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let earliest = self.earliest.unwrap_or(expected.timeout);
+        self.earliest = Some(earliest.min(expected.timeout));
         self.all.insert(id, expected);
         id
     }
@@ -251,11 +240,11 @@ impl Expectations {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return Vec::new();
         }
-        let over = |expected: &Expected| expected.timeout.is_some_and(|timeout| timeout <= now);
+        let over = |expected: &Expected| expected.timeout <= now;
         let overdue = self.iter().filter(|(_, expected)| over(expected));
         let overdue = overdue.map(|(id, _)| id).collect();
         let rest = self.all.values().filter(|expected| !over(expected));
-        self.earliest = rest.filter_map(|expected| expected.timeout).min();
+        self.earliest = rest.map(|expected| expected.timeout).min();
         overdue
     }
 }

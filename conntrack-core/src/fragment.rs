@@ -7,7 +7,7 @@ use crate::extension::Upper;
 use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::timeout::Time;
-use crate::tuple::Zone;
+use crate::tuple::{Zone, widen};
 use packet::{Ipv4, Ipv6, Protocol, checksum};
 use std::collections::BTreeMap;
 
@@ -304,12 +304,6 @@ fn set_length(packet: &mut [u8], head_len: usize) {
     } else {
         packet[4..6].copy_from_slice(&((total - 40) as u16).to_be_bytes());
     }
-}
-
-fn widen(address: [u8; 4]) -> [u8; 16] {
-    let mut wide = [0; 16];
-    wide[..4].copy_from_slice(&address);
-    wide
 }
 
 /// Whether a first fragment has all headers up to the transport's, as it must (RFC 7112).

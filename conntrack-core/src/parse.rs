@@ -3,7 +3,7 @@
 use crate::extension::{self, Broken, Upper};
 use crate::protocol::{icmp, icmpv6};
 use crate::reason::Reason;
-use crate::tuple::Tuple;
+use crate::tuple::{Tuple, widen};
 use packet::{Gre, Icmp, Icmpv6, Ipv4, Ipv6, Protocol, checksum, gre};
 
 /// An IP packet whose header has been checked.
@@ -331,11 +331,4 @@ pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
         l4.len(),
         bytes.len(),
     ))
-}
-
-#[inline]
-fn widen(address: [u8; 4]) -> [u8; 16] {
-    let mut wide = [0; 16];
-    wide[..4].copy_from_slice(&address);
-    wide
 }

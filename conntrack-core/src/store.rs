@@ -54,8 +54,8 @@ impl Store {
         self.key.hash_v4(ends, protocol, 0)
     }
 
-    /// The first connection a hash leads to, of those that one node stands for, whose original tuple `matches` makes something
-    /// of.
+    /// The connection a hash leads to, if one node stands for both its tuples and `matches` makes something of the original
+    /// one. Another kind of node in the way may be younger and meant (zones for one direction): that takes a closer look.
     #[inline]
     pub(crate) fn find_symmetric<T>(
         &mut self,
@@ -63,10 +63,12 @@ impl Store {
         matches: impl Fn(&Tuple) -> Option<T>,
     ) -> Option<(ConnectionId, &mut Connection, T)> {
         let (index, found) = self.table.find(hash, |node| {
-            let connection = self.slot(node.index())?;
-            let found = matches(&connection.original)?;
-            (node.kind() == NodeKind::Both).then(|| (node.index(), found))
-        })?;
+            if node.kind() != NodeKind::Both {
+                return Some(None);
+            }
+            let found = matches(&self.slot(node.index())?.original)?;
+            Some(Some((node.index(), found)))
+        })??;
         let connection = self.slot_mut(index)?;
         Some((name(index, connection), connection, found))
     }

@@ -50,9 +50,7 @@ impl HashKey {
         );
         (sip.finish() >> 32) as u32
     }
-}
 
-impl HashKey {
     /// The hash of an IPv4 tuple: address and port of both ends (48 bits each), protocol, and what else tells it apart.
     #[inline]
     pub(crate) fn hash_v4(self, [a, b]: [u64; 2], protocol: u8, salt: u16) -> u32 {

@@ -186,6 +186,14 @@ impl Tuple {
     }
 }
 
+/// An IPv4 address as tuples hold it.
+#[inline]
+pub(crate) fn widen(address: [u8; 4]) -> [u8; 16] {
+    let mut wide = [0; 16];
+    wide[..4].copy_from_slice(&address);
+    wide
+}
+
 #[inline]
 const fn differences(a: [u8; 16], b: [u8; 16]) -> u64 {
     let differences = u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b);

@@ -73,3 +73,33 @@ fn a_mark_is_told_once_and_an_end_with_its_cause() {
     assert_eq!((*cause, last.mark()), (DestroyCause::Reset, 7));
     assert!(!tracker.set_mark(id, 8, NOW));
 }
+
+#[test]
+fn a_datagram_is_given_with_the_packet_that_completed_it_alone() {
+    let mut tracker = Tracker::new(Config::default(), HashKey([1, 2]));
+    let fragment = |offset: u8, more: u8, payload: &[u8]| {
+        let mut packet = vec![0x45, 0, 0, 20 + payload.len() as u8, 0, 7, more, offset];
+        packet.extend([64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        let sum = packet::checksum::checksum(&packet);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet.extend(payload);
+        packet
+    };
+    let first = fragment(0, 0x20, &[0x0f, 0xa0, 0, 53, 0, 16, 0, 0]);
+    let last = fragment(1, 0, &[1; 8]);
+    tracker.track(&Packet::whole(&first), NOW);
+    assert_eq!(tracker.take_reassembled(), None);
+    tracker.track(&Packet::whole(&last), NOW);
+    // Whoever does not take it has lost it: it is not the next packet's.
+    tracker.track(
+        &Packet::whole(&segment(true, TcpFlags::SYN, 1, 0)[14..]),
+        NOW,
+    );
+    assert_eq!(tracker.take_reassembled(), None);
+    tracker.track(&Packet::whole(&first), NOW);
+    tracker.track(&Packet::whole(&last), NOW);
+    assert_eq!(
+        tracker.take_reassembled().map(|whole| whole.len()),
+        Some(36)
+    );
+}

@@ -1,8 +1,8 @@
 //! Packets that were sent through Linux 6.18, and what the kernel said of each: the tracker must say the same.
 //!
 //! `recorded/NAME.json` holds the packets (and sleeps), `recorded/NAME.out.jsonl` the kernel's answer to each: the state a rule
-//! saw, and the connection after it. Not here: scenarios that need NAT, helpers, marks, zones set by rules, or `notrack`,
-//! which this crate does not have yet.
+//! saw, and the connection after it. Not here: scenarios that need rules (NAT, helpers, marks, zones,
+//! `notrack`): `kernel.rs` and the testbench replay those.
 
 use conntrack_core::{Config, CtInfo, Direction, HashKey, Packet, Status, Time, Tracker, Verdict};
 use serde_json::Value;

@@ -1,14 +1,13 @@
 //! As `conntrack -L expect` and `conntrack -E expect` print, and `/proc/net/nf_conntrack_expect` has it.
 
-use super::family_name;
+use super::{family_name, full};
 use crate::event::{Event, EventKind};
 use crate::expectation::{Expectation, Expected};
-use crate::helper::{Helper, text};
+use crate::helper::Helper;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
 use crate::tuple::Tuple;
 use std::fmt::Write;
-use std::net::IpAddr;
 
 /// All expectations, oldest first, one line each.
 pub fn list(tracker: &Tracker, now: Time) -> String {
@@ -23,7 +22,7 @@ pub fn list(tracker: &Tracker, now: Time) -> String {
 /// One expectation, without the line's end.
 pub fn line(tracker: &Tracker, expected: &Expected, now: Time) -> String {
     let Expectation { tuple, mask, .. } = &expected.expectation;
-    let seconds = expected.remaining(now).map_or(0, Time::as_secs);
+    let seconds = expected.remaining(now).as_secs();
     let master = &expected.master_tuple;
     let mut out = format!("{seconds} proto={} ", tuple.protocol);
     write_tuple(&mut out, "", tuple);
@@ -96,22 +95,14 @@ pub fn proc_list(tracker: &Tracker, now: Time) -> String {
             class,
             ..
         } = &expected.expectation;
-        match expected.remaining(now) {
-            Some(left) => write!(out, "{} ", left.as_secs()),
-            None => write!(out, "- "),
-        }
-        .ok();
+        write!(out, "{} ", expected.remaining(now).as_secs()).ok();
         let (_, family) = family_name(tuple.family);
         write!(out, "l3proto = {family} proto={} ", tuple.protocol).ok();
-        let address = |address: IpAddr| match address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => text::all_digits(address.octets()),
-        };
         write!(
             out,
             "src={} dst={} sport={} dport={} ",
-            address(tuple.source_ip()),
-            address(tuple.destination_ip()),
+            full(tuple.source_ip()),
+            full(tuple.destination_ip()),
             tuple.source_id,
             tuple.destination_id
         )

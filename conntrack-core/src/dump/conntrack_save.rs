@@ -1,7 +1,7 @@
 //! As `conntrack -L -o save` prints: options that make the same connections again (but for
 //! their marks, which the tool leaves out).
 
-use super::{BOTH, has_ports, live, protocol_name, state_name};
+use super::{has_ports, live, protocol_name, state_name};
 use crate::connection::Connection;
 use crate::protocol::ProtocolState;
 use crate::status::Status;
@@ -32,7 +32,7 @@ fn write_line(out: &mut String, connection: &Connection, now: Time) -> fmt::Resu
         ZoneScope::Original => write!(out, " --orig-zone {}", zone.id)?,
         ZoneScope::Reply => write!(out, " --reply-zone {}", zone.id)?,
     }
-    let [original, reply] = BOTH.map(|direction| connection.tuple(direction));
+    let [original, reply] = Direction::ALL.map(|direction| connection.tuple(direction));
     let [source, destination] = [original.source_ip(), original.destination_ip()];
     write!(out, " -s {source} -d {destination}")?;
     let flag = |translated: bool, plain, other| if translated { other } else { plain };
@@ -48,7 +48,7 @@ fn write_line(out: &mut String, connection: &Connection, now: Time) -> fmt::Resu
 }
 
 fn write_protocol(out: &mut String, connection: &Connection) -> fmt::Result {
-    let [original, reply] = BOTH.map(|direction| connection.tuple(direction));
+    let [original, reply] = Direction::ALL.map(|direction| connection.tuple(direction));
     match protocol_name(original.protocol()) {
         "unknown" => write!(out, " -p {}", original.protocol)?,
         name => write!(out, " -p {name}")?,
@@ -92,7 +92,7 @@ fn write_protocol(out: &mut String, connection: &Connection) -> fmt::Result {
     }
     if let ProtocolState::Sctp(sctp) = connection.protocol_state() {
         // The tool (1.4.7) prints the tags' bytes the wrong way round on little-endian machines.
-        let [ours, theirs] = BOTH.map(|direction: Direction| sctp.tag(direction).swap_bytes());
+        let [ours, theirs] = Direction::ALL.map(|direction| sctp.tag(direction).swap_bytes());
         write!(out, " --orig-vtag {ours} --reply-vtag {theirs}")?;
     }
     Ok(())

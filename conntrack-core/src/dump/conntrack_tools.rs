@@ -1,7 +1,7 @@
 //! As `conntrack -L` prints, plain or `-o extended,id`.
 
 use super::calendar::ctime;
-use super::{BOTH, LabelNames, family_name, live, protocol_name, state_name, write_ids};
+use super::{LabelNames, family_name, flag, live, protocol_name, state_name, write_ids};
 use crate::connection::Connection;
 use crate::status::Status;
 use crate::timeout::Time;
@@ -95,7 +95,7 @@ pub(super) fn write_line(
     if let Some(state) = state_name(connection).filter(|_| !connection.is_offloaded()) {
         write!(out, "{state} ")?;
     }
-    for direction in BOTH {
+    for direction in Direction::ALL {
         write_tuple(out, &connection.tuple(direction))?;
         match (connection.zone().scope, direction) {
             (ZoneScope::Original, Direction::Original) => {
@@ -118,13 +118,7 @@ pub(super) fn write_line(
             out.push_str("[UNREPLIED] ");
         }
     }
-    if status.contains(Status::HW_OFFLOAD) {
-        out.push_str("[HW_OFFLOAD] ");
-    } else if status.contains(Status::OFFLOAD) {
-        out.push_str("[OFFLOAD] ");
-    } else if status.contains(Status::ASSURED) {
-        out.push_str("[ASSURED] ");
-    }
+    out.push_str(flag(status));
     if listed || connection.mark() != 0 {
         write!(out, "mark={} ", connection.mark())?;
     }

@@ -1,7 +1,7 @@
 //! As `conntrack -L -o xml` prints.
 
 use super::conntrack_tools::Options;
-use super::{BOTH, family_name, has_ports, live, protocol_name};
+use super::{family_name, has_ports, live, protocol_name};
 use crate::connection::Connection;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
@@ -34,7 +34,7 @@ fn write_flow(
     options: Options<'_>,
 ) -> fmt::Result {
     out.push_str("<flow>");
-    for direction in BOTH {
+    for direction in Direction::ALL {
         write_direction(out, connection, direction, options)?;
     }
     out.push_str("<meta direction=\"independent\">");

@@ -15,15 +15,16 @@ pub mod vyos;
 pub use labels::LabelNames;
 
 use crate::connection::Connection;
+use crate::helper::text;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
+use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
-use crate::tuple::{Direction, Tuple};
+use crate::tuple::Tuple;
 use packet::Protocol;
 use std::fmt::{self, Write};
-
-const BOTH: [Direction; 2] = [Direction::Original, Direction::Reply];
+use std::net::IpAddr;
 
 /// Connections that have not expired, in the order of their indices: what every list shows.
 fn live(tracker: &Tracker, now: Time) -> impl Iterator<Item = (ConnectionId, &Connection)> {
@@ -62,6 +63,27 @@ const fn state_name(connection: &Connection) -> Option<&'static str> {
         ProtocolState::Tcp(tcp) => Some(tcp.state.name()),
         ProtocolState::Sctp(sctp) => Some(sctp.state.name()),
         _ => None,
+    }
+}
+
+/// The one flag that is shown of an entry, with a space behind it.
+const fn flag(status: Status) -> &'static str {
+    if status.contains(Status::HW_OFFLOAD) {
+        "[HW_OFFLOAD] "
+    } else if status.contains(Status::OFFLOAD) {
+        "[OFFLOAD] "
+    } else if status.contains(Status::ASSURED) {
+        "[ASSURED] "
+    } else {
+        ""
+    }
+}
+
+/// An address as `/proc` has it: IPv6 addresses are not shortened.
+fn full(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => text::all_digits(address.octets()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! As `ovs-dpctl dump-conntrack` prints, with `-m` and `-s`.
 
-use super::{BOTH, live};
+use super::live;
 use crate::connection::Connection;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
@@ -44,7 +44,7 @@ fn write_line(
         Some(name) => out.push_str(name),
         None => write!(out, "{}", protocol.0)?,
     }
-    for (direction, name) in BOTH.into_iter().zip(["orig", "reply"]) {
+    for (direction, name) in Direction::ALL.into_iter().zip(["orig", "reply"]) {
         write!(out, ",{name}=(")?;
         write_tuple(out, &connection.tuple(direction))?;
         let counters = connection.counters(direction);
@@ -140,7 +140,7 @@ fn write_protocol(out: &mut String, connection: &Connection, more: bool) -> fmt:
         ProtocolState::Tcp(tcp) if more => {
             let state = tcp_state(tcp.state);
             write!(out, ",protoinfo=(state_orig={state},state_reply={state}")?;
-            let [original, reply] = BOTH.map(|direction| tcp.side(direction));
+            let [original, reply] = Direction::ALL.map(|direction| tcp.side(direction));
             if original.scale != 0 || reply.scale != 0 {
                 write!(
                     out,
@@ -159,7 +159,7 @@ fn write_protocol(out: &mut String, connection: &Connection, more: bool) -> fmt:
             write!(out, ",protoinfo=(state={state})")
         }
         ProtocolState::Sctp(sctp) => {
-            let [original, reply] = BOTH.map(|direction| sctp.tag(direction));
+            let [original, reply] = Direction::ALL.map(|direction| sctp.tag(direction));
             let state = sctp.state.name();
             write!(
                 out,

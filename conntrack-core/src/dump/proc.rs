@@ -1,6 +1,6 @@
 //! As `/proc/net/nf_conntrack` reads.
 
-use super::{BOTH, family_name, live, protocol_name, state_name, write_ids};
+use super::{family_name, flag, full, live, protocol_name, state_name, write_ids};
 use crate::connection::Connection;
 use crate::status::Status;
 use crate::sysctl::Config;
@@ -9,7 +9,6 @@ use crate::tracker::Tracker;
 use crate::tuple::{Direction, ZoneScope};
 use packet::Protocol;
 use std::fmt::{self, Write};
-use std::net::IpAddr;
 
 /// All connections in the order of their indices, one line each.
 pub fn list(tracker: &Tracker, now: Time) -> String {
@@ -52,7 +51,7 @@ fn write_line(
         let [first, stream] = [config.gre_timeout, config.gre_timeout_stream].map(Time::as_secs);
         write!(out, "timeout={first}, stream_timeout={stream} ")?;
     }
-    for direction in BOTH {
+    for direction in Direction::ALL {
         let tuple = connection.tuple(direction);
         write!(
             out,
@@ -80,13 +79,7 @@ fn write_line(
             out.push_str("[UNREPLIED] ");
         }
     }
-    if status.contains(Status::HW_OFFLOAD) {
-        out.push_str("[HW_OFFLOAD] ");
-    } else if status.contains(Status::OFFLOAD) {
-        out.push_str("[OFFLOAD] ");
-    } else if status.contains(Status::ASSURED) {
-        out.push_str("[ASSURED] ");
-    }
+    out.push_str(flag(status));
     write!(out, "mark={} ", connection.mark())?;
     if let Some(context) = connection.security_context() {
         write!(out, "secctx={context} ")?;
@@ -99,15 +92,4 @@ fn write_line(
     }
     out.push_str("use=2\n");
     Ok(())
-}
-
-/// IPv6 addresses are not shortened there.
-fn full(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let groups = address.segments().map(|group| format!("{group:04x}"));
-            groups.join(":")
-        }
-    }
 }

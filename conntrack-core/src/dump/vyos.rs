@@ -1,6 +1,6 @@
 //! As VyOS' `show conntrack table ipv4|ipv6` prints.
 
-use super::{BOTH, live, protocol_name, state_name};
+use super::{live, protocol_name, state_name};
 use crate::connection::Connection;
 use crate::id::ConnectionId;
 use crate::timeout::Time;
@@ -54,7 +54,7 @@ fn line(cells: &[impl AsRef<str>; 10], widths: &[usize; 10]) -> String {
 }
 
 fn row(id: ConnectionId, connection: &Connection, now: Time) -> [String; 10] {
-    let [original, reply] = BOTH.map(|direction| connection.tuple(direction));
+    let [original, reply] = Direction::ALL.map(|direction| connection.tuple(direction));
     let number = |number: u32| {
         if number == 0 {
             String::new()

@@ -32,13 +32,7 @@ impl Helper for Amanda {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 4,
-                span: Time::from_secs(180),
-            }]
-        }
+        const { &[Policy::only(4, 180)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {

@@ -4,8 +4,7 @@
 use super::{Helper, Policy, Talk, text};
 use crate::expectation::Expectation;
 use crate::reason::Reason;
-use crate::timeout::Time;
-use crate::tuple::{Direction, Tuple};
+use crate::tuple::{Direction, Tuple, widen};
 use packet::Protocol;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -68,13 +67,7 @@ impl Helper for Ftp {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 1,
-                span: Time::from_secs(300),
-            }]
-        }
+        const { &[Policy::only(1, 300)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {
@@ -223,14 +216,8 @@ fn six_numbers(text: &[u8], end: Option<u8>) -> Option<([u8; 16], u16, usize)> {
     let mut parts = [0; 6];
     let length = text::numbers(text, &mut parts, b',', end)?;
     let [a, b, c, d, high, low] = parts;
-    let address = wide(a << 24 | b << 16 | c << 8 | d);
+    let address = widen((a << 24 | b << 16 | c << 8 | d).to_be_bytes());
     Some((address, (high << 8 | low) as u16, length))
-}
-
-fn wide(address: u32) -> [u8; 16] {
-    let mut wide = [0; 16];
-    wide[..4].copy_from_slice(&address.to_be_bytes());
-    wide
 }
 
 /// Whether a byte may delimit parameters (RFC 2428, section 2).
@@ -251,7 +238,10 @@ fn extended(text: &[u8], family: u8) -> Option<([u8; 16], u16, usize)> {
             let mut parts = [0; 4];
             let length = text::numbers(rest, &mut parts, b'.', Some(*delimiter))?;
             let [a, b, c, d] = parts;
-            (wide(a << 24 | b << 16 | c << 8 | d), length)
+            (
+                widen((a << 24 | b << 16 | c << 8 | d).to_be_bytes()),
+                length,
+            )
         }
         (b'2', 6) => text::ipv6(rest, *delimiter)?,
         _ => return None,

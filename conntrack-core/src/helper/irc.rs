@@ -3,7 +3,6 @@
 use super::{Helper, Policy, Talk, text};
 use crate::expectation::Expectation;
 use crate::reason::Reason;
-use crate::timeout::Time;
 use crate::tuple::Direction;
 use packet::Protocol;
 use std::ops::Range;
@@ -31,13 +30,7 @@ impl Helper for Irc {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 8,
-                span: Time::from_secs(300),
-            }]
-        }
+        const { &[Policy::only(8, 300)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {

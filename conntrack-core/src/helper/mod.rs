@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use conntrack_core::helper::{Helper, Policy, Talk};
-//! use conntrack_core::{Config, Expectation, HashKey, Reason, Time, Tracker};
+//! use conntrack_core::{Config, Expectation, HashKey, Reason, Tracker};
 //! use packet::Protocol;
 //! use std::sync::Arc;
 //!
@@ -26,7 +26,7 @@
 //!         Protocol::TCP
 //!     }
 //!     fn policies(&self) -> &[Policy] {
-//!         const { &[Policy { name: "", most: 1, span: Time::from_secs(60) }] }
+//!         const { &[Policy::only(1, 60)] }
 //!     }
 //!     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {
 //!         let text = std::str::from_utf8(talk.payload()).unwrap_or_default();
@@ -75,6 +75,17 @@ pub struct Policy {
     pub most: usize,
     /// How long one lives.
     pub span: Time,
+}
+
+impl Policy {
+    /// The policy of a helper with one class.
+    pub const fn only(most: usize, seconds: u64) -> Self {
+        Self {
+            name: "",
+            most,
+            span: Time::from_secs(seconds),
+        }
+    }
 }
 
 /// What a connection's helper may remember from packet to packet.

@@ -6,7 +6,6 @@ use super::{Helper, Policy, Talk};
 use crate::expectation::{Expectation, Follow, SourceMask};
 use crate::nat::Manip;
 use crate::reason::Reason;
-use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple};
 use packet::Protocol;
 
@@ -109,13 +108,7 @@ impl Helper for Pptp {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 2,
-                span: Time::from_secs(300),
-            }]
-        }
+        const { &[Policy::only(2, 300)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {

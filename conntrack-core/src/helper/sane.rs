@@ -3,7 +3,6 @@
 use super::{Helper, Policy, Talk};
 use crate::expectation::Expectation;
 use crate::reason::Reason;
-use crate::timeout::Time;
 use crate::tuple::Direction;
 use packet::Protocol;
 
@@ -21,13 +20,7 @@ impl Helper for Sane {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 1,
-                span: Time::from_secs(300),
-            }]
-        }
+        const { &[Policy::only(1, 300)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {

@@ -137,7 +137,7 @@ impl Talk<'_> {
             master_tuple: self.tuples[0],
             zone: self.zone,
             master_helper: id,
-            timeout: Some(self.now + policy.span),
+            timeout: self.now + policy.span,
         };
         self.tell(EventKind::Expect(Box::new(expected.clone())));
         self.expectations.insert(expected);

@@ -4,7 +4,6 @@ use super::{Helper, Policy, Talk};
 use crate::expectation::{Expectation, Follow};
 use crate::nat::Manip;
 use crate::reason::Reason;
-use crate::timeout::Time;
 use crate::tuple::Direction;
 use packet::Protocol;
 
@@ -22,13 +21,7 @@ impl Helper for Tftp {
     }
 
     fn policies(&self) -> &[Policy] {
-        const {
-            &[Policy {
-                name: "",
-                most: 1,
-                span: Time::from_secs(300),
-            }]
-        }
+        const { &[Policy::only(1, 300)] }
     }
 
     fn help(&self, talk: &mut Talk<'_>) -> Result<(), Reason> {

@@ -56,12 +56,12 @@ fn mend(packet: &mut [u8], transport_at: usize, protocol: Protocol) {
     let at = transport_at + if protocol == Protocol::TCP { 16 } else { 6 };
     packet[at..at + 2].fill(0);
     let length = (packet.len() - transport_at) as u32;
-    let address = |from: usize, packet: &[u8]| std::array::from_fn(|i| packet[from + i]);
-    let narrow = |from: usize, packet: &[u8]| std::array::from_fn(|i| packet[from + i]);
     let pseudo = if packet[0] >> 4 == 4 {
-        checksum::pseudo_header_v4(narrow(12, packet), narrow(16, packet), protocol, length)
+        let narrow = |from: usize| packet[from..].first_chunk().copied().unwrap_or_default();
+        checksum::pseudo_header_v4(narrow(12), narrow(16), protocol, length)
     } else {
-        checksum::pseudo_header_v6(address(8, packet), address(24, packet), protocol, length)
+        let wide = |from: usize| packet[from..].first_chunk().copied().unwrap_or_default();
+        checksum::pseudo_header_v6(wide(8), wide(24), protocol, length)
     };
     let right = checksum::finish(pseudo + checksum::sum(&packet[transport_at..]));
     // For TCP 0 would do as well, but a checksum that is made anew is never 0 in Linux.

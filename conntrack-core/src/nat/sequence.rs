@@ -67,11 +67,11 @@ impl Shifts {
             return true;
         }
         put(segment, 8, other.acknowledge(ack));
-        let Some(options) = segment.get(20..header_len).map(<[u8]>::len) else {
-            return false;
-        };
-        shift_sack(segment, 20, 20 + options, other);
-        true
+        let whole = segment.get(20..header_len).is_some();
+        if whole {
+            shift_sack(segment, 20, header_len, other);
+        }
+        whole
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a rule says about translation.
 
 use super::{Manip, end};
-use crate::tuple::Tuple;
+use crate::tuple::{Tuple, widen};
 use std::net::IpAddr;
 
 /// How a port is chosen where a choice is made.
@@ -187,11 +187,7 @@ impl Target {
 /// An address as tuples hold it.
 fn wide(address: IpAddr) -> [u8; 16] {
     match address {
-        IpAddr::V4(address) => {
-            let mut wide = [0; 16];
-            wide[..4].copy_from_slice(&address.octets());
-            wide
-        }
+        IpAddr::V4(address) => widen(address.octets()),
         IpAddr::V6(address) => address.octets(),
     }
 }

@@ -22,12 +22,10 @@ impl Tracker {
         connection: &Connection,
         now: Time,
     ) -> Option<(ConnectionId, Direction)> {
-        [Direction::Original, Direction::Reply]
-            .into_iter()
-            .find_map(|direction| {
-                let id = self.holder_of(connection, direction, now)?;
-                Some((id, direction))
-            })
+        Direction::ALL.into_iter().find_map(|direction| {
+            let id = self.holder_of(connection, direction, now)?;
+            Some((id, direction))
+        })
     }
 
     fn holder_of(
@@ -82,16 +80,15 @@ impl Tracker {
         holder: ConnectionId,
         mut verdict: Verdict,
     ) -> Option<Verdict> {
-        let both = [Direction::Original, Direction::Reply];
-        let tuples = both.map(|direction| connection.tuple(direction));
+        let tuples = Direction::ALL.map(|direction| connection.tuple(direction));
         let there = self.store.get_mut(holder)?;
-        let others = both.map(|direction| there.tuple(direction));
+        let others = Direction::ALL.map(|direction| there.tuple(direction));
         let same = tuples == others && connection.zone() == there.zone();
         let mirrored = tuples == [others[1], others[0]] && connection.zone() == there.zone();
         if !same && !mirrored {
             return None;
         }
-        for direction in both {
+        for direction in Direction::ALL {
             let to = if same { direction } else { direction.other() };
             let counted = connection.counters(direction);
             let counters = &mut there.counters[to.index()];

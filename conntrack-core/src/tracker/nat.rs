@@ -25,8 +25,7 @@ pub(super) struct Translation {
 impl Translation {
     pub(super) fn of(connection: &Connection) -> Self {
         Self {
-            tuples: [Direction::Original, Direction::Reply]
-                .map(|direction| connection.tuple(direction)),
+            tuples: Direction::ALL.map(|direction| connection.tuple(direction)),
             status: connection.status,
             interface: connection
                 .extension
@@ -274,14 +273,13 @@ impl Candidates for There<'_> {
             return false;
         };
         let ours = &self.connection.original;
-        while let Some((id, original)) = self.tracker.store.holder_but(
+        while let Some((id, _)) = self.tracker.store.holder_but(
             &reply,
             Direction::Reply,
             self.connection.zone(),
             // The same flow once more: who confirms first will have it.
             |connection| connection.original != *ours,
         ) {
-            let _ = original;
             if !self.tracker.destroy_expired(id, self.now) {
                 self.tracker.count_found();
                 return true;

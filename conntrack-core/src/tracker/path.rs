@@ -20,6 +20,7 @@ impl Tracker {
         if let Some(plain) = self.plain(packet)
             && let Some(verdict) = self.track_plain(&plain, now)
         {
+            self.reassembled = None;
             return Entered::Done(verdict);
         }
         self.enter_every(packet, now)
@@ -62,6 +63,7 @@ impl Tracker {
         hash: u32,
         now: Time,
     ) -> Entered {
+        self.reassembled = None;
         if !self.expectations.is_empty() {
             self.expire_expectations(now);
         }

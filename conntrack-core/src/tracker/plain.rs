@@ -7,7 +7,7 @@ use super::{ChecksumStatus, Packet, Tracker};
 use crate::connection::Connection;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
-use crate::protocol::tcp::{TcpState, TcpTrack};
+use crate::protocol::tcp::TcpState;
 use crate::status::Status;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
@@ -24,12 +24,12 @@ pub(super) struct Plain {
     /// Source, destination, as in the header.
     addresses: [[u8; 4]; 2],
     ports: [u16; 2],
-    pub(super) seq: u32,
-    pub(super) ack: u32,
+    seq: u32,
+    ack: u32,
     /// Sequence number after it.
-    pub(super) end: u32,
+    end: u32,
     /// Not scaled.
-    pub(super) window: u16,
+    window: u16,
     total_len: u16,
     pub(super) hash: u32,
 }
@@ -97,7 +97,17 @@ impl Tracker {
         let ProtocolState::Tcp(track) = &mut connection.protocol else {
             return None;
         };
-        let span = established(track, plain, direction, &self.config)?;
+        if track.state != TcpState::Established {
+            return None;
+        }
+        let Plain {
+            seq,
+            ack,
+            end,
+            window,
+            ..
+        } = *plain;
+        let span = track.established(seq, ack, end, window, direction, &self.config)?;
         connection.refresh(span, now);
         if self.config.acct {
             let counters = &mut connection.counters[direction.index()];
@@ -181,26 +191,4 @@ fn is_ordinary(connection: &Connection, now: Time) -> bool {
         & (connection.timeout > now)
         & connection.extension.is_none()
         & (connection.zone() == Zone::DEFAULT)
-}
-
-/// What a plain segment does to an established connection: how long it lives from now on. `None` if the segment is not in
-/// the window.
-#[inline]
-fn established(
-    track: &mut TcpTrack,
-    plain: &Plain,
-    direction: Direction,
-    config: &crate::sysctl::Config,
-) -> Option<Time> {
-    if track.state != TcpState::Established {
-        return None;
-    }
-    track.established(
-        plain.seq,
-        plain.ack,
-        plain.end,
-        plain.window,
-        direction,
-        config,
-    )
 }

@@ -1,6 +1,8 @@
 //! What is put to the judge: packets, the side they come from, and the sysctls they meet.
 
 pub use super::rules::Ruleset;
+use conntrack_core::Tuple;
+use packet::Protocol;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which of the router's two interfaces a packet arrives at.
@@ -23,6 +25,40 @@ pub fn dscp(packet: &[u8]) -> u8 {
         first << 4 | second >> 4
     };
     traffic_class >> 2
+}
+
+/// The tuple of a packet without options or extension headers.
+pub(super) fn tuple_of(packet: &[u8]) -> Option<Tuple> {
+    let v4 = packet.first()? >> 4 == 4;
+    let (header, protocol) = if v4 {
+        (20, *packet.get(9)?)
+    } else {
+        (40, *packet.get(6)?)
+    };
+    let address = |at: usize| {
+        let mut wide = [0; 16];
+        let length = if v4 { 4 } else { 16 };
+        wide[..length].copy_from_slice(packet.get(at..at + length)?);
+        Some(wide)
+    };
+    let transport = packet.get(header..)?;
+    let pair = |at: usize| {
+        let bytes = transport.get(at..at + 2)?.first_chunk()?;
+        Some(u16::from_be_bytes(*bytes))
+    };
+    let (source_id, destination_id) = match Protocol(protocol) {
+        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => (pair(0)?, pair(2)?),
+        Protocol::ICMP | Protocol::ICMPV6 => (pair(4)?, pair(0)?),
+        _ => (0, 0),
+    };
+    Some(Tuple {
+        source: address(if v4 { 12 } else { 8 })?,
+        destination: address(if v4 { 16 } else { 24 })?,
+        source_id,
+        destination_id,
+        protocol,
+        family: if v4 { 4 } else { 6 },
+    })
 }
 
 /// A packet.

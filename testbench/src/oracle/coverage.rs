@@ -49,10 +49,9 @@ fn all() -> impl Iterator<Item = Cell> {
         Class::Rst,
         Class::None,
     ];
-    let directions = [Direction::Original, Direction::Reply];
     TcpState::ALL.into_iter().flat_map(move |state| {
         CLASSES.into_iter().flat_map(move |class| {
-            directions
+            Direction::ALL
                 .into_iter()
                 .filter(move |direction| {
                     state != TcpState::None || *direction == Direction::Original

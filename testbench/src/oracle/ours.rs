@@ -1,6 +1,6 @@
 //! The other side of the comparison: `conntrack-core` with the same packets.
 
-use super::case::{Case, Ruleset, Side, Step, dscp};
+use super::case::{Case, Ruleset, Side, Step, dscp, tuple_of};
 use super::kernel::{Entry, Expected, Fate, Happened, Seen, describe_expected, normal};
 use super::rules::{by_dscp, helper, nat};
 use conntrack_core::nat::Manip;
@@ -96,8 +96,8 @@ impl Ours {
         &self.tracker
     }
 
-    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. Where chance
-    /// decides, `choices` are ours.
+    /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. Where chance decides, `choices` are
+    /// ours.
     pub fn step(
         &mut self,
         step: &Step,
@@ -215,9 +215,7 @@ impl Ours {
                         .filter(|follow| follow.id != 0)
                         .map(|follow| (follow.direction as u32, follow.id)),
                 ),
-                timeout_s: expected
-                    .remaining(NOW)
-                    .map_or(0, |left| left.as_secs() as u32),
+                timeout_s: expected.remaining(NOW).as_secs() as u32,
             }
         };
         let mut all: Vec<Expected> = self
@@ -230,9 +228,10 @@ impl Ours {
     }
 
     fn leave(&mut self, entered: Entered, forwards: bool) -> Verdict {
-        match entered {
-            entered if !forwards => *entered.verdict(),
-            entered => self.tracker.leave(entered, NOW),
+        if forwards {
+            self.tracker.leave(entered, NOW)
+        } else {
+            *entered.verdict()
         }
     }
 
@@ -305,32 +304,21 @@ impl Ours {
     /// Protocol state and direction of the connection a TCP, UDP or SCTP packet without options would find, and the flags
     /// of a TCP segment.
     pub fn looked_up(&self, packet: &[u8]) -> Option<(Vec<u32>, Direction, u8)> {
-        let header_len = if packet.first()? >> 4 == 4 { 20 } else { 40 };
-        let protocol = *packet.get(if header_len == 20 { 9 } else { 6 })?;
-        let [a, b, c, d] = *packet.get(header_len..)?.first_chunk()?;
-        let address = |at: usize| {
-            let mut wide = [0; 16];
-            let length = if header_len == 20 { 4 } else { 16 };
-            wide[..length].copy_from_slice(packet.get(at..at + length)?);
-            Some(wide)
-        };
-        let tuple = Tuple {
-            source: address(if header_len == 20 { 12 } else { 8 })?,
-            destination: address(if header_len == 20 { 16 } else { 24 })?,
-            source_id: u16::from_be_bytes([a, b]),
-            destination_id: u16::from_be_bytes([c, d]),
-            protocol,
-            family: if header_len == 20 { 4 } else { 6 },
-        };
+        let tuple = tuple_of(packet).filter(|tuple| {
+            matches!(
+                tuple.protocol(),
+                Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP
+            )
+        })?;
         let (id, direction) = self.tracker.find(&tuple, Zone::DEFAULT)?;
         let state = entry(self.tracker.connection(id)?)
             .protocol
             .first()
             .copied();
         let flags = packet
-            .get(header_len + 13)
+            .get(if tuple.family == 4 { 33 } else { 53 })
             .copied()
-            .filter(|_| protocol == 6);
+            .filter(|_| tuple.protocol() == Protocol::TCP);
         Some((state.into_iter().collect(), direction, flags.unwrap_or(0)))
     }
 
@@ -381,24 +369,23 @@ const fn seen(ctinfo: CtInfo) -> Option<Seen> {
 }
 
 fn entry(connection: &Connection) -> Entry {
-    let directions = [Direction::Original, Direction::Reply];
     let protocol = match connection.protocol_state() {
         ProtocolState::Tcp(tcp) => {
-            let [a, b] = directions.map(|direction| tcp.side(direction));
+            let [a, b] = Direction::ALL.map(|direction| tcp.side(direction));
             let numbers = [a.scale, b.scale, a.flags, b.flags].map(u32::from);
             [&[tcp.state as u32], &numbers[..]].concat()
         }
         ProtocolState::Sctp(sctp) => {
-            let [a, b] = directions.map(|direction| sctp.tag(direction));
+            let [a, b] = Direction::ALL.map(|direction| sctp.tag(direction));
             vec![sctp.state as u32, a, b]
         }
         _ => Vec::new(),
     };
     Entry {
-        tuples: directions.map(|direction| connection.tuple(direction).to_string()),
+        tuples: Direction::ALL.map(|direction| connection.tuple(direction).to_string()),
         status: connection.status().0,
         timeout_s: (!connection.is_offloaded()).then(|| connection.remaining(NOW).as_secs() as u32),
-        counters: directions.map(|direction| {
+        counters: Direction::ALL.map(|direction| {
             let counters = connection.counters(direction);
             (counters.packets, counters.bytes)
         }),
@@ -418,6 +405,6 @@ fn entry(connection: &Connection) -> Entry {
 fn directional(zone: Zone) -> [u16; 2] {
     match zone.scope {
         ZoneScope::Both => [0; 2],
-        _ => [Direction::Original, Direction::Reply].map(|direction| zone.effective(direction)),
+        _ => Direction::ALL.map(|direction| zone.effective(direction)),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::dice::Dice;
 use super::wire::mend_ipv4;
+use crate::oracle::case::tuple_of;
 use conntrack_core::nat::{Manip, rewrite::rewrite};
 use conntrack_core::{Direction, Status, Tracker, Tuple};
 use packet::Protocol;
@@ -16,9 +17,7 @@ pub(super) fn from_server(packet: &[u8], tracker: &Tracker, dice: &mut Dice) -> 
             let status = connection.status().0;
             status & (Status::SRC_NAT.0 | Status::DST_NAT.0) != 0
         })
-        .map(|(_, connection)| {
-            [Direction::Original, Direction::Reply].map(|direction| connection.tuple(direction))
-        })
+        .map(|(_, connection)| Direction::ALL.map(|direction| connection.tuple(direction)))
         .collect();
     if translated.is_empty() {
         return packet.to_vec();
@@ -52,40 +51,6 @@ pub(super) fn from_server(packet: &[u8], tracker: &Tracker, dice: &mut Dice) -> 
         }
     }
     out
-}
-
-/// The tuple of a packet without options or extension headers.
-fn tuple_of(packet: &[u8]) -> Option<Tuple> {
-    let v4 = packet.first()? >> 4 == 4;
-    let (header, protocol) = if v4 {
-        (20, *packet.get(9)?)
-    } else {
-        (40, *packet.get(6)?)
-    };
-    let address = |at: usize| {
-        let mut wide = [0; 16];
-        let length = if v4 { 4 } else { 16 };
-        wide[..length].copy_from_slice(packet.get(at..at + length)?);
-        Some(wide)
-    };
-    let transport = packet.get(header..)?;
-    let pair = |at: usize| {
-        let bytes = transport.get(at..at + 2)?.first_chunk()?;
-        Some(u16::from_be_bytes(*bytes))
-    };
-    let (source_id, destination_id) = match Protocol(protocol) {
-        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => (pair(0)?, pair(2)?),
-        Protocol::ICMP | Protocol::ICMPV6 => (pair(4)?, pair(0)?),
-        _ => (0, 0),
-    };
-    Some(Tuple {
-        source: address(if v4 { 12 } else { 8 })?,
-        destination: address(if v4 { 16 } else { 24 })?,
-        source_id,
-        destination_id,
-        protocol,
-        family: if v4 { 4 } else { 6 },
-    })
 }
 
 /// An ICMP error that quotes a client's packet as the server saw it; its checksum is right if it was.
