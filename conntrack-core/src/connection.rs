@@ -22,15 +22,8 @@ pub struct Counters {
     pub bytes: u64,
 }
 
-/// The translation of an expected connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Following {
-    pub(crate) source: [u8; 16],
-    pub(crate) destination: [u8; 16],
-    pub(crate) id: u16,
-    /// The end that the id is for.
-    pub(crate) end: Manip,
-}
+/// The translation of an expected connection: which ends become which address and port, in order.
+pub(crate) type Following = [Option<(Manip, [u8; 16], Option<u16>)>; 2];
 
 /// What few connections have.
 #[derive(Debug, Clone, Default)]

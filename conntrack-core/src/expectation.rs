@@ -48,15 +48,43 @@ impl SourceMask {
     }
 }
 
+/// What becomes of the source of an expected connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowSource {
+    /// It becomes what its master's is seen as.
+    Master,
+    /// The same, but only if it is the master's; otherwise rules decide.
+    IfMasters,
+    /// What others must reach it by, as another expectation of the master says; otherwise as before.
+    Paired,
+}
+
 /// What translation the expected connection gets: that of its master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Follow {
     /// Direction of the master that the expected connection's own original direction is (`exp->dir`).
     pub direction: Direction,
+    /// The address it is really for; without, where the master's packets of that direction go to.
+    pub address: Option<[u8; 16]>,
     /// The port it is really for, or comes from.
     pub id: u16,
     /// Which of both; the other end's stays as it is.
     pub end: Manip,
+    /// What becomes of its source.
+    pub source: FollowSource,
+}
+
+impl Follow {
+    /// Both ends as the master's.
+    pub const fn master(direction: Direction, id: u16, end: Manip) -> Self {
+        Self {
+            direction,
+            address: None,
+            id,
+            end,
+            source: FollowSource::Master,
+        }
+    }
 }
 
 /// A connection that is expected.
@@ -136,6 +164,9 @@ pub enum ExpectError {
     /// Something that could match the same packets is expected already.
     #[error("another expectation would match the same packets")]
     Clash,
+    /// The same is expected already, of another class or by another connection.
+    #[error("the same is expected already")]
+    Already,
     /// The port is 0.
     #[error("port 0")]
     NoPort,
@@ -199,11 +230,13 @@ impl Expectations {
     }
 
     /// Whether another expectation stands in the way of this one: one that is the same and must go first, or an error.
+    /// That of another connection is the same only if it is looked for `anywhere`.
     pub(crate) fn rival(
         &self,
         expectation: &Expectation,
         master: ConnectionId,
         zone: Zone,
+        anywhere: bool,
     ) -> Result<Option<ExpectationId>, ExpectError> {
         for (id, there) in self.iter().rev() {
             if !same_zone(there.zone, zone) {
@@ -211,8 +244,14 @@ impl Expectations {
             }
             let other = &there.expectation;
             let same = other.tuple == expectation.tuple && other.mask == expectation.mask;
-            if same && there.master == master && other.class == expectation.class {
-                return Ok(Some(id));
+            let own = there.master == master;
+            if same && (own || anywhere) {
+                let replaced = own && other.class == expectation.class;
+                return if replaced {
+                    Ok(Some(id))
+                } else {
+                    Err(ExpectError::Already)
+                };
             }
             let both = other.mask.and(expectation.mask);
             if both.matches(&other.tuple, &expectation.tuple) {
@@ -229,6 +268,14 @@ impl Expectations {
         self.earliest = Some(earliest.min(expected.timeout));
         self.all.insert(id, expected);
         id
+    }
+
+    pub(crate) fn set_timeout(&mut self, id: ExpectationId, timeout: Time) {
+        if let Some(expected) = self.all.get_mut(&id) {
+            expected.timeout = timeout;
+            let earliest = self.earliest.unwrap_or(timeout);
+            self.earliest = Some(earliest.min(timeout));
+        }
     }
 
     pub(crate) fn remove(&mut self, id: ExpectationId) -> Option<Expected> {

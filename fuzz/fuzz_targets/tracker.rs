@@ -4,6 +4,7 @@
 use conntrack_core::nat::{Manip, Ports, Random, Range, Target};
 use conntrack_core::{ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone, ZoneScope};
 use libfuzzer_sys::fuzz_target;
+use packet::Protocol;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -78,8 +79,18 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
         seed
     };
     let mut entered = tracker.enter(packet, now);
-    let names = ["ftp", "tftp", "irc", "amanda", "sane", "pptp"];
-    if let Some(id) = tracker.helper_named(names[usize::from(kind) % names.len()]) {
+    const HELPERS: [(&str, Protocol); 8] = [
+        ("ftp", Protocol::TCP),
+        ("tftp", Protocol::UDP),
+        ("irc", Protocol::TCP),
+        ("amanda", Protocol::UDP),
+        ("sane", Protocol::TCP),
+        ("pptp", Protocol::TCP),
+        ("sip", Protocol::UDP),
+        ("sip", Protocol::TCP),
+    ];
+    let (name, protocol) = HELPERS[usize::from(kind) % HELPERS.len()];
+    if let Some(id) = tracker.helper_named(name, protocol) {
         tracker.assign_helper(&mut entered, id);
     }
     let mut bytes = tracker.take_reassembled().unwrap_or_else(|| packet.bytes.to_vec());

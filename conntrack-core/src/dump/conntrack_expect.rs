@@ -35,15 +35,7 @@ pub fn line(tracker: &Tracker, expected: &Expected, now: Time) -> String {
     };
     write_tuple(&mut out, "mask-", &everything);
     write_tuple(&mut out, "master-", master);
-    for (is_so, name) in [
-        (expected.expectation.permanent, "PERMANENT"),
-        (expected.expectation.inactive, "INACTIVE"),
-    ] {
-        if is_so {
-            out.push_str(name);
-            out.push(' ');
-        }
-    }
+    out.push_str(&flags(&expected.expectation));
     let class = expected.expectation.class;
     // Writing to a String cannot fail.
     write!(
@@ -68,6 +60,22 @@ fn write_tuple(out: &mut String, prefix: &str, tuple: &Tuple) {
     .ok();
 }
 
+/// What sets an expectation apart, with a space behind it.
+fn flags(expectation: &Expectation) -> String {
+    let flags = [
+        (expectation.permanent, "PERMANENT"),
+        (expectation.inactive, "INACTIVE"),
+    ];
+    let names = flags
+        .iter()
+        .filter_map(|(is_so, name)| is_so.then_some(*name));
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    names.join(",") + " "
+}
+
 fn helper_name<'a>(tracker: &'a Tracker, expected: &Expected) -> &'a str {
     tracker
         .helper(expected.master_helper)
@@ -88,13 +96,7 @@ pub fn event_line(tracker: &Tracker, event: &Event) -> Option<String> {
 pub fn proc_list(tracker: &Tracker, now: Time) -> String {
     let mut out = String::new();
     for (_, expected) in tracker.expectations() {
-        let Expectation {
-            tuple,
-            permanent,
-            inactive,
-            class,
-            ..
-        } = &expected.expectation;
+        let Expectation { tuple, class, .. } = &expected.expectation;
         write!(out, "{} ", expected.remaining(now).as_secs()).ok();
         let (_, family) = family_name(tuple.family);
         write!(out, "l3proto = {family} proto={} ", tuple.protocol).ok();
@@ -107,13 +109,7 @@ pub fn proc_list(tracker: &Tracker, now: Time) -> String {
             tuple.destination_id
         )
         .ok();
-        let flags: Vec<&str> = [(*permanent, "PERMANENT"), (*inactive, "INACTIVE")]
-            .into_iter()
-            .filter_map(|(is_so, name)| is_so.then_some(name))
-            .collect();
-        if !flags.is_empty() {
-            write!(out, "{} ", flags.join(",")).ok();
-        }
+        out.push_str(&flags(&expected.expectation));
         let helper = tracker.helper(expected.master_helper);
         out.push_str(helper.map_or("", Helper::name));
         let policy = helper.and_then(|helper| helper.policies().get(*class));

@@ -6,6 +6,7 @@ use super::ftp::Ftp;
 use super::irc::Irc;
 use super::pptp::Pptp;
 use super::sane::Sane;
+use super::sip::Sip;
 use super::tftp::Tftp;
 use std::sync::Arc;
 
@@ -18,5 +19,7 @@ pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
         Arc::new(Amanda::default()),
         Arc::new(Sane),
         Arc::new(Pptp),
+        Arc::new(Sip::udp()),
+        Arc::new(Sip::tcp()),
     ]
 }

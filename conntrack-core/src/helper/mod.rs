@@ -41,7 +41,7 @@
 //!
 //! let mut tracker = Tracker::new(Config::default(), HashKey([1, 2]));
 //! let id = tracker.register_helper(Arc::new(Give));
-//! assert_eq!(tracker.helper_named("give"), Some(id));
+//! assert_eq!(tracker.helper_named("give", Protocol::TCP), Some(id));
 //! ```
 
 pub mod amanda;
@@ -50,6 +50,7 @@ pub mod ftp;
 pub mod irc;
 pub mod pptp;
 pub mod sane;
+pub mod sip;
 pub mod talk;
 pub mod text;
 pub mod tftp;

@@ -304,11 +304,7 @@ fn announce(talk: &mut Talk<'_>) {
         permanent: false,
         inactive: false,
         helper: None,
-        follow: translated.then_some(Follow {
-            direction,
-            id: real,
-            end,
-        }),
+        follow: translated.then_some(Follow::master(direction, real, end)),
     };
     let there = call(
         Direction::Original,

@@ -75,6 +75,16 @@ impl Talk<'_> {
         self.status.0 & (Status::SRC_NAT.0 | Status::DST_NAT.0) != 0
     }
 
+    /// The connection's status bits.
+    pub const fn status(&self) -> Status {
+        self.status.without(Status::PRIVATE)
+    }
+
+    /// The helper itself, for connections that it announces and goes on to help.
+    pub const fn helper_id(&self) -> HelperId {
+        self.helper.0
+    }
+
     /// What is behind the transport header, as it will be sent.
     pub fn payload(&self) -> &[u8] {
         self.packet.get(self.payload_at..).unwrap_or(&[])
@@ -101,9 +111,25 @@ impl Talk<'_> {
     /// # Errors
     /// It would be mistaken for another one that is expected, or there are too many.
     pub fn expect(&mut self, expectation: Expectation) -> Result<(), ExpectError> {
+        self.expect_unless(expectation, false)
+    }
+
+    /// The same, but what another connection announced in the same words, or this one in another class, is the same.
+    ///
+    /// # Errors
+    /// As before, and [`ExpectError::Already`].
+    pub fn expect_once(&mut self, expectation: Expectation) -> Result<(), ExpectError> {
+        self.expect_unless(expectation, true)
+    }
+
+    fn expect_unless(
+        &mut self,
+        expectation: Expectation,
+        anywhere: bool,
+    ) -> Result<(), ExpectError> {
         let rival = self
             .expectations
-            .rival(&expectation, self.master, self.zone)?;
+            .rival(&expectation, self.master, self.zone, anywhere)?;
         if let Some(rival) = rival {
             self.forget(rival);
         }
@@ -154,14 +180,22 @@ impl Talk<'_> {
         mut expectation: Expectation,
         direction: Direction,
     ) -> Result<u16, ExpectError> {
+        let port = expectation.tuple.destination_id;
+        expectation.follow = Some(Follow::master(direction, port, Manip::Destination));
+        self.expect_at_free_port(expectation)
+    }
+
+    /// Announces a connection to the port it names, or if that is not free to one that is. Gives the port.
+    ///
+    /// # Errors
+    /// No port is free, or there are too many.
+    pub fn expect_at_free_port(
+        &mut self,
+        mut expectation: Expectation,
+    ) -> Result<u16, ExpectError> {
         const MOST_ATTEMPTS: u16 = 128;
         let first = expectation.tuple.destination_id;
         let mut attempts = (u16::MAX - first).min(MOST_ATTEMPTS);
-        expectation.follow = Some(Follow {
-            direction,
-            id: first,
-            end: Manip::Destination,
-        });
         loop {
             match self.expect(expectation.clone()) {
                 // It stays expected, but it cannot be written.
@@ -206,6 +240,38 @@ impl Talk<'_> {
         }
     }
 
+    /// What a connection with this tuple would meet, whoever announced it.
+    pub fn expected(&self, tuple: &Tuple) -> Option<&Expected> {
+        let id = self.expectations.find(tuple, self.zone)?;
+        self.expectations.get(id)
+    }
+
+    /// Whether this connection announced it.
+    pub fn is_own(&self, expected: &Expected) -> bool {
+        expected.master == self.master
+    }
+
+    /// Whether this helper announced it.
+    pub fn is_of_helper(&self, expected: &Expected) -> bool {
+        expected.master_helper == self.helper.0
+    }
+
+    /// The youngest that this connection announced and `which` is satisfied with becomes active, and is given up after
+    /// `span`; whether there is one.
+    pub fn renew(&mut self, which: impl Fn(&Expectation) -> bool, span: Time) -> bool {
+        let timeout = self.now + span;
+        for id in self.expectations.of(self.master) {
+            if let Some(there) = self.expectations.get_mut(id)
+                && which(&there.expectation)
+            {
+                there.expectation.inactive = false;
+                self.expectations.set_timeout(id, timeout);
+                return true;
+            }
+        }
+        false
+    }
+
     fn forget(&mut self, id: ExpectationId) {
         if let Some(expected) = self.expectations.remove(id) {
             self.tell(EventKind::Unexpect(Box::new(expected)));
@@ -227,15 +293,41 @@ impl Talk<'_> {
     /// # Errors
     /// The packet would be too long, or the part is not in it.
     pub fn replace(&mut self, part: Range<usize>, with: &[u8]) -> Result<(), Reason> {
-        let sequence = self.sequence();
+        let change = with.len() as i32 - part.len() as i32;
+        self.replace_unshifted(part, with)?;
+        self.shift(change);
+        Ok(())
+    }
+
+    /// The same without the shift: one that changes a packet at several places does it once at the end.
+    ///
+    /// # Errors
+    /// The packet would be too long, or the part is not in it.
+    pub fn replace_unshifted(&mut self, part: Range<usize>, with: &[u8]) -> Result<(), Reason> {
         let range = part.start + self.payload_at..part.end + self.payload_at;
-        let change = with.len() as i32 - range.len() as i32;
-        mangle::replace(self.packet, self.transport_at, range, with)?;
-        if change != 0 && self.tuples[0].protocol() == Protocol::TCP {
+        mangle::replace(self.packet, self.transport_at, range, with)
+    }
+
+    /// What TCP sends after this packet is shifted, because this one has become so many bytes longer.
+    pub fn shift(&mut self, by: i32) {
+        if by != 0 && self.tuples[0].protocol() == Protocol::TCP {
+            let sequence = self.sequence();
             self.status = self.status.with(Status::SEQ_ADJUST);
             let shifts = self.shifts.get_or_insert_default();
-            shifts.0[self.direction.index()].change(sequence, change);
+            shifts.0[self.direction.index()].change(sequence, by);
         }
-        Ok(())
+    }
+
+    /// Sends a UDP packet to another port of the same host.
+    ///
+    /// # Errors
+    /// The packet is too short.
+    pub fn redirect(&mut self, port: u16) -> Result<(), Reason> {
+        let at = self.transport_at + 2;
+        let field = self.packet.get_mut(at..at + 2);
+        field
+            .ok_or(Reason::TransportTruncated)?
+            .copy_from_slice(&port.to_be_bytes());
+        self.replace_unshifted(0..0, &[])
     }
 }

@@ -52,7 +52,34 @@ pub fn ipv6(text: &[u8], delimiter: u8) -> Option<([u8; 16], usize)> {
     let end = text
         .iter()
         .position(|byte| *byte == delimiter || *byte == 0)?;
-    let groups = std::str::from_utf8(&text[..end]).ok()?.split(':');
+    Some((whole_ipv6(&text[..end])?, end))
+}
+
+/// An IPv6 address at the start of the text, that anything ends, and its length.
+pub fn leading_ipv6(text: &[u8]) -> Option<([u8; 16], usize)> {
+    let belongs = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let end = text.iter().take_while(belongs).count();
+    Some((whole_ipv6(&text[..end])?, end))
+}
+
+/// An IPv4 address at the start of the text, that anything but a letter of hexadecimal digits ends, and its length.
+pub fn leading_ipv4(text: &[u8]) -> Option<([u8; 4], usize)> {
+    let belongs = |byte: &&u8| byte.is_ascii_hexdigit() || **byte == b'.';
+    let end = text.iter().take_while(belongs).count();
+    let mut parts = text[..end].split(|byte| *byte == b'.');
+    let mut address = [0; 4];
+    for byte in &mut address {
+        let part = parts.next().filter(|part| !part.is_empty())?;
+        for digit in part {
+            let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+            *byte = u8::checked_mul(*byte, 10)?.checked_add(digit)?;
+        }
+    }
+    parts.next().is_none().then_some((address, end))
+}
+
+fn whole_ipv6(text: &[u8]) -> Option<[u8; 16]> {
+    let groups = std::str::from_utf8(text).ok()?.split(':');
     let short = |group: &str| match group.len() {
         ..=4 => group.to_owned(),
         _ if group.contains('.') => group.to_owned(),
@@ -64,7 +91,7 @@ pub fn ipv6(text: &[u8], delimiter: u8) -> Option<([u8; 16], usize)> {
         .join(":")
         .parse()
         .ok()?;
-    Some((address.octets(), end))
+    Some(address.octets())
 }
 
 /// An IPv6 address with all its digits, as the kernel writes it.

@@ -39,11 +39,9 @@ impl Helper for Tftp {
             reply.destination_id,
         );
         if talk.is_translated() {
-            expectation.follow = Some(Follow {
-                direction: Direction::Reply,
-                id: talk.tuple(Direction::Original).source_id,
-                end: Manip::Destination,
-            });
+            let id = talk.tuple(Direction::Original).source_id;
+            let follow = Follow::master(Direction::Reply, id, Manip::Destination);
+            expectation.follow = Some(follow);
         }
         talk.expect(expectation).map_err(|_| Reason::HelperRefused)
     }

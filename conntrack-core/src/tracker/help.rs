@@ -3,11 +3,11 @@
 use super::{Entered, Tracker};
 use crate::connection::{Connection, Following};
 use crate::event::{DestroyCause, EventKind};
-use crate::expectation::{ExpectationId, Expected};
+use crate::expectation::{Expectation, ExpectationId, Expected, Follow, FollowSource};
 use crate::extension;
 use crate::helper::{Help, Helper, HelperId, Memory, Talk};
 use crate::id::ConnectionId;
-use crate::nat::Chance;
+use crate::nat::{Chance, Manip};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::timeout::Time;
@@ -23,12 +23,12 @@ impl Tracker {
         HelperId((self.helpers.len() - 1) as u16)
     }
 
-    /// The helper of this name.
-    pub fn helper_named(&self, name: &str) -> Option<HelperId> {
+    /// The helper of this name for connections of this protocol.
+    pub fn helper_named(&self, name: &str, protocol: Protocol) -> Option<HelperId> {
         let found = self
             .helpers
             .iter()
-            .rposition(|helper| helper.name() == name);
+            .rposition(|helper| helper.name() == name && helper.protocol() == protocol);
         found.map(|at| HelperId(at as u16))
     }
 
@@ -38,7 +38,7 @@ impl Tracker {
     }
 
     /// Gives a new connection a helper, as a rule does it; whether it is one for its protocol and IP version. Connections in
-    /// the table keep what they have.
+    /// the table keep what they have, and those that were announced with one.
     pub fn assign_helper(&mut self, entered: &mut Entered, id: HelperId) -> bool {
         let Entered::Unconfirmed(connection, _) = entered else {
             return false;
@@ -48,7 +48,8 @@ impl Tracker {
         };
         let family = connection.original.family;
         let fits = helper.protocol() == connection.original.protocol()
-            && helper.family().is_none_or(|only| only == family);
+            && helper.family().is_none_or(|only| only == family)
+            && connection.helper().is_none();
         if fits {
             connection.status = connection.status.with(Status::HELPER);
             self.give_helper(connection, id);
@@ -153,21 +154,55 @@ impl Tracker {
         };
         connection.status = connection.status.with(Status::EXPECTED);
         connection.mark = master.mark;
-        let follow = expected.expectation.follow.map(|follow| {
-            let there = master.tuple(follow.direction.other());
-            Following {
-                source: there.destination,
-                destination: there.source,
-                id: follow.id,
-                end: follow.end,
-            }
-        });
+        let follow = expected.expectation.follow;
+        let follow = follow.map(|follow| self.following(connection, expected, master, follow));
         let extension = connection.extend();
         extension.master = Some((expected.master, expected.master_tuple));
         extension.follow = follow;
         if let Some(helper) = expected.expectation.helper {
             self.give_helper(connection, helper);
         }
+    }
+
+    /// The translation that a connection gets because it was announced.
+    fn following(
+        &self,
+        connection: &Connection,
+        expected: &Expected,
+        master: &Connection,
+        follow: Follow,
+    ) -> Following {
+        let answers = master.tuple(follow.direction.other());
+        let destination = follow.address.unwrap_or(answers.source);
+        let id = |end| (follow.end == end).then_some(follow.id);
+        let destination = (Manip::Destination, destination, id(Manip::Destination));
+        let as_master = (Manip::Source, answers.destination, id(Manip::Source));
+        let own = &connection.original;
+        let is_masters = own.source == master.tuple(follow.direction).source;
+        let pair = || {
+            let reaches = |there: &Expectation| {
+                there.tuple.family == own.family
+                    && there.tuple.protocol == own.protocol
+                    && there.follow.is_some_and(|follow| {
+                        follow.address == Some(own.source) && follow.id == own.source_id
+                    })
+            };
+            let others = self.expectations.of(expected.master).into_iter();
+            let tuple = others
+                .filter_map(|id| self.expectations.get(id))
+                .find(|there| reaches(&there.expectation))
+                .map(|there| there.expectation.tuple)?;
+            Some((Manip::Source, tuple.destination, Some(tuple.destination_id)))
+        };
+        let source = match follow.source {
+            FollowSource::Master => return [Some(as_master), Some(destination)],
+            FollowSource::IfMasters => None,
+            FollowSource::Paired => pair(),
+        };
+        [
+            Some(destination),
+            source.or(is_masters.then_some(as_master)),
+        ]
     }
 
     /// The new connection's expectations are known by its name now.

@@ -75,8 +75,7 @@ impl Tracker {
         }
     }
 
-    /// The translation of a connection that was announced: its source to where its master sends, its destination to where
-    /// its master comes from.
+    /// The translation of a connection that was announced.
     fn follow(
         &mut self,
         connection: &mut Connection,
@@ -84,12 +83,8 @@ impl Tracker {
         random: &mut Chance<'_>,
         now: Time,
     ) {
-        let id = Some((follow.id, follow.id));
-        for (manip, address) in [
-            (Manip::Source, follow.source),
-            (Manip::Destination, follow.destination),
-        ] {
-            let bounds = Bounds::only(address, id.filter(|_| manip == follow.end));
+        for (manip, address, id) in follow.into_iter().flatten() {
+            let bounds = Bounds::only(address, id.map(|id| (id, id)));
             if let Some(tuple) = connection.tuple(Direction::Reply).inverted() {
                 self.translate(connection, manip, &tuple, &bounds, random, now);
             }

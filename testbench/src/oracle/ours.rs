@@ -163,8 +163,8 @@ impl Ours {
 
     fn assign_helper(&mut self, entered: &mut Entered) {
         if let Entered::Unconfirmed(connection, _) = entered
-            && let Some(name) = helper::helper(&connection.tuple(Direction::Original))
-            && let Some(id) = self.tracker.helper_named(name)
+            && let Some((name, protocol)) = helper::helper(&connection.tuple(Direction::Original))
+            && let Some(id) = self.tracker.helper_named(name, protocol)
         {
             self.tracker.assign_helper(entered, id);
         }
@@ -212,8 +212,11 @@ impl Ours {
                     ),
                     expectation
                         .follow
-                        .filter(|follow| follow.id != 0)
-                        .map(|follow| (follow.direction as u32, follow.id)),
+                        .filter(|follow| follow.id != 0 || follow.address.is_some())
+                        .map(|follow| {
+                            let address = follow.address.unwrap_or_default();
+                            (follow.direction as u32, address, follow.id)
+                        }),
                 ),
                 timeout_s: expected.remaining(NOW).as_secs() as u32,
             }

@@ -214,7 +214,8 @@ pub(super) fn read_expected(message: &[u8]) -> Option<Expected> {
     let helper = attribute(message, 6).map(text).unwrap_or_default();
     let translation = attribute(message, 10).and_then(|nat| {
         let direction = attribute(nat, 1).and_then(be32)?;
-        Some((direction, attribute(nat, 2).and_then(read_tuple)?.source_id))
+        let real = attribute(nat, 2).and_then(read_tuple)?;
+        Some((direction, real.source, real.source_id))
     });
     Some(Expected {
         what: super::describe_expected(

@@ -378,18 +378,24 @@ impl Kernel {
     }
 }
 
-/// An expectation in words: tuple, mask of the source, master, class, flags and helper, direction and port of the
+/// An expectation in words: tuple, mask of the source, master, class, flags and helper, direction, address and port of the
 /// translation.
 pub fn describe_expected(
     tuple: &Tuple,
     mask: ([u8; 16], u16),
     master: &Tuple,
     (class, flags, helper): (u32, u32, &str),
-    translation: Option<(u32, u16)>,
+    translation: Option<(u32, [u8; 16], u16)>,
 ) -> String {
-    let address = hex(&mask.0[..if tuple.family == 4 { 4 } else { 16 }]);
+    let length = if tuple.family == 4 { 4 } else { 16 };
+    let address = hex(&mask.0[..length]);
+    let real = translation.filter(|(_, address, _)| *address != [0; 16]);
+    let real = real.map_or_else(String::new, |(_, address, _)| {
+        format!(" at {}", hex(&address[..length]))
+    });
+    let translation = translation.map(|(direction, _, port)| (direction, port));
     format!(
-        "{tuple} mask {address} {:#x} master {master} class {class} flags {flags} helper {helper} nat {translation:?}",
+        "{tuple} mask {address} {:#x} master {master} class {class} flags {flags} helper {helper} nat {translation:?}{real}",
         mask.1
     )
 }

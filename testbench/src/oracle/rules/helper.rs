@@ -5,21 +5,23 @@ use packet::Protocol;
 use std::fmt::Write as _;
 
 /// Port, protocol and name of each helper.
-pub const HELPERS: [(u16, Protocol, &str); 6] = [
+pub const HELPERS: [(u16, Protocol, &str); 8] = [
     (21, Protocol::TCP, "ftp"),
     (69, Protocol::UDP, "tftp"),
     (6_667, Protocol::TCP, "irc"),
     (10_080, Protocol::UDP, "amanda"),
     (6_566, Protocol::TCP, "sane"),
     (1_723, Protocol::TCP, "pptp"),
+    (5_060, Protocol::UDP, "sip"),
+    (5_060, Protocol::TCP, "sip"),
 ];
 
 /// The helper of connections that begin with this tuple.
-pub fn helper(tuple: &Tuple) -> Option<&'static str> {
+pub fn helper(tuple: &Tuple) -> Option<(&'static str, Protocol)> {
     let mut found = HELPERS.iter().filter(|(port, protocol, _)| {
         *port == tuple.destination_id && *protocol == tuple.protocol()
     });
-    found.next().map(|(.., name)| *name)
+    found.next().map(|(_, protocol, name)| (*name, *protocol))
 }
 
 /// Helper objects and the chain that assigns them, in nft's words.

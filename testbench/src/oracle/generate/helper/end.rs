@@ -63,7 +63,8 @@ impl Heard {
             })
         };
         let (source, destination) = if v4 { (12, 16) } else { (8, 24) };
-        let (mut flags, mut end, mut text) = (0, 0, Vec::new());
+        let (mut flags, mut end) = (0, 0);
+        let mut text = transport.get(8..)?.to_vec();
         if protocol == Protocol::TCP {
             flags = *transport.get(13)?;
             let header = usize::from(transport[12] >> 4) * 4;

@@ -3,6 +3,7 @@
 
 mod end;
 mod script;
+mod sip;
 
 use super::dice::Dice;
 use super::wire::{Address, ip, with_dscp};

@@ -3,6 +3,7 @@
 use super::super::dice::Dice;
 use super::super::wire::Address;
 use super::end::End;
+use super::sip;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Something that fits what the end is talking.
@@ -21,6 +22,7 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
         (10_080, false) => amanda(port, dice),
         (6_566, client) => sane(client, port, dice),
         (1_723, client) => return pptp(client, &end.told, dice),
+        (5_060, _) => sip::messages(end, dice),
         _ => b"some data\n".to_vec(),
     };
     if dice.chance(8) && !text.is_empty() {
@@ -30,13 +32,13 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
     if dice.chance(4) {
         text.truncate(dice.below(text.len()));
     }
-    if dice.chance(4) {
+    if dice.chance(4) && text.len() < 1_000 {
         text.extend(text.clone());
     }
     text
 }
 
-fn words(address: Address, separator: &str) -> String {
+pub(super) fn words(address: Address, separator: &str) -> String {
     match address {
         Address::V4(bytes) => bytes.map(|byte| byte.to_string()).join(separator),
         Address::V6(bytes) => Ipv6Addr::from(bytes).to_string(),

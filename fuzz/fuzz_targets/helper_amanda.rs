@@ -1,0 +1,4 @@
+//! Any Amanda conversation, translated or not: no panic, right checksums, nothing expected for ever.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ctnic_fuzz::talk::converse("amanda", false, 10080, data));

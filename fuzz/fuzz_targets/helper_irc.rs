@@ -1,0 +1,4 @@
+//! Any IRC conversation, translated or not: no panic, right checksums, nothing expected for ever.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ctnic_fuzz::talk::converse("irc", true, 6667, data));
