@@ -16,6 +16,8 @@ pub(crate) struct Upper {
     pub(crate) offset: usize,
     /// The first fragment header.
     pub(crate) fragment: Option<FragmentHeader>,
+    /// It is not the beginning of what it is a fragment of, as one of its fragment headers says.
+    pub(crate) later: bool,
 }
 
 /// Why a chain cannot be walked to its end.
@@ -34,6 +36,7 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
         protocol: first,
         offset: HEADER_LEN,
         fragment: None,
+        later: false,
     };
     let mut previous_next_header_offset = 6;
     for _ in 0..MAX_HEADERS {
@@ -50,10 +53,17 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
             if upper.offset > packet.len() {
                 return Err(Broken::Chain);
             }
-            let header = fragment_header(packet, upper.offset, previous_next_header_offset)
-                .ok_or(Broken::Fragment)?;
+            let header = fragment_header(packet, upper.offset, previous_next_header_offset);
+            // A second one is not looked at before it is tracked.
+            let first = upper.fragment.is_none();
+            let header = header.ok_or(if first {
+                Broken::Fragment
+            } else {
+                Broken::Chain
+            })?;
             upper.fragment.get_or_insert(header);
             if header.offset_bytes != 0 {
+                upper.later = true;
                 upper.protocol = header.next_header;
                 upper.offset += length;
                 return Ok(upper);

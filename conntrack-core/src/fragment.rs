@@ -1,7 +1,8 @@
 //! Reassembly ahead of tracking: fragments are held until their datagram is whole, and the datagram is tracked once.
 //!
 //! Limits as the kernel's: a datagram that is not complete in time is given up (30 s for IPv4, `frag6_timeout` for IPv6),
-//! memory is bounded, overlapping fragments spoil the whole datagram (RFC 5722, which Linux applies to IPv4 too).
+//! memory is bounded, and what overlaps what is there already makes all of that be forgotten (RFC 5722, which Linux applies
+//! to IPv4 too), unless it is nothing new.
 
 use crate::extension::Upper;
 use crate::reason::Reason;
@@ -36,6 +37,8 @@ struct Piece {
     length: usize,
     /// What was captured of it.
     bytes: Vec<u8>,
+    /// It came behind the one before it, when that was the last.
+    joined: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,8 @@ struct Queue {
     /// Headers up to the fragmentable part, from the fragment at offset 0.
     head: Option<Vec<u8>>,
     held_bytes: usize,
-    spoilt: bool,
+    /// The farthest end of a fragment so far.
+    farthest: usize,
 }
 
 /// Incomplete datagrams.
@@ -95,6 +99,11 @@ impl Reassembly {
         let header_len = ip.header_len();
         let mut head = bytes[..header_len].to_vec();
         head[6..8].fill(0);
+        let mut length = usize::from(ip.total_len()).saturating_sub(header_len);
+        if ip.more_fragments() {
+            // What the next offset cannot follow is cut off.
+            length -= length % 8;
+        }
         let fragment = Fragment {
             key: Key {
                 source: widen(ip.source()),
@@ -106,8 +115,8 @@ impl Reassembly {
             },
             offset: ip.fragment_offset_bytes().into(),
             more: ip.more_fragments(),
-            length: usize::from(ip.total_len()).saturating_sub(header_len),
-            bytes: ip.payload(),
+            length,
+            bytes: &ip.payload()[..ip.payload().len().min(length)],
             head,
         };
         self.add(fragment, now, config)
@@ -128,8 +137,22 @@ impl Reassembly {
         };
         let data_at = header.header_offset + 8;
         let length = ip.total_len().saturating_sub(data_at);
-        let misaligned = header.more && !length.is_multiple_of(8);
-        if misaligned || header.offset_bytes == 0 && !headers_complete(upper, ip.total_len()) {
+        let key = Key {
+            source: ip.source(),
+            destination: ip.destination(),
+            identification: header.identification,
+            protocol: 0,
+            family: 6,
+            zone,
+        };
+        if header.offset_bytes == 0 && !headers_complete(upper, ip.total_len()) {
+            return Reassembled::Passed;
+        }
+        if usize::from(header.offset_bytes) + length > MAX_DATAGRAM_BYTES {
+            return Reassembled::Passed;
+        }
+        if header.more && !length.is_multiple_of(8) {
+            self.forget(&key);
             return Reassembled::Passed;
         }
         let mut head = bytes[..header.header_offset].to_vec();
@@ -138,14 +161,7 @@ impl Reassembly {
         }
         let end = bytes.len().min(ip.total_len());
         let fragment = Fragment {
-            key: Key {
-                source: ip.source(),
-                destination: ip.destination(),
-                identification: header.identification,
-                protocol: 0,
-                family: 6,
-                zone,
-            },
+            key,
             offset: header.offset_bytes.into(),
             more: header.more,
             length,
@@ -158,10 +174,6 @@ impl Reassembly {
     fn add(&mut self, fragment: Fragment<'_>, now: Time, config: &Config) -> Reassembled {
         self.expire(now, config);
         let end = fragment.offset + fragment.length;
-        let misaligned = fragment.more && !fragment.length.is_multiple_of(8);
-        if fragment.length == 0 || misaligned || end + fragment.head.len() > MAX_DATAGRAM_BYTES {
-            return Reassembled::Dropped(Reason::FragmentInvalid);
-        }
         let cost = fragment.bytes.len() + PIECE_OVERHEAD_BYTES;
         if (self.held_bytes + cost) as u64 > config.frag6_high_thresh {
             return Reassembled::Dropped(Reason::FragmentMemory);
@@ -172,21 +184,33 @@ impl Reassembly {
             total: None,
             head: None,
             held_bytes: 0,
-            spoilt: false,
+            farthest: 0,
         });
-        if let Err(reason) = queue.add(&fragment, end) {
-            self.held_bytes -= queue.held_bytes;
-            queue.spoil();
-            return Reassembled::Dropped(reason);
+        match queue.add(&fragment, end) {
+            Ok(true) => {}
+            Ok(false) => return Reassembled::Held,
+            // IPv6 is more patient.
+            Err(Reason::FragmentInvalid) if fragment.key.family == 6 => {
+                return Reassembled::Dropped(Reason::FragmentInvalid);
+            }
+            Err(reason) => {
+                self.forget(&fragment.key);
+                return Reassembled::Dropped(reason);
+            }
         }
         queue.held_bytes += cost;
         self.held_bytes += cost;
         let Some(whole) = queue.assemble() else {
             return Reassembled::Held;
         };
-        self.held_bytes -= queue.held_bytes;
-        self.queues.remove(&fragment.key);
+        self.forget(&fragment.key);
         whole
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some(queue) = self.queues.remove(key) {
+            self.held_bytes -= queue.held_bytes;
+        }
     }
 
     /// Gives up datagrams that were not completed in time.
@@ -216,20 +240,25 @@ impl Reassembly {
 }
 
 impl Queue {
-    fn add(&mut self, fragment: &Fragment<'_>, end: usize) -> Result<(), Reason> {
-        if self.spoilt {
-            return Err(Reason::FragmentOverlap);
-        }
-        let beyond = self
-            .total
-            .is_some_and(|total| end > total || (!fragment.more && end != total));
-        let short = !fragment.more
-            && self
-                .pieces
-                .iter()
-                .any(|piece| piece.offset + piece.length > end);
-        if beyond || short {
+    /// Takes a fragment in; whether it had anything new.
+    fn add(&mut self, fragment: &Fragment<'_>, end: usize) -> Result<bool, Reason> {
+        let beyond = if fragment.more {
+            end > self.farthest && self.total.is_some()
+        } else {
+            end < self.farthest || self.total.is_some_and(|total| end != total)
+        };
+        if beyond {
             return Err(Reason::FragmentInvalid);
+        }
+        self.farthest = self.farthest.max(end);
+        if !fragment.more {
+            self.total = Some(end);
+        }
+        if fragment.length == 0 {
+            return Err(Reason::FragmentInvalid);
+        }
+        if self.contains(fragment.offset, end) {
+            return Ok(false);
         }
         let at = self
             .pieces
@@ -242,9 +271,8 @@ impl Queue {
         if overlaps_next || overlaps_previous {
             return Err(Reason::FragmentOverlap);
         }
-        if !fragment.more {
-            self.total = Some(end);
-        }
+        let last = self.pieces.last();
+        let joined = last.is_some_and(|last| last.offset + last.length == fragment.offset);
         if fragment.offset == 0 {
             self.head = Some(fragment.head.clone());
         }
@@ -254,17 +282,21 @@ impl Queue {
                 offset: fragment.offset,
                 length: fragment.length,
                 bytes: fragment.bytes.to_vec(),
+                joined,
             },
         );
-        Ok(())
+        Ok(true)
     }
 
-    /// Drops what is held; fragments of the same datagram that still come are dropped too.
-    fn spoil(&mut self) {
-        self.spoilt = true;
-        self.pieces.clear();
-        self.head = None;
-        self.held_bytes = 0;
+    /// Whether pieces that came one behind the other cover all of this.
+    fn contains(&self, offset: usize, end: usize) -> bool {
+        let mut start = 0;
+        self.pieces.iter().any(|piece| {
+            if !piece.joined {
+                start = piece.offset;
+            }
+            start <= offset && end <= piece.offset + piece.length
+        })
     }
 
     /// The whole packet, once there is no gap.

@@ -108,15 +108,24 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
     }
     let upper = match extension::walk(&bytes[..end], ip.next_header()) {
         Ok(upper) => upper,
+        // What does not tell its length is not put together.
+        Err(Broken::Fragment) if ip.payload_len() == 0 => {
+            return Parsed::Invalid(Reason::ExtensionHeaders);
+        }
         Err(Broken::Chain) => return Parsed::Invalid(Reason::ExtensionHeaders),
         Err(Broken::Fragment) => return Parsed::Dropped(Reason::FragmentInvalid),
     };
-    if let Some(fragment) = upper.fragment {
+    if let Some(fragment) = upper.fragment
+        && ip.payload_len() != 0
+    {
         const FRAGMENT_HEADER: usize = 8;
         if fragment.header_offset + FRAGMENT_HEADER > end {
             return Parsed::Dropped(Reason::FragmentInvalid);
         }
         return Parsed::FragmentV6(ip, upper);
+    }
+    if upper.later {
+        return Parsed::Invalid(Reason::FragmentInvalid);
     }
     Parsed::Whole(Network::new(
         6,
@@ -314,10 +323,7 @@ pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
     }
     let header: &[u8; 40] = bytes.first_chunk()?;
     let upper = extension::walk(bytes, Protocol(header[6])).ok()?;
-    if upper
-        .fragment
-        .is_some_and(|header| header.offset_bytes != 0)
-    {
+    if upper.later {
         return None;
     }
     let l4 = bytes.get(upper.offset..).unwrap_or(&[]);

@@ -28,7 +28,9 @@ pub(super) fn cut(packet: &[u8], dice: &mut Dice) -> Vec<Vec<u8>> {
         .windows(2)
         .map(|pair| (pair[0], pair[1], pair[1] < payload.len()))
         .collect();
-    spoil(&mut pieces, payload.len(), dice);
+    for _ in 0..1 + dice.below(2) {
+        spoil(&mut pieces, payload.len(), dice);
+    }
     let id = dice.number() as u32;
     pieces
         .into_iter()
@@ -42,10 +44,13 @@ fn spoil(pieces: &mut Vec<Piece>, length: usize, dice: &mut Dice) {
     }
     let at = dice.below(pieces.len());
     let (start, end, more) = pieces[at];
+    let (_, other_end, other_more) = pieces[dice.below(pieces.len())];
+    let anywhere = dice.below(pieces.len() + 1);
     match dice.below(100) {
-        0..6 => pieces.push((start, end, more)),
-        6..12 if start >= 8 => pieces.push((start - 8, end, more)),
-        6..12 if end > 8 => pieces.push((start, (end - 1) / 8 * 8, true)),
+        0..4 => pieces.insert(anywhere, (start, end, more)),
+        4..6 => pieces.insert(anywhere, (start, other_end, other_more)),
+        6..9 if start >= 8 => pieces.insert(anywhere, (start - 8, end, more)),
+        9..12 if end > 8 => pieces.insert(anywhere, (start, (end - 1) / 8 * 8, true)),
         12..15 => drop(pieces.remove(at)),
         15..18 => pieces[at].2 = !more,
         18..20 => pieces.push((length / 8 * 8, length / 8 * 8, dice.chance(50))),
