@@ -9,12 +9,13 @@ use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::{Zone, widen};
+use packet::ipv6::HEADER_LEN;
 use packet::{Ipv4, Ipv6, Protocol, checksum};
 use std::collections::BTreeMap;
 
 /// How long an incomplete IPv4 datagram is kept (`net.ipv4.ipfrag_time`).
 const IPV4_TIMEOUT: Time = Time::from_secs(30);
-/// Longest datagram, bytes.
+/// Longest datagram of IPv4, payload of one of IPv6, bytes.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
 /// Accounting for one piece beside its bytes.
 const PIECE_OVERHEAD_BYTES: usize = 64;
@@ -314,7 +315,9 @@ impl Queue {
             complete_capture &= piece.bytes.len() == piece.length;
             packet.resize(head.len() + piece.offset + piece.length, 0);
         }
-        if packet.len() > MAX_DATAGRAM_BYTES {
+        // IPv6 does not count its own header.
+        let uncounted = if packet[0] >> 4 == 6 { HEADER_LEN } else { 0 };
+        if packet.len() - uncounted > MAX_DATAGRAM_BYTES {
             return Some(Reassembled::Dropped(Reason::FragmentInvalid));
         }
         set_length(&mut packet, head.len());

@@ -299,6 +299,18 @@ fn ids(family: u8, protocol: Protocol, l4: &[u8]) -> Result<(u16, u16), Reason> 
     }
 }
 
+/// A tuple of the connection a packet belongs to, or that it quotes if it is an ICMP error.
+pub(crate) fn tuple_of_either_direction(packet: &[u8]) -> Option<Tuple> {
+    let Parsed::Whole(network) = parse(packet, packet.len()) else {
+        return None;
+    };
+    if network.is_icmp() && network.is_icmp_error() {
+        let quoted = parse_quoted(network.l4.get(8..)?, network.family())?;
+        return quoted.tuple().ok().copied();
+    }
+    network.tuple().ok().copied()
+}
+
 /// The packet quoted by an ICMP error: as much of it as there is.
 pub(crate) fn parse_quoted(bytes: &[u8], family: u8) -> Option<Network<'_>> {
     if family == 4 {

@@ -3,10 +3,11 @@
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
 use crate::connection::Connection;
+use crate::hash::HashKey;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::status::Status;
-use crate::table::{HashKey, Node, NodeKind, NodeTable};
+use crate::table::{Node, NodeKind, NodeTable};
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
 use packet::prefetch;
@@ -22,12 +23,14 @@ const fn place(index: u32) -> (usize, usize) {
     (chunk, shifted - (FIRST_CHUNK << chunk))
 }
 
-/// Connections and their tuples. A slot whose connection is not CONFIRMED is free.
+/// Connections and their tuples. A slot whose connection is not CONFIRMED is free; its mark is one more than the index of the
+/// slot that became free before it.
 #[derive(Debug)]
 pub(crate) struct Store {
     key: HashKey,
     chunks: Vec<Vec<Connection>>,
-    free: Vec<u32>,
+    /// One more than the index of the slot that became free last; 0 for none.
+    free: u32,
     table: NodeTable,
     len: usize,
 }
@@ -37,7 +40,7 @@ impl Store {
         Self {
             key,
             chunks: Vec::new(),
-            free: Vec::new(),
+            free: 0,
             table: NodeTable::new(),
             len: 0,
         }
@@ -146,6 +149,12 @@ impl Store {
     #[inline]
     pub(crate) fn prefetch_table(&self, hash: u32) {
         self.table.prefetch(hash);
+    }
+
+    /// Goes on with what making the table larger has left to do.
+    pub(crate) fn settle(&mut self) {
+        const BUCKETS: usize = 16;
+        self.table.move_some(BUCKETS);
     }
 
     /// Asks for the parts of the table a connection's nodes are in.
@@ -258,8 +267,11 @@ impl Store {
         mut connection: Connection,
         hash: Option<u32>,
     ) -> Option<ConnectionId> {
-        let index = match self.free.pop() {
-            Some(index) => index,
+        let index = match self.free.checked_sub(1) {
+            Some(index) => {
+                self.free = self.slot(index)?.mark;
+                index
+            }
             None => self.grow()?,
         };
         let slot = self.slot_mut(index)?;
@@ -318,9 +330,11 @@ impl Store {
         for (hash, node) in self.nodes(id.index).into_iter().flatten() {
             self.table.remove(hash, node);
         }
+        let next_free = self.free;
         let slot = self.slot_mut(id.index)?;
         let connection = std::mem::replace(slot, vacant(id.generation));
-        self.free.push(id.index);
+        slot.mark = next_free;
+        self.free = id.index + 1;
         self.len -= 1;
         Some(connection)
     }

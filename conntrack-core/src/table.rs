@@ -3,116 +3,9 @@
 //! A tuple and its mirror image have the same hash, so that one node finds a connection from both sides; only a
 //! connection whose reply tuple is not the mirror image of its original one (NAT, a zone for one direction) has two. Nodes
 //! lie in buckets of one cache line each; beside each stands its hash, so that growing and removing never touch the
-//! connections. The hash is SipHash-1-3 with a secret key (Aumasson, Bernstein 2012), so that nobody
-//! can choose tuples that collide.
+//! connections.
 
-use crate::tuple::Tuple;
 use packet::prefetch;
-
-/// The secret of the hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HashKey(pub [u64; 2]);
-
-impl HashKey {
-    /// The 32-bit hash of a tuple, or of its mirror image, in a zone.
-    #[inline]
-    pub(crate) fn hash(self, tuple: &Tuple, zone_id: u16) -> u32 {
-        let (mut ids, kind) = if tuple.is_icmp() {
-            ([tuple.source_id; 2], icmp_kind(tuple))
-        } else {
-            ([tuple.source_id, tuple.destination_id], 0)
-        };
-        if tuple.family == 4 {
-            let end = |address: &[u8; 16], id: u16| {
-                let [a, b, c, d, ..] = *address;
-                u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(id)
-            };
-            let ends = [end(&tuple.source, ids[0]), end(&tuple.destination, ids[1])];
-            return self.hash_v4(ends, tuple.protocol, zone_id ^ kind);
-        }
-        let mut sip = Sip13::new(self.0);
-        let what = u64::from(tuple.protocol) | u64::from(tuple.family) << 8;
-        let mut low = u128::from_be_bytes(tuple.source);
-        let mut high = u128::from_be_bytes(tuple.destination);
-        if (low, ids[0]) > (high, ids[1]) {
-            std::mem::swap(&mut low, &mut high);
-            ids.swap(0, 1);
-        }
-        for word in [low, high] {
-            sip.word((word >> 64) as u64);
-            sip.word(word as u64);
-        }
-        sip.word(
-            what << 48
-                | u64::from(zone_id ^ kind) << 32
-                | u64::from(ids[0]) << 16
-                | u64::from(ids[1]),
-        );
-        (sip.finish() >> 32) as u32
-    }
-
-    /// The hash of an IPv4 tuple: address and port of both ends (48 bits each), protocol, and what else tells it apart.
-    #[inline]
-    pub(crate) fn hash_v4(self, [a, b]: [u64; 2], protocol: u8, salt: u16) -> u32 {
-        const FAMILY: u64 = 4 << 8;
-        let mut sip = Sip13::new(self.0);
-        sip.word(a.min(b) | (u64::from(protocol) | FAMILY) << 48);
-        sip.word(a.max(b) | u64::from(salt) << 48);
-        (sip.finish() >> 32) as u32
-    }
-}
-
-/// Type and code of an ICMP tuple, the same for request and reply.
-fn icmp_kind(tuple: &Tuple) -> u16 {
-    tuple.inverted().map_or(tuple.destination_id, |inverted| {
-        inverted.destination_id.min(tuple.destination_id)
-    })
-}
-
-struct Sip13([u64; 4]);
-
-impl Sip13 {
-    #[inline]
-    fn new([k0, k1]: [u64; 2]) -> Self {
-        Self([
-            k0 ^ 0x736f_6d65_7073_6575,
-            k1 ^ 0x646f_7261_6e64_6f6d,
-            k0 ^ 0x6c79_6765_6e65_7261,
-            k1 ^ 0x7465_6462_7974_6573,
-        ])
-    }
-
-    #[inline]
-    fn round(&mut self) {
-        let [a, b, c, d] = &mut self.0;
-        *a = a.wrapping_add(*b);
-        *b = b.rotate_left(13) ^ *a;
-        *a = a.rotate_left(32);
-        *c = c.wrapping_add(*d);
-        *d = d.rotate_left(16) ^ *c;
-        *a = a.wrapping_add(*d);
-        *d = d.rotate_left(21) ^ *a;
-        *c = c.wrapping_add(*b);
-        *b = b.rotate_left(17) ^ *c;
-        *c = c.rotate_left(32);
-    }
-
-    #[inline]
-    fn word(&mut self, word: u64) {
-        self.0[3] ^= word;
-        self.round();
-        self.0[0] ^= word;
-    }
-
-    #[inline]
-    fn finish(mut self) -> u64 {
-        self.0[2] ^= 0xff;
-        for _ in 0..3 {
-            self.round();
-        }
-        self.0[0] ^ self.0[1] ^ self.0[2] ^ self.0[3]
-    }
-}
 
 /// Which tuples of a connection a node stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,20 +17,20 @@ pub(crate) enum NodeKind {
 }
 
 /// A connection's index, and which of its tuples is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Node(u32);
 
 impl Node {
-    const EMPTY: Self = Self(u32::MAX);
+    const EMPTY: Self = Self(0);
     /// Connections there can be, so that indices and kinds fit a node.
-    pub(crate) const MAX_CONNECTIONS: usize = (1 << 30) - 1;
+    pub(crate) const MAX_CONNECTIONS: usize = (1 << 30) - 2;
 
     pub(crate) const fn new(index: u32, kind: NodeKind) -> Self {
-        Self(index << 2 | kind as u32)
+        Self((index + 1) << 2 | kind as u32)
     }
 
     pub(crate) const fn index(self) -> u32 {
-        self.0 >> 2
+        (self.0 >> 2).wrapping_sub(1)
     }
 
     pub(crate) const fn kind(self) -> NodeKind {
@@ -186,22 +79,46 @@ impl Bucket {
     }
 }
 
-/// The array of buckets. A node lies in the bucket its hash points to, or in the first after it with room.
+/// Buckets of a segment.
+const SEGMENT: usize = 512;
+
+/// An array of buckets. A node lies in the bucket its hash points to, or in the first after it with room.
+///
+/// It is made of segments, each allocated when the first node comes into it and freed when the last one has moved to a larger
+/// array: allocating all at once would hold a packet up.
 #[derive(Debug)]
-pub(crate) struct NodeTable {
-    buckets: Vec<Bucket>,
+struct Buckets {
+    segments: Vec<Vec<Bucket>>,
     bits: u32,
-    used: usize,
 }
 
-impl NodeTable {
-    pub(crate) fn new() -> Self {
-        const BITS: u32 = 7;
+impl Buckets {
+    fn new(bits: u32) -> Self {
         Self {
-            buckets: vec![Bucket::EMPTY; 1 << BITS],
-            bits: BITS,
-            used: 0,
+            segments: vec![Vec::new(); (1 << bits) / SEGMENT],
+            bits,
         }
+    }
+
+    /// Number of buckets.
+    const fn len(&self) -> usize {
+        1 << self.bits
+    }
+
+    /// A bucket; none if its segment is empty.
+    #[inline]
+    fn line(&self, at: usize) -> Option<&Bucket> {
+        self.segments.get(at / SEGMENT)?.get(at % SEGMENT)
+    }
+
+    /// A bucket; its segment is there from now on.
+    #[inline]
+    fn line_mut(&mut self, at: usize) -> &mut Bucket {
+        let segment = &mut self.segments[at / SEGMENT];
+        if segment.is_empty() {
+            segment.resize(SEGMENT, Bucket::EMPTY);
+        }
+        &mut segment[at % SEGMENT]
     }
 
     /// What nodes are marked with: never that of an empty place.
@@ -216,34 +133,29 @@ impl NodeTable {
     }
 
     #[inline]
-    fn next(&self, bucket: usize) -> usize {
-        (bucket + 1) & (self.buckets.len() - 1)
+    const fn next(&self, bucket: usize) -> usize {
+        (bucket + 1) & (self.len() - 1)
     }
 
-    /// Asks for the home bucket.
     #[inline]
-    pub(crate) fn prefetch(&self, hash: u32) {
-        prefetch(&self.buckets[self.home(hash)]);
+    fn prefetch(&self, hash: u32) {
+        if let Some(line) = self.line(self.home(hash)) {
+            prefetch(line);
+        }
     }
 
-    /// The first node with this hash in the home bucket.
     #[inline]
-    pub(crate) fn first(&self, hash: u32) -> Option<Node> {
-        let bucket = &self.buckets[self.home(hash)];
+    fn first(&self, hash: u32) -> Option<Node> {
+        let bucket = self.line(self.home(hash))?;
         let candidates = bucket.matching(Self::mark(hash));
         (candidates != 0).then(|| bucket.nodes[candidates.trailing_zeros() as usize & WIDTH])
     }
 
-    /// What `matches` makes of the first node with this hash that it accepts.
     #[inline]
-    pub(crate) fn find<T>(
-        &self,
-        hash: u32,
-        mut matches: impl FnMut(Node) -> Option<T>,
-    ) -> Option<T> {
+    fn find<T>(&self, hash: u32, matches: &mut impl FnMut(Node) -> Option<T>) -> Option<T> {
         let mut at = self.home(hash);
         loop {
-            let bucket = &self.buckets[at];
+            let bucket = self.line(at)?;
             let mut candidates = bucket.matching(Self::mark(hash));
             while candidates != 0 {
                 let node = bucket.nodes[candidates.trailing_zeros() as usize & WIDTH];
@@ -259,23 +171,27 @@ impl NodeTable {
         }
     }
 
-    pub(crate) fn insert(&mut self, hash: u32, node: Node) {
-        // At most 80 % full: then one node in six lies outside its home bucket.
-        if (self.used + 1) * 5 > self.buckets.len() * WIDTH * 4 {
-            self.grow();
-        }
-        self.used += 1;
-        self.place_first(hash, node);
-    }
-
     /// Puts a node before those with the same hash: of several connections that match a packet (which zones for one
     /// direction make possible) the youngest is found, as in the kernel.
+    #[inline]
     fn place_first(&mut self, hash: u32, node: Node) {
+        let home = self.home(hash);
+        let bucket = self.line_mut(home);
+        let alone = bucket.matching(Self::mark(hash)) == 0 && *bucket.passed_by() == 0;
+        if alone && let Some(free) = bucket.position(Node::EMPTY) {
+            bucket.hashes[free] = Self::mark(hash);
+            bucket.nodes[free] = node;
+            return;
+        }
+        self.place_before_equals(hash, node);
+    }
+
+    fn place_before_equals(&mut self, hash: u32, node: Node) {
         let (end, free) = self.make_room(hash);
         let (mark, mut carried, mut at) = (Self::mark(hash), node, self.home(hash));
         loop {
             let places = if at == end { free } else { WIDTH };
-            let bucket = &mut self.buckets[at];
+            let bucket = self.line_mut(at);
             for place in 0..places {
                 if bucket.hashes[place] == mark {
                     std::mem::swap(&mut bucket.nodes[place], &mut carried);
@@ -293,15 +209,16 @@ impl NodeTable {
     /// Puts a node behind those with the same hash.
     fn place_last(&mut self, hash: u32, node: Node) {
         let (at, free) = self.make_room(hash);
-        self.buckets[at].hashes[free] = Self::mark(hash);
-        self.buckets[at].nodes[free] = node;
+        let bucket = self.line_mut(at);
+        bucket.hashes[free] = Self::mark(hash);
+        bucket.nodes[free] = node;
     }
 
     /// The first free place from the home of a hash on; the full buckets before it note that a node passes by.
     fn make_room(&mut self, hash: u32) -> (usize, usize) {
         let mut at = self.home(hash);
         loop {
-            let bucket = &mut self.buckets[at];
+            let bucket = self.line_mut(at);
             if let Some(free) = bucket.position(Node::EMPTY) {
                 return (at, free);
             }
@@ -310,50 +227,184 @@ impl NodeTable {
         }
     }
 
-    /// Twice as many buckets. What the lowest bit of the hash was is forgotten, but a bucket number is made of the highest.
+    /// Removes a node; whether it was there.
+    fn remove(&mut self, hash: u32, node: Node) -> bool {
+        let mut at = self.home(hash);
+        let place = loop {
+            let Some(bucket) = self.line(at) else {
+                return false;
+            };
+            if let Some(place) = bucket.position(node) {
+                break place;
+            }
+            if bucket.hashes[WIDTH] == 0 {
+                return false;
+            }
+            at = self.next(at);
+        };
+        self.clear(at, place);
+        true
+    }
+
+    /// Empties a place.
+    fn clear(&mut self, at: usize, place: usize) {
+        let bucket = self.line_mut(at);
+        let hash = std::mem::take(&mut bucket.hashes[place]);
+        bucket.nodes[place] = Node::EMPTY;
+        let mut passed = self.home(hash);
+        while passed != at {
+            *self.line_mut(passed).passed_by() -= 1;
+            passed = self.next(passed);
+        }
+    }
+
+    /// The nodes in `count` places from the home of `hash` on.
+    fn neighbourhood(&self, hash: u32, count: usize) -> impl Iterator<Item = Node> + '_ {
+        let home = self.home(hash);
+        (0..count.div_ceil(WIDTH).min(self.len()))
+            .filter_map(move |i| self.line((home + i) & (self.len() - 1)))
+            .flat_map(|bucket| bucket.nodes)
+            .filter(|node| *node != Node::EMPTY)
+    }
+}
+
+/// Buckets whose nodes move with every node that is put in: more than one, so that all have moved long before the larger array
+/// is full.
+const STEPS: usize = 4;
+
+/// An array that is too small, and whose nodes move to the one twice as large.
+#[derive(Debug)]
+struct Leaving {
+    from: Buckets,
+    /// The bucket whose nodes move next.
+    at: usize,
+    /// Buckets whose nodes have not moved yet.
+    left: usize,
+}
+
+/// The table. It grows step by step, so that no packet waits for it.
+#[derive(Debug)]
+pub(crate) struct NodeTable {
+    buckets: Buckets,
+    leaving: Option<Box<Leaving>>,
+    used: usize,
+}
+
+impl NodeTable {
+    pub(crate) fn new() -> Self {
+        const BITS: u32 = SEGMENT.trailing_zeros();
+        Self {
+            buckets: Buckets::new(BITS),
+            leaving: None,
+            used: 0,
+        }
+    }
+
+    /// Asks for the home bucket.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        self.buckets.prefetch(hash);
+        if let Some(leaving) = &self.leaving {
+            leaving.from.prefetch(hash);
+        }
+    }
+
+    /// The first node with this hash in the home bucket.
+    #[inline]
+    pub(crate) fn first(&self, hash: u32) -> Option<Node> {
+        let first = self.buckets.first(hash);
+        match &self.leaving {
+            Some(leaving) if first.is_none() => leaving.from.first(hash),
+            _ => first,
+        }
+    }
+
+    /// What `matches` makes of the first node with this hash that it accepts.
+    #[inline]
+    pub(crate) fn find<T>(
+        &self,
+        hash: u32,
+        mut matches: impl FnMut(Node) -> Option<T>,
+    ) -> Option<T> {
+        let found = self.buckets.find(hash, &mut matches);
+        match &self.leaving {
+            Some(leaving) if found.is_none() => leaving.from.find(hash, &mut matches),
+            _ => found,
+        }
+    }
+
+    /// Puts a node in, before those with the same hash.
+    pub(crate) fn insert(&mut self, hash: u32, node: Node) {
+        // At most 80 % full: then one node in six lies outside its home bucket.
+        if (self.used + 1) * 5 > self.buckets.len() * WIDTH * 4 {
+            self.grow();
+        }
+        self.used += 1;
+        self.move_some(STEPS);
+        self.buckets.place_first(hash, node);
+    }
+
+    /// Begins to use twice as many buckets.
     fn grow(&mut self) {
-        self.bits += 1;
-        let bigger = vec![Bucket::EMPTY; 1 << self.bits];
-        for bucket in std::mem::replace(&mut self.buckets, bigger) {
-            for (hash, node) in bucket.hashes.into_iter().zip(bucket.nodes).take(WIDTH) {
-                if node != Node::EMPTY {
-                    self.place_last(hash, node);
+        // The steps of insertions before were more than enough: this is for none.
+        while self.leaving.is_some() {
+            self.move_some(STEPS);
+        }
+        let bigger = Buckets::new(self.buckets.bits + 1);
+        let from = std::mem::replace(&mut self.buckets, bigger);
+        let left = from.len();
+        // Behind one that no node passed by: so nodes with the same hash move in their order.
+        let open = |at: &usize| from.line(*at).is_none_or(|line| line.hashes[WIDTH] == 0);
+        let gap = (0..left).find(open);
+        let at = gap.map_or(0, |gap| from.next(gap));
+        self.leaving = Some(Box::new(Leaving { from, at, left }));
+    }
+
+    /// Moves the nodes of some buckets, if the table is growing. What the lowest bit of the hash was is forgotten, but a
+    /// bucket number is made of the highest.
+    pub(crate) fn move_some(&mut self, buckets: usize) {
+        for _ in 0..buckets {
+            let Some(leaving) = self.leaving.as_deref_mut() else {
+                return;
+            };
+            let Leaving { from, at, left } = leaving;
+            let nodes = from.line(*at).map(|line| (line.hashes, line.nodes));
+            let (hashes, nodes) = nodes.unwrap_or_default();
+            for place in 0..WIDTH {
+                if nodes[place] != Node::EMPTY {
+                    from.clear(*at, place);
+                    self.buckets.place_last(hashes[place], nodes[place]);
                 }
+            }
+            *at = from.next(*at);
+            *left -= 1;
+            // A segment is freed when all of it has been gone through, unless nodes that belong to it lie behind it.
+            let segment_end = *at % SEGMENT == 0 && from.len() - *left >= SEGMENT;
+            let last = at.checked_sub(1).unwrap_or(from.len() - 1);
+            if segment_end && from.line(last).is_some_and(|line| line.hashes[WIDTH] == 0) {
+                from.segments[last / SEGMENT] = Vec::new();
+            }
+            if *left == 0 {
+                self.leaving = None;
             }
         }
     }
 
     /// Removes a node; whether it was there.
     pub(crate) fn remove(&mut self, hash: u32, node: Node) -> bool {
-        let home = self.home(hash);
-        let mut at = home;
-        let place = loop {
-            if let Some(place) = self.buckets[at].position(node) {
-                break place;
-            }
-            if *self.buckets[at].passed_by() == 0 {
-                return false;
-            }
-            at = self.next(at);
-        };
-        self.buckets[at].hashes[place] = 0;
-        self.buckets[at].nodes[place] = Node::EMPTY;
-        let mut passed = home;
-        while passed != at {
-            *self.buckets[passed].passed_by() -= 1;
-            passed = self.next(passed);
+        let mut there = self.buckets.remove(hash, node);
+        if !there && let Some(leaving) = &mut self.leaving {
+            there = leaving.from.remove(hash, node);
         }
-        self.used -= 1;
-        true
+        self.used -= usize::from(there);
+        there
     }
 
     /// The nodes in `count` places from the home of `hash` on.
     pub(crate) fn neighbourhood(&self, hash: u32, count: usize) -> impl Iterator<Item = Node> + '_ {
-        let home = self.home(hash);
-        let mask = self.buckets.len() - 1;
-        (0..count.div_ceil(WIDTH).min(self.buckets.len()))
-            .flat_map(move |i| self.buckets[(home + i) & mask].nodes)
-            .filter(|node| *node != Node::EMPTY)
+        let leaving = self.leaving.iter();
+        let leaving = leaving.flat_map(move |leaving| leaving.from.neighbourhood(hash, count));
+        self.buckets.neighbourhood(hash, count).chain(leaving)
     }
 
     /// Number of nodes.
@@ -370,19 +421,61 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn siphash_13_of_the_standard_library_agrees() {
-        // `DefaultHasher` is SipHash-1-3 with key 0; hashing eight bytes there appends the length as ours appends
-        // nothing, so compare the primitive: one word, then the length block.
-        use std::hash::Hasher;
-        let mut theirs = std::collections::hash_map::DefaultHasher::new();
-        theirs.write(&7u64.to_le_bytes());
-        let mut ours = Sip13::new([0, 0]);
-        ours.word(7);
-        ours.word(8 << 56);
-        assert_eq!(ours.finish(), theirs.finish());
+    fn every_node_is_found_at_every_step_of_growing() {
+        let mut table = NodeTable::new();
+        let hash = |n: u32| n.wrapping_mul(0x9e37_79b1).rotate_left(n % 3);
+        let there = |table: &NodeTable, n: u32| {
+            let node = Node::new(n, NodeKind::Both);
+            table
+                .find(hash(n), |found| (found == node).then_some(()))
+                .is_some()
+        };
+        const COUNT: u32 = 60_000;
+        for n in 0..COUNT {
+            table.insert(hash(n), Node::new(n, NodeKind::Both));
+            assert!(there(&table, n) && there(&table, n / 2) && there(&table, n / 7 * 3));
+            if n.is_multiple_of(1_000) {
+                assert!((0..=n).all(|n| there(&table, n)));
+            }
+        }
+        for n in 0..COUNT {
+            assert!(table.remove(hash(n), Node::new(n, NodeKind::Both)), "{n}");
+            table.move_some(1);
+            assert!(!there(&table, n));
+        }
+        assert_eq!(table.len(), 0);
     }
 
     proptest! {
+        #[test]
+        fn nodes_with_the_same_hash_stay_in_order_while_the_table_grows(
+            filler in 500u32..3_000,
+            same in proptest::collection::vec(any::<bool>(), 1..40),
+        ) {
+            let mut table = NodeTable::new();
+            let hash = 0xffff_fff0;
+            let mut order = Vec::new();
+            let (mut next, mut fill) = (1_000_000, 0..filler);
+            for more in same {
+                table.insert(hash, Node::new(next, NodeKind::Original));
+                order.insert(0, next);
+                next += 1;
+                let count = if more { 200 } else { 3 };
+                for n in fill.by_ref().take(count) {
+                    table.insert(n.wrapping_mul(0x9e37_79b1), Node::new(n, NodeKind::Both));
+                }
+                let mut seen = Vec::new();
+                let found = table.find(hash, |node| {
+                    if node.index() >= 1_000_000 {
+                        seen.push(node.index());
+                    }
+                    None::<()>
+                });
+                prop_assert_eq!(found, None);
+                prop_assert_eq!(&seen, &order);
+            }
+        }
+
         #[test]
         fn agrees_with_a_set(ops in proptest::collection::vec((any::<bool>(), 0u32..300), 0..2_000)) {
             let mut table = NodeTable::new();

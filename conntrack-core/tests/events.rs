@@ -103,3 +103,35 @@ fn a_datagram_is_given_with_the_packet_that_completed_it_alone() {
         Some(36)
     );
 }
+
+#[test]
+fn an_almost_full_table_loses_what_nobody_would_miss_when_it_is_collected() {
+    let config = Config {
+        max: 100,
+        ..Config::default()
+    };
+    let mut tracker = Tracker::new(config, HashKey([1, 2]));
+    let datagram = |port| {
+        let builder = FrameBuilder::new().ipv4([10, 0, 0, 1], [10, 0, 0, 2]);
+        builder.udp(port, 53).build()
+    };
+    for port in 1..=94 {
+        tracker.track(&Packet::whole(&datagram(port)), NOW);
+    }
+    assert_eq!(tracker.collect(NOW, 1_000), 0);
+    tracker.record_events(true);
+    for port in 95..=100 {
+        tracker.track(&Packet::whole(&datagram(port)), NOW);
+    }
+    tracker.take_events();
+    assert_eq!(tracker.collect(NOW, 1_000), 6);
+    let early = |kind: &EventKind| {
+        let EventKind::Destroy { cause, .. } = kind else {
+            return false;
+        };
+        *cause == DestroyCause::EarlyDrop
+    };
+    let events = tracker.take_events();
+    assert_eq!(events.iter().filter(|event| early(&event.kind)).count(), 6);
+    assert_eq!(tracker.len(), 94);
+}

@@ -3,8 +3,12 @@
 use super::Tracker;
 use super::nat::Translation;
 use crate::changes::Changes;
+use crate::connection::Connection;
 use crate::event::{DestroyCause, Event, EventKind};
 use crate::id::ConnectionId;
+use crate::protocol::ProtocolState;
+use crate::protocol::sctp::SctpStateName;
+use crate::protocol::tcp::TcpState;
 use crate::status::Status;
 use crate::timeout::Time;
 use crate::verdict::Verdict;
@@ -59,30 +63,45 @@ impl Tracker {
         }
     }
 
-    /// Looks at the next `most` indices, round and round, and destroys what has expired; how many were.
+    /// Looks at the next `most` indices, round and round, and destroys what has expired; how many were. While the table is
+    /// almost full (95 % of `nf_conntrack_max`), connections that are not ASSURED, or that are closing, are as good as expired.
     pub fn collect(&mut self, now: Time, most: u32) -> usize {
         self.reassembly.expire(now, &self.config);
+        self.store.settle();
         let end = self.store.index_end();
         let mut left = most.min(end) as usize;
         let mut destroyed = 0;
-        let mut expired = Vec::with_capacity(TOGETHER);
+        let mut ended = Vec::with_capacity(TOGETHER);
         while left > 0 {
             let count = left.min(TOGETHER);
             left -= count;
             for _ in 0..count {
                 let index = self.collect_at % end;
                 self.collect_at = index + 1;
-                let there = self.store.at(index);
-                if let Some((id, _)) = there.filter(|(_, connection)| connection.is_expired(now)) {
-                    self.store.prefetch_nodes(id);
-                    expired.push(id);
-                }
+                let Some((id, connection)) = self.store.at(index) else {
+                    continue;
+                };
+                let cause = if connection.is_expired(now) {
+                    DestroyCause::Timeout
+                } else if self.is_almost_full(ended.len()) && is_dispensable(connection) {
+                    DestroyCause::EarlyDrop
+                } else {
+                    continue;
+                };
+                self.store.prefetch_nodes(id);
+                ended.push((id, cause));
             }
-            for id in expired.drain(..) {
-                destroyed += usize::from(self.destroy(id, DestroyCause::Timeout, now));
+            for (id, cause) in ended.drain(..) {
+                destroyed += usize::from(self.destroy(id, cause, now));
             }
         }
         destroyed
+    }
+
+    /// Whether it is without so many that are about to go.
+    fn is_almost_full(&self, going: usize) -> bool {
+        let enough = self.config.max / 100 * 95;
+        enough != 0 && (self.store.len() - going) as u64 >= enough
     }
 
     pub(super) fn destroy(&mut self, id: ConnectionId, cause: DestroyCause, now: Time) -> bool {
@@ -139,5 +158,32 @@ impl Tracker {
                 kind,
             });
         }
+    }
+}
+
+/// Whether a connection can make way for others: none whose loss would be noticed.
+fn is_dispensable(connection: &Connection) -> bool {
+    if connection.is_offloaded() {
+        return false;
+    }
+    if !connection.status.contains(Status::ASSURED) {
+        return true;
+    }
+    match &connection.protocol {
+        ProtocolState::Tcp(tcp) => matches!(
+            tcp.state,
+            TcpState::FinWait
+                | TcpState::CloseWait
+                | TcpState::LastAck
+                | TcpState::TimeWait
+                | TcpState::Close
+        ),
+        ProtocolState::Sctp(sctp) => matches!(
+            sctp.state,
+            SctpStateName::ShutdownSent
+                | SctpStateName::ShutdownReceived
+                | SctpStateName::ShutdownAckSent
+        ),
+        _ => false,
     }
 }

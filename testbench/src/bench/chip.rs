@@ -93,5 +93,6 @@ pub fn chip(
         spread_ns,
         bytes_per_connection: per_connection(before, after, installed),
         also: Vec::new(),
+        two_cores: None,
     })
 }

@@ -6,6 +6,7 @@
 mod chip;
 mod system;
 mod tracker;
+mod two_cores;
 
 pub use chip::chip;
 pub use system::system;
@@ -37,6 +38,8 @@ pub struct Measurement {
     pub bytes_per_connection: Option<f64>,
     /// What else was measured on the way.
     pub also: Vec<Also>,
+    /// How many times as much two processors do as one, where that was measured.
+    pub two_cores: Option<f64>,
 }
 
 /// A further figure.

@@ -69,5 +69,6 @@ pub fn system(
         spread_ns,
         bytes_per_connection: per_connection(before, after, installed),
         also: Vec::new(),
+        two_cores: None,
     })
 }

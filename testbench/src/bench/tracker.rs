@@ -1,27 +1,27 @@
 //! Connection tracking alone.
 
-use super::{Also, Measurement, ROUNDS, median, per_connection, resident_bytes, source};
+use super::{Also, Measurement, ROUNDS, median, per_connection, resident_bytes, source, two_cores};
 use crate::frame::{Burst, Traffic};
 use crate::traffic::{self, SynFloodConfig, TrafficConfig};
 use conntrack_core::{ChecksumStatus, Config, HashKey, Packet, Time, Tracker, Verdict, Zone};
 use std::time::{Duration, Instant};
 
 /// Packets tracked together.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// Packets made before the clock runs: more memory than a core's caches.
 const ARENA: usize = 1 << 19;
 /// Room of one packet: a line of the cache.
 const CELL: usize = 64;
 
 /// Packets at their times, each in memory of its own.
-struct Arena {
+pub(super) struct Arena {
     cells: Vec<[u8; CELL]>,
     packets: Vec<(u32, Time)>,
     burst: Burst,
 }
 
 impl Arena {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             // Not zero, so that the pages are there before memory is measured.
             cells: vec![[0xff; CELL]; ARENA],
@@ -31,7 +31,7 @@ impl Arena {
     }
 
     /// Fills itself with `most` packets; whether there were any.
-    fn fill(&mut self, traffic: &mut dyn Traffic, most: usize) -> bool {
+    pub(super) fn fill(&mut self, traffic: &mut dyn Traffic, most: usize) -> bool {
         self.packets.clear();
         while self.packets.len() + BATCH <= most.min(ARENA) {
             self.burst.clear();
@@ -51,8 +51,28 @@ impl Arena {
         !self.packets.is_empty()
     }
 
+    /// Packets in it.
+    pub(super) const fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Takes those packets of another one that `which` says yes to.
+    pub(super) fn take(&mut self, from: &Self, which: impl Fn(&[u8]) -> bool) {
+        self.packets.clear();
+        for ((len, at), cell) in from.packets.iter().zip(&from.cells) {
+            if which(&cell[..*len as usize]) {
+                self.cells[self.packets.len()] = *cell;
+                self.packets.push((*len, *at));
+            }
+        }
+    }
+
     /// Calls `track` with batches of at most `size` packets; how long that took in all.
-    fn track(&self, size: usize, mut track: impl FnMut(&[(Packet<'_>, Time)])) -> Duration {
+    pub(super) fn track(
+        &self,
+        size: usize,
+        mut track: impl FnMut(&[(Packet<'_>, Time)]),
+    ) -> Duration {
         let none = Packet {
             bytes: &[],
             wire_len: 0,
@@ -89,11 +109,7 @@ pub fn tracker(connections: u32, packets: u64, seed: u64) -> Result<Measurement,
     let mut traffic = source(connections, seed)?;
     let mut arena = Arena::new();
     let before = resident_bytes();
-    let config = Config {
-        max: 0,
-        ..Config::default()
-    };
-    let mut tracker = Tracker::new(config, HashKey([seed, !seed]));
+    let mut tracker = empty(seed);
     let mut verdicts = Vec::with_capacity(BATCH);
     let mut left = connections as usize * 4;
     while left > 0 && arena.fill(traffic.as_mut(), left) {
@@ -132,7 +148,17 @@ pub fn tracker(connections: u32, packets: u64, seed: u64) -> Result<Measurement,
         spread_ns,
         bytes_per_connection: per_connection(before, after, live),
         also,
+        two_cores: two_cores::times_one(connections, seed)?,
     })
+}
+
+/// A tracker without limit.
+pub(super) fn empty(seed: u64) -> Tracker {
+    let config = Config {
+        max: 0,
+        ..Config::default()
+    };
+    Tracker::new(config, HashKey([seed, !seed]))
 }
 
 fn also(what: &str, ns: f64) -> Also {
@@ -142,7 +168,11 @@ fn also(what: &str, ns: f64) -> Also {
     }
 }
 
-fn track(tracker: &mut Tracker, batch: &[(Packet<'_>, Time)], verdicts: &mut Vec<Verdict>) {
+pub(super) fn track(
+    tracker: &mut Tracker,
+    batch: &[(Packet<'_>, Time)],
+    verdicts: &mut Vec<Verdict>,
+) {
     verdicts.clear();
     tracker.track_batch(batch, verdicts);
     std::hint::black_box(&verdicts);

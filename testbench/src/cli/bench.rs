@@ -94,5 +94,8 @@ fn print(m: &Measurement) {
     for also in &m.also {
         say!("  {}: {:.1} ns", also.what, also.ns);
     }
+    if let Some(times) = m.two_cores {
+        say!("  two processors, connections split between them: {times:.2} times as fast as one");
+    }
     say!("  {}", m.how);
 }

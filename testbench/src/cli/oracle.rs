@@ -230,6 +230,8 @@ fn keep(
         text.push_str(&serde_json::to_string(conversation).map_err(|error| error.to_string())?);
         text.push('\n');
     }
+    std::fs::create_dir_all(directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
     let path = directory.join(format!("{}.jsonl", config.family));
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     say!(
