@@ -174,6 +174,19 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// Takes the ports of DCCP for its ids.
+    pub(crate) fn add_dccp_ports(&mut self) {
+        if self.tuple.protocol() != Protocol::DCCP {
+            return;
+        }
+        if let Some(&[a, b, c, d]) = self.l4.first_chunk() {
+            self.tuple.source_id = u16::from_be_bytes([a, b]);
+            self.tuple.destination_id = u16::from_be_bytes([c, d]);
+        } else {
+            self.no_ids = Some(Reason::TransportTruncated);
+        }
+    }
+
     /// Sets the source key of GRE version 1 to what `key` says.
     pub(crate) fn add_source_key(&mut self, key: impl FnOnce(&Tuple) -> u16) {
         let version = self.l4.get(1).map(|flags| flags & 7);
@@ -218,6 +231,12 @@ impl<'a> Network<'a> {
     #[inline]
     pub(crate) fn checksum_ok(&self, protocol: Protocol) -> bool {
         self.sum_ok(protocol, self.l4_len as u32, self.l4)
+    }
+
+    /// The same over the first `covered` bytes alone; the pseudo header has the whole length (RFC 4340, section 9.1).
+    pub(crate) fn covered_checksum_ok(&self, covered: usize) -> bool {
+        let bytes = self.l4.get(..covered).unwrap_or(self.l4);
+        self.sum_ok(Protocol::DCCP, self.l4_len as u32, bytes)
     }
 
     /// The same over the first `covered` bytes alone, as Linux 6.18 does it for UDP-Lite: with the pseudo header of UDP,

@@ -45,6 +45,8 @@ reasons! {
     SctpChunks "bad SCTP chunks"
     SctpState "invalid in this SCTP state"
     SctpTag "wrong SCTP verification tag"
+    DccpType "reserved DCCP packet type"
+    DccpState "invalid in this DCCP state"
     GreVersion "unsupported GRE"
     UdpLiteCoverage "bad UDP-Lite coverage"
     NoInverse "no counterpart tuple"

@@ -75,6 +75,14 @@ settings! {
     sctp_timeout_shutdown_recd: seconds = 3, "sctp_timeout_shutdown_recd", "SCTP in SHUTDOWN_RECD.";
     sctp_timeout_shutdown_ack_sent: seconds = 3, "sctp_timeout_shutdown_ack_sent", "SCTP in SHUTDOWN_ACK_SENT.";
     sctp_timeout_heartbeat_sent: seconds = 30, "sctp_timeout_heartbeat_sent", "SCTP in HEARTBEAT_SENT.";
+    dccp: flag = false, "dccp", "Track DCCP, as Linux did until 6.16; without, it is a protocol without a tracker.";
+    dccp_timeout_request: seconds = 240, "dccp_timeout_request", "DCCP in REQUEST.";
+    dccp_timeout_respond: seconds = 480, "dccp_timeout_respond", "DCCP in RESPOND.";
+    dccp_timeout_partopen: seconds = 480, "dccp_timeout_partopen", "DCCP in PARTOPEN.";
+    dccp_timeout_open: seconds = 43_200, "dccp_timeout_open", "DCCP in OPEN.";
+    dccp_timeout_closereq: seconds = 64, "dccp_timeout_closereq", "DCCP in CLOSEREQ.";
+    dccp_timeout_closing: seconds = 64, "dccp_timeout_closing", "DCCP in CLOSING.";
+    dccp_timeout_timewait: seconds = 240, "dccp_timeout_timewait", "DCCP in TIMEWAIT.";
     frag6_timeout: seconds = 60, "frag6_timeout", "Incomplete IPv6 datagrams.";
     frag6_high_thresh: number = 4_194_304, "frag6_high_thresh", "Memory for incomplete datagrams, bytes (IPv4 and IPv6 alike).";
 }

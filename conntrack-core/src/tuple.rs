@@ -175,6 +175,15 @@ impl Tuple {
         self.protocol == Protocol::ICMP.0 || self.protocol == Protocol::ICMPV6.0
     }
 
+    /// Whether its ids are ports. Those of DCCP are 0 unless it is tracked.
+    pub(crate) fn has_ports(&self) -> bool {
+        match self.protocol() {
+            Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => true,
+            Protocol::DCCP => self.source_id != 0 || self.destination_id != 0,
+            _ => false,
+        }
+    }
+
     /// Source address.
     pub fn source_ip(&self) -> IpAddr {
         ip(self.family, self.source)

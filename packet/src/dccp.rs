@@ -106,6 +106,20 @@ impl<'a> Dccp<'a> {
         ]))
     }
 
+    /// Acknowledgment number; `None` if there is none, or the whole of it was not captured.
+    #[inline]
+    pub fn acknowledgment(&self) -> Option<u64> {
+        if matches!(self.packet_type(), REQUEST | DATA) {
+            return None;
+        }
+        if self.extended_sequence() {
+            let &[_, _, a, b, c, d, e, f] = self.bytes.get(MIN_HEADER_LEN + 4..)?.first_chunk()?;
+            return Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+        }
+        let &[_, a, b, c] = self.bytes.get(MIN_HEADER_LEN..)?.first_chunk()?;
+        Some(u32::from_be_bytes([0, a, b, c]).into())
+    }
+
     /// The captured bytes that the checksum covers.
     #[inline]
     pub fn covered(&self) -> &'a [u8] {

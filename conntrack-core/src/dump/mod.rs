@@ -57,11 +57,12 @@ const fn family_name(family: u8) -> (&'static str, u8) {
     }
 }
 
-/// The state of TCP and SCTP by name.
+/// The state of TCP, SCTP and DCCP by name.
 const fn state_name(connection: &Connection) -> Option<&'static str> {
     match connection.protocol_state() {
         ProtocolState::Tcp(tcp) => Some(tcp.state.name()),
         ProtocolState::Sctp(sctp) => Some(sctp.state.name()),
+        ProtocolState::Dccp(dccp) => Some(dccp.state.name()),
         _ => None,
     }
 }

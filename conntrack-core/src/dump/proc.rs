@@ -2,6 +2,7 @@
 
 use super::{family_name, flag, full, live, protocol_name, state_name, write_ids};
 use crate::connection::Connection;
+use crate::protocol::ProtocolState;
 use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
@@ -30,7 +31,8 @@ fn write_line(
     let original = connection.tuple(Direction::Original);
     let (family, number) = family_name(original.family);
     // A kernel that no longer tracks DCCP no longer knows its name.
-    let is_dccp = original.protocol() == Protocol::DCCP;
+    let is_dccp = original.protocol() == Protocol::DCCP
+        && !matches!(connection.protocol_state(), ProtocolState::Dccp(_));
     let protocol = if is_dccp {
         "unknown"
     } else {

@@ -60,7 +60,7 @@ fn span(tuple: &mut Tuple, manip: Manip, bounds: &Bounds, has_master: bool) -> O
         // Only a key that a helper has seen being agreed on may be another one.
         Protocol::GRE if !has_master => None,
         Protocol::GRE => given.or(Some(within(1, u16::MAX))),
-        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP => {
+        _ if tuple.has_ports() => {
             if given.is_some() || manip == Manip::Destination {
                 return given;
             }
@@ -87,12 +87,10 @@ fn id(tuple: &mut Tuple, manip: Manip) -> &mut u16 {
 pub(super) fn within(tuple: &Tuple, manip: Manip, range: (u16, u16)) -> bool {
     let id = match tuple.protocol() {
         Protocol::ICMP | Protocol::ICMPV6 => tuple.source_id,
-        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol::GRE => {
-            match manip {
-                Manip::Source => tuple.source_id,
-                Manip::Destination => tuple.destination_id,
-            }
-        }
+        protocol if protocol == Protocol::GRE || tuple.has_ports() => match manip {
+            Manip::Source => tuple.source_id,
+            Manip::Destination => tuple.destination_id,
+        },
         _ => return true,
     };
     (range.0..=range.1).contains(&id)

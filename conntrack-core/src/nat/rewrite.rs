@@ -86,6 +86,12 @@ impl Change<'_> {
                 }
             }),
             Protocol::UDPLITE => self.ports(bytes, 8, Self::mend_nonzero),
+            // Without a tracker for it, it has no ports that could be translated.
+            Protocol::DCCP if self.target.has_ports() => {
+                self.ports(bytes, 12, |change, bytes, old, new| {
+                    change.mend(bytes, 6, old, new);
+                })
+            }
             Protocol::SCTP => self.ports(bytes, 12, |_, bytes, _, _| {
                 if let Some(right) = sctp::packet_checksum(bytes) {
                     bytes[8..12].copy_from_slice(&right.to_le_bytes());

@@ -1,5 +1,6 @@
 //! What each protocol thinks of a packet. One protocol, one file.
 
+pub mod dccp;
 pub mod gre;
 pub mod icmp;
 pub mod icmpv6;
@@ -23,6 +24,8 @@ pub enum ProtocolState {
     Udp(udp::UdpState),
     /// SCTP.
     Sctp(sctp::SctpState),
+    /// DCCP.
+    Dccp(dccp::DccpState),
     /// GRE.
     Gre,
     /// ICMP.

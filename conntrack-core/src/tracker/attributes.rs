@@ -104,6 +104,7 @@ impl Tracker {
                 ProtocolState::Tcp(_) => config.tcp_timeout_syn_sent,
                 ProtocolState::Udp(_) => config.udp_timeout,
                 ProtocolState::Sctp(_) => config.sctp_timeout_closed,
+                ProtocolState::Dccp(_) => config.dccp_timeout_request,
                 ProtocolState::Gre => config.gre_timeout,
                 ProtocolState::Icmp => config.icmp_timeout,
                 ProtocolState::Icmpv6 => config.icmpv6_timeout,

@@ -4,7 +4,7 @@ use crate::changes::Changes;
 use crate::connection::Connection;
 use crate::parse::Network;
 use crate::protocol::{
-    Context, Outcome, ProtocolState, gre, icmp, icmpv6, sctp, tcp, udp, udplite,
+    Context, Outcome, ProtocolState, dccp, gre, icmp, icmpv6, sctp, tcp, udp, udplite,
 };
 use crate::reason::Reason;
 use crate::status::Status;
@@ -37,6 +37,10 @@ pub(super) fn begin(
         Protocol::SCTP => {
             let sctp = sctp::check(network, verify)?;
             ProtocolState::Sctp(sctp::SctpState::begin(&sctp, network.l4)?)
+        }
+        Protocol::DCCP if config.dccp => {
+            let packet = dccp::check(network, verify)?;
+            ProtocolState::Dccp(dccp::DccpState::begin(&packet)?)
         }
         Protocol::GRE => ProtocolState::Gre,
         Protocol::ICMP | Protocol::ICMPV6 => {
@@ -93,6 +97,8 @@ pub(super) fn packet(
         }
         ProtocolState::Sctp(state) => sctp::check(network, verify)
             .map(|sctp| state.packet(&sctp, network.l4, status, context, changed)),
+        ProtocolState::Dccp(state) => dccp::check(network, verify)
+            .map(|packet| state.packet(&packet, status, context, changed)),
         ProtocolState::Gre => Ok(gre::packet(status, context, changed)),
         ProtocolState::Icmp => Ok(Outcome::Accept(context.config.icmp_timeout)),
         ProtocolState::Icmpv6 => Ok(Outcome::Accept(context.config.icmpv6_timeout)),

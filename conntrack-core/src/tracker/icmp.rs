@@ -79,6 +79,9 @@ impl Tracker {
         if !self.keys.is_empty() {
             inner.add_source_key(|tuple| self.keys.source_key(tuple));
         }
+        if self.config.dccp {
+            inner.add_dccp_ports();
+        }
         let tuple = inner.tuple().map_err(|_| Reason::IcmpInner)?;
         let inverted = tuple.inverted().ok_or(Reason::IcmpInner)?;
         let hash = self.store.hash(&inverted, zone);

@@ -34,13 +34,18 @@ impl Tracker {
         self.enter_parsed(packet, &parsed, hash, now)
     }
 
-    /// Completes the tuple of PPTP's GRE, of which packets show one end alone.
+    /// Completes the tuple of PPTP's GRE, of which packets show one end alone, and that of DCCP, if it is tracked.
     #[inline]
     pub(super) fn add_key(&self, parsed: &mut Parsed<'_>) {
         if !self.keys.is_empty()
             && let Parsed::Whole(network) = parsed
         {
             network.add_source_key(|tuple| self.keys.source_key(tuple));
+        }
+        if self.config.dccp
+            && let Parsed::Whole(network) = parsed
+        {
+            network.add_dccp_ports();
         }
     }
 

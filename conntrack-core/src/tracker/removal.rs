@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::event::{DestroyCause, Event, EventKind};
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
+use crate::protocol::dccp::DccpStateName;
 use crate::protocol::sctp::SctpStateName;
 use crate::protocol::tcp::TcpState;
 use crate::status::Status;
@@ -184,6 +185,7 @@ fn is_dispensable(connection: &Connection) -> bool {
                 | SctpStateName::ShutdownReceived
                 | SctpStateName::ShutdownAckSent
         ),
+        ProtocolState::Dccp(dccp) => dccp.state >= DccpStateName::CloseRequest,
         _ => false,
     }
 }
