@@ -2,10 +2,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-use conntrack_core::Time;
 use conntrack_core::dump::{
     conntrack_expect, conntrack_save, conntrack_tools, conntrack_xml, proc,
 };
+use conntrack_core::{Config, HashKey, Packet, Time, Tracker};
+use packet::Protocol;
+use packet::build::FrameBuilder;
+use std::net::{Ipv4Addr, UdpSocket};
 use testbench::oracle::case::{Case, Ruleset, Side, Step};
 use testbench::oracle::fuzz::{FuzzConfig, fuzz, judge_apart};
 use testbench::oracle::generate::{Conversation, Dice, Family, Versions};
@@ -239,4 +242,83 @@ fn expectations_are_printed_as_the_tools_print_them() {
         helped > 40 && expected > 10,
         "{helped} had helpers, {expected} were expected"
     );
+}
+
+/// What the host itself asks everybody in a network, and an answer to it.
+#[test]
+fn answers_to_questions_of_the_hosts_own_to_everybody_are_expected() {
+    if !possible() {
+        return;
+    }
+    const RULES: &str = "add table ip own; \
+        add ct helper ip own nb { type \"netbios-ns\" protocol udp; }; \
+        add ct helper ip own snmp { type \"snmp\" protocol udp; }; \
+        add chain ip own out { type filter hook output priority 0; }; \
+        add rule ip own out udp dport 137 ct helper set \"nb\"; \
+        add rule ip own out udp dport 161 ct helper set \"snmp\"";
+    let sysctls = [("net.netfilter.nf_conntrack_acct".to_owned(), "1".to_owned())];
+    Kernel::with(&sysctls, Ruleset::Plain, |kernel| {
+        let own = [10, 9, 0, 1];
+        kernel.tool(
+            "ip",
+            &[
+                "address",
+                "add",
+                "10.9.0.1/24",
+                "brd",
+                "10.9.0.255",
+                "dev",
+                "ta",
+            ],
+        )?;
+        kernel.tool("nft", &[RULES])?;
+        let mut tracker = Tracker::new(Config::default(), HashKey([1, 2]));
+        tracker.set_own_networks(vec![(own.into(), 24)]);
+        // An address that is not its own asks in vain.
+        for (helper, port, to) in [
+            ("netbios-ns", 137, [10, 9, 0, 255]),
+            ("snmp", 161, [10, 9, 0, 255]),
+            ("snmp", 161, [10, 9, 0, 9]),
+        ] {
+            let socket = UdpSocket::bind((Ipv4Addr::from(own), port)).expect("an own address");
+            socket.set_broadcast(true).expect("a right");
+            socket
+                .send_to(b"who?", (Ipv4Addr::from(to), port))
+                .expect("a route");
+            let datagram = |from: [u8; 4], to: [u8; 4], text: &[u8]| {
+                let builder = FrameBuilder::new().ipv4(from, to);
+                builder.udp(port, port).payload(text).build()
+            };
+            let mut packet = datagram(own, to, b"who?");
+            let mut entered = tracker.enter(&Packet::whole(&packet), NOW);
+            let id = tracker
+                .helper_named(helper, Protocol::UDP)
+                .expect("built in");
+            assert!(tracker.assign_helper(&mut entered, id));
+            let helped = tracker.help(&mut entered, &mut packet, &mut |_| 0, NOW);
+            assert_eq!(helped, Ok(()));
+            tracker.leave(entered, NOW);
+            for from in [[10, 9, 0, 7], [10, 8, 0, 7]] {
+                let answer = datagram(from, own, b"me");
+                kernel.inject(Side::A, &answer)?;
+                tracker.track(&Packet::whole(&answer), NOW);
+            }
+            let list =
+                |now| conntrack_tools::list(&tracker, now, conntrack_tools::Options::EXTENDED);
+            same(
+                "connections",
+                list,
+                &kernel.tool("conntrack", &["-L", "-o", "extended"])?,
+            );
+            let list = |now| conntrack_expect::list(&tracker, now);
+            same(
+                "expect",
+                list,
+                &kernel.tool("conntrack", &["-L", "expect"])?,
+            );
+        }
+        assert_eq!(tracker.expectations().count(), 2);
+        Ok(())
+    })
+    .expect("a kernel");
 }

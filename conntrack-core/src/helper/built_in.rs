@@ -2,6 +2,7 @@
 
 use super::Helper;
 use super::amanda::Amanda;
+use super::broadcast::Broadcast;
 use super::ftp::Ftp;
 use super::irc::Irc;
 use super::pptp::Pptp;
@@ -21,5 +22,7 @@ pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
         Arc::new(Pptp),
         Arc::new(Sip::udp()),
         Arc::new(Sip::tcp()),
+        Arc::new(Broadcast::netbios()),
+        Arc::new(Broadcast::snmp()),
     ]
 }

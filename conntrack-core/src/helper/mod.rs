@@ -45,6 +45,7 @@
 //! ```
 
 pub mod amanda;
+pub mod broadcast;
 mod built_in;
 pub mod ftp;
 pub mod irc;

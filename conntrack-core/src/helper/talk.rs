@@ -10,9 +10,10 @@ use crate::nat::{Chance, Manip, mangle};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::timeout::Time;
-use crate::tuple::{Direction, Tuple, Zone};
+use crate::tuple::{Direction, Tuple, Zone, widen};
 use crate::verdict::CtInfo;
 use packet::{Protocol, Tcp};
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 /// A packet of a connection, and what its helper may do about it.
@@ -30,6 +31,8 @@ pub struct Talk<'a> {
     pub(crate) memory: Memory,
     pub(crate) shifts: Option<Shifts>,
     pub(crate) refresh: Option<Time>,
+    /// The host's own addresses, and the lengths of their networks' prefixes.
+    pub(crate) networks: &'a [(Ipv4Addr, u8)],
     pub(crate) keys: &'a mut Keys,
     pub(crate) siblings_end: bool,
     pub(crate) expectations: &'a mut Expectations,
@@ -99,6 +102,27 @@ impl Talk<'_> {
     /// What the helper remembers of this connection; zeros at first.
     pub const fn memory(&mut self) -> &mut Memory {
         &mut self.memory
+    }
+
+    /// The mask of a network of the host's own, if this is a question of the host's to everybody in it.
+    pub fn broadcast_mask(&self) -> Option<[u8; 16]> {
+        let original = &self.tuples[0];
+        if self.direction != Direction::Original || original.family != 4 {
+            return None;
+        }
+        let number = |address: &[u8; 16]| {
+            u32::from_be_bytes([address[0], address[1], address[2], address[3]])
+        };
+        let (source, destination) = (number(&original.source), number(&original.destination));
+        let mask = |prefix: u8| {
+            u32::MAX
+                .checked_shl(32 - u32::from(prefix.min(32)))
+                .unwrap_or(0)
+        };
+        let asked = self.networks.iter().find(|(address, prefix)| {
+            u32::from(*address) == source && source | !mask(*prefix) == destination
+        });
+        asked.map(|(_, prefix)| widen(mask(*prefix).to_be_bytes()))
     }
 
     /// The connection lives this long from now on.

@@ -14,6 +14,7 @@ use crate::timeout::Time;
 use crate::tuple::{Tuple, Zone};
 use crate::verdict::CtInfo;
 use packet::{Protocol, Tcp};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 impl Tracker {
@@ -67,6 +68,12 @@ impl Tracker {
             helper: Arc::clone(helper),
             memory: Memory::default(),
         });
+    }
+
+    /// The host's own addresses, and the lengths of their networks' prefixes: what it sends to everybody there may be answered
+    /// by anybody ([`helper::broadcast`](crate::helper::broadcast)).
+    pub fn set_own_networks(&mut self, networks: Vec<(Ipv4Addr, u8)>) {
+        self.networks = networks;
     }
 
     /// What is expected, oldest first.
@@ -269,6 +276,7 @@ impl Tracker {
                 memory: help.memory,
                 shifts: extension.shifts,
                 refresh: None,
+                networks: &self.networks,
                 keys: &mut self.keys,
                 siblings_end: false,
                 expectations: &mut self.expectations,

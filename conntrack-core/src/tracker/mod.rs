@@ -31,6 +31,7 @@ use crate::verdict::{CtInfo, Verdict};
 use nat::Translation;
 use packet::prefetch;
 use plain::Plain;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// Packets of a batch looked up before the first is tracked.
@@ -92,6 +93,7 @@ pub struct Tracker {
     helpers_in_use: bool,
     expectations: Expectations,
     keys: Keys,
+    networks: Vec<(Ipv4Addr, u8)>,
     /// Something may be expected by a connection that is not in the table yet.
     unconfirmed_master: bool,
     /// The datagram put together last.
@@ -133,6 +135,7 @@ impl Tracker {
             helpers_in_use: false,
             expectations: Expectations::default(),
             keys: Keys::default(),
+            networks: Vec::new(),
             unconfirmed_master: false,
             reassembled: None,
         }
