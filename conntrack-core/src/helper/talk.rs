@@ -34,6 +34,8 @@ pub struct Talk<'a> {
     /// The host's own addresses, and the lengths of their networks' prefixes.
     pub(crate) networks: &'a [(Ipv4Addr, u8)],
     pub(crate) keys: &'a mut Keys,
+    /// Something was replaced.
+    pub(crate) mangled: bool,
     pub(crate) siblings_end: bool,
     pub(crate) expectations: &'a mut Expectations,
     pub(crate) most_expectations: usize,
@@ -329,6 +331,7 @@ impl Talk<'_> {
     /// The packet would be too long, or the part is not in it.
     pub fn replace_unshifted(&mut self, part: Range<usize>, with: &[u8]) -> Result<(), Reason> {
         let range = part.start + self.payload_at..part.end + self.payload_at;
+        self.mangled = true;
         mangle::replace(self.packet, self.transport_at, range, with)
     }
 

@@ -261,6 +261,7 @@ impl Tracker {
         let shifts = extension
             .shifts
             .filter(|_| connection.status.contains(Status::SEQ_ADJUST));
+        let mut mangled = false;
         if let Some(help) = extension.help.clone() {
             let mut talk = Talk {
                 packet,
@@ -278,6 +279,7 @@ impl Tracker {
                 refresh: None,
                 networks: &self.networks,
                 keys: &mut self.keys,
+                mangled: false,
                 siblings_end: false,
                 expectations: &mut self.expectations,
                 most_expectations: self.config.expect_max as usize,
@@ -288,6 +290,7 @@ impl Tracker {
             let helped = help.helper.help(&mut talk);
             let (memory, shifts, status) = (talk.memory, talk.shifts, talk.status);
             let siblings_end = talk.siblings_end;
+            mangled = talk.mangled;
             let (tuples, zone) = (talk.tuples, talk.zone);
             if let Some(span) = talk.refresh {
                 connection.refresh(span, now);
@@ -313,6 +316,10 @@ impl Tracker {
             if !shifts.apply(segment, direction) {
                 self.stats.drop += 1;
                 return Err(Reason::TransportTruncated);
+            }
+            // That of a packet whose text was replaced is made anew at last, and then never 0.
+            if let Some(sum @ [0, 0]) = segment.get_mut(16..18).filter(|_| mangled) {
+                sum.fill(0xff);
             }
         }
         Ok(())

@@ -198,9 +198,9 @@ impl Text<'_> {
         rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
-    /// A number of up to ten digits that fits, and where it ends.
+    /// A number of up to eleven digits that fits, and where it ends.
     pub(super) fn number(&self, at: usize) -> Option<(u32, usize)> {
-        const DIGITS: usize = 10;
+        const DIGITS: usize = 11;
         let (number, length) = text::leading_number(self.bytes.get(at..)?);
         let number = u32::try_from(number).ok()?;
         (1..=DIGITS)

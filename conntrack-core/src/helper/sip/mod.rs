@@ -112,7 +112,7 @@ fn messages(talk: &mut Talk<'_>) -> Result<(), Reason> {
     let (mut at, mut longer) = (0, 0);
     while let Some(length) = message_length(talk, at) {
         if length > talk.payload().len() - at {
-            return Ok(());
+            break;
         }
         let mut message = Message { talk, at, length };
         message.understand()?;

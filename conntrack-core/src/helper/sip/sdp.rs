@@ -64,7 +64,7 @@ impl Text<'_> {
                     .iter()
                     .take_while(|byte| byte.is_ascii_alphabetic())
                     .count();
-                if word == 0 || rest.get(word) != Some(&b' ') {
+                if rest.get(word) != Some(&b' ') {
                     return None;
                 }
                 word + 1 + self.digits(start + word + 1)
