@@ -63,8 +63,8 @@ pub struct DccpState {
     client: Direction,
     last_direction: Direction,
     last_type: u8,
-    /// Sequence number of the answer that the client is to acknowledge.
-    handshake: u64,
+    /// Sequence number of the answer that the client is to acknowledge; in halves, because connections are small.
+    handshake: [u32; 2],
 }
 
 /// What a packet means.
@@ -111,7 +111,7 @@ impl DccpState {
             client: Direction::Original,
             last_direction: Direction::Original,
             last_type: dccp::REQUEST,
-            handshake: 0,
+            handshake: [0; 2],
         })
     }
 
@@ -139,7 +139,7 @@ impl DccpState {
             Step::Invalid => return Outcome::Invalid(Reason::DccpState),
             Step::Ignore if self.answers_ignored_request(kind, direction) => {
                 self.client = direction.other();
-                self.handshake = packet.sequence().unwrap_or(0);
+                self.handshake = halves(packet.sequence());
                 DccpStateName::Respond
             }
             Step::Ignore => {
@@ -151,12 +151,12 @@ impl DccpState {
         match new {
             DccpStateName::Request if old == DccpStateName::TimeWait => self.client = direction,
             DccpStateName::Respond if old == DccpStateName::Request => {
-                self.handshake = packet.sequence().unwrap_or(0);
+                self.handshake = halves(packet.sequence());
             }
             DccpStateName::PartOpen
                 if old == DccpStateName::Respond
                     && kind == dccp::ACK
-                    && packet.acknowledgment() == Some(self.handshake) =>
+                    && halves(packet.acknowledgment()) == self.handshake =>
             {
                 changed.note(Changes::ASSURED, assure(status));
             }
@@ -174,6 +174,12 @@ impl DccpState {
             && self.last_type == dccp::REQUEST
             && self.last_direction == direction.other()
     }
+}
+
+/// A sequence number, 0 if there is none.
+fn halves(number: Option<u64>) -> [u32; 2] {
+    let number = number.unwrap_or(0);
+    [(number >> 32) as u32, number as u32]
 }
 
 /// What a packet of the client means.

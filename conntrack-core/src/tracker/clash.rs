@@ -16,27 +16,19 @@ use packet::Protocol;
 const REPLY_ONLY_SPAN: Time = Time::from_secs(1);
 
 impl Tracker {
-    /// The connection that has a tuple of a new one: its original tuple, or else its reply.
-    pub(super) fn clash(
-        &mut self,
-        connection: &Connection,
-        now: Time,
-    ) -> Option<(ConnectionId, Direction)> {
+    /// The connection that has a tuple of a new one: its original tuple, or else its reply. One that has expired but is still
+    /// there has it too.
+    pub(super) fn clash(&self, connection: &Connection) -> Option<(ConnectionId, Direction)> {
         Direction::ALL.into_iter().find_map(|direction| {
-            let id = self.holder_of(connection, direction, now)?;
+            let id = self.holder_of(connection, direction)?;
             Some((id, direction))
         })
     }
 
-    fn holder_of(
-        &mut self,
-        connection: &Connection,
-        direction: Direction,
-        now: Time,
-    ) -> Option<ConnectionId> {
+    fn holder_of(&self, connection: &Connection, direction: Direction) -> Option<ConnectionId> {
         let tuple = connection.tuple(direction);
         let (id, _) = self.store.holder(&tuple, direction, connection.zone())?;
-        (!self.destroy_expired(id, now)).then_some(id)
+        Some(id)
     }
 
     /// The packet goes to the connection that was first, if both are the same flow. Else the new one is put in for its
@@ -57,7 +49,7 @@ impl Tracker {
             return verdict;
         }
         let replies = match direction {
-            Direction::Original => self.holder_of(&connection, Direction::Reply, now),
+            Direction::Original => self.holder_of(&connection, Direction::Reply),
             Direction::Reply => Some(holder),
         };
         if let Some(holder) = replies {

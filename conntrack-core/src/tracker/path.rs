@@ -344,7 +344,7 @@ impl Tracker {
         // A tuple and its mirror image lie in the same place: one look is enough to see that neither is taken.
         let hash = self.store.symmetric_hash(&connection);
         let free = hash.is_some_and(|hash| self.store.is_free(&connection, hash));
-        if !free && let Some(clash) = self.clash(&connection, now) {
+        if !free && let Some(clash) = self.clash(&connection) {
             return self.resolve(connection, clash, verdict, now);
         }
         connection.timeout = now + connection.timeout;

@@ -292,6 +292,7 @@ fn case_of(capture: &Capture, sysctls: &[(String, String)]) -> (Case, usize) {
             LinkLayer::Ip { bytes, wire_len } if bytes.len() == wire_len => {
                 let side = side_of(bytes, &mut sides);
                 case.steps.push(Step {
+                    after_s: 0,
                     side,
                     bytes: bytes.to_vec(),
                 });

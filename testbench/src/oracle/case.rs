@@ -64,6 +64,9 @@ pub(super) fn tuple_of(packet: &[u8]) -> Option<Tuple> {
 /// A packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
+    /// Seconds that pass before it. None pass where that could not be judged ([`super::clock`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub after_s: u32,
     /// Where it arrives.
     pub side: Side,
     /// From the IP header on.
@@ -71,7 +74,12 @@ pub struct Step {
     pub bytes: Vec<u8>,
 }
 
-/// A conversation. All packets happen at the same instant.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(seconds: &u32) -> bool {
+    *seconds == 0
+}
+
+/// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Case {
     /// Conntrack sysctls that differ from their defaults.

@@ -91,6 +91,7 @@ pub fn judge_step(
     ours: &mut Ours,
     step: &Step,
 ) -> Result<(Answer, Vec<String>), KernelError> {
+    let passing = pass(kernel, ours, step.after_s)?;
     let fate = kernel.inject(step.side, &step.bytes)?;
     let forwards = fate.seen.is_some() || routable(&step.bytes);
     let expected = kernel.expectations_if_any()?;
@@ -121,7 +122,8 @@ pub fn judge_step(
             Vec::new(),
         ));
     }
-    let mut differences = compare::fates(&our_fate, &fate);
+    let mut differences = passing;
+    differences.extend(compare::fates(&our_fate, &fate));
     differences.extend(compare::expectations(&ours.expectations(), &expected));
     let mut entry = None;
     if let Some((tuple, zone, our_entry)) = verdict.connection.and_then(|id| ours.entry(id)) {
@@ -136,7 +138,7 @@ pub fn judge_step(
         }
         match &entry {
             None => differences.push(format!("the kernel has no connection {tuple}")),
-            Some(entry) => differences.extend(compare::entries(&our_entry, entry)),
+            Some(entry) => differences.extend(compare::entries(&our_entry, entry, ours.turns())),
         }
     }
     // It was looked up by our connection: that may be the wrong one, and the answer is kept as the kernel's.
@@ -149,6 +151,20 @@ pub fn judge_step(
         },
         differences,
     ))
+}
+
+/// Time passes on both sides; what differs of the connections that had expired by then.
+fn pass(kernel: &mut Kernel, ours: &mut Ours, seconds: u32) -> Result<Vec<String>, KernelError> {
+    let Some(destroyed) = ours.pass(seconds) else {
+        return Ok(Vec::new());
+    };
+    let theirs = kernel.pass(seconds, &ours.tuples())?;
+    if destroyed == theirs {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!(
+        "expired: ours {destroyed:?}, the kernel's {theirs:?}"
+    )])
 }
 
 /// Whether a router forwards packets with this header at all (RFC 1812, sections 5.3.1 and 5.3.7): enough hops left, and

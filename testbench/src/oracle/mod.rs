@@ -5,6 +5,7 @@
 //! million and [`shrink`]s those that show a difference. Time stands still: everything happens at one instant.
 
 pub mod case;
+pub mod clock;
 pub mod compare;
 pub mod coverage;
 pub mod fuzz;

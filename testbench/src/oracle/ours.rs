@@ -1,6 +1,7 @@
 //! The other side of the comparison: `conntrack-core` with the same packets.
 
 use super::case::{Case, Ruleset, Side, Step, dscp, tuple_of};
+use super::clock;
 use super::kernel::{Entry, Expected, Fate, Happened, Seen, describe_expected, normal};
 use super::rules::{by_dscp, helper, nat};
 use conntrack_core::nat::Manip;
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// All packets of a case happen now.
-pub const NOW: Time = Time::from_secs(1_000);
+/// When the first packet of a case happens.
+pub const START: Time = Time::from_secs(1_000);
 
 /// The reply tuple that belongs to an original one.
 pub type Replies<'a> = dyn FnMut(&Tuple, Zone) -> Option<Tuple> + 'a;
@@ -31,7 +32,13 @@ pub struct Choices<'a> {
 
 impl Choices<'_> {
     /// The id that was chosen among these for the connection with this original tuple.
-    fn id(&mut self, original: &Tuple, zone: Zone, among: &RangeInclusive<u16>) -> u16 {
+    fn id(
+        &mut self,
+        original: &Tuple,
+        zone: Zone,
+        among: &RangeInclusive<u16>,
+        expected: &[u16],
+    ) -> u16 {
         let reply = self.reply.as_mut();
         if let Some(reply) = reply.and_then(|reply| reply(original, zone)) {
             return translated_id(&reply);
@@ -40,8 +47,11 @@ impl Choices<'_> {
         // one was tried first.
         let last = self.expected_ports().next();
         let first = last.and_then(|last| last.checked_add(1));
+        // Or it was dropped because what it announces at its port is expected by another one.
+        let clashing = expected.iter().copied().find(|port| among.contains(port));
         first
             .filter(|first| among.contains(first))
+            .or(clashing)
             .unwrap_or(*among.start())
     }
 
@@ -60,6 +70,8 @@ pub struct Ours {
     tracker: Tracker,
     rules: Ruleset,
     policies: Vec<Arc<TimeoutPolicy>>,
+    now: Time,
+    turns: u32,
 }
 
 impl Ours {
@@ -88,12 +100,44 @@ impl Ours {
             tracker,
             rules: Ruleset::Plain,
             policies: policies()?,
+            now: START,
+            turns: 0,
         })
     }
 
     /// The tracker.
     pub const fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// The time.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// How often time has passed.
+    pub const fn turns(&self) -> u32 {
+        self.turns
+    }
+
+    /// Time passes, if it can. Connections that have expired before are destroyed: those, by their tuples.
+    pub fn pass(&mut self, seconds: u32) -> Option<Vec<String>> {
+        if seconds == 0 || !clock::can_pass(&self.tracker, self.now, seconds.into()) {
+            return None;
+        }
+        self.tracker.collect(self.now, u32::MAX);
+        let mut destroyed: Vec<String> = self.events().into_iter().map(|(_, what)| what).collect();
+        destroyed.sort();
+        self.now = self.now + Time::from_secs(seconds.into());
+        self.turns += 1;
+        Some(destroyed)
+    }
+
+    /// Original tuples of all connections, and their zones.
+    pub fn tuples(&self) -> Vec<(Tuple, Zone)> {
+        let all = self.tracker.iter();
+        all.map(|(_, there)| (there.tuple(Direction::Original), there.zone()))
+            .collect()
     }
 
     /// Tracks a packet. What `forwards` says no to does not come as far as confirmation. Where chance decides, `choices` are
@@ -113,7 +157,7 @@ impl Ours {
             untracked: treatment.untracked,
             ..Packet::whole(&step.bytes)
         };
-        let mut entered = self.tracker.enter(&packet, NOW);
+        let mut entered = self.tracker.enter(&packet, self.now);
         if let Some(mark) = treatment.mark {
             self.tracker.mark(&mut entered, mark);
         }
@@ -191,7 +235,7 @@ impl Ours {
             let mut admissible = ports.by_ref().filter(|port| among.contains(port));
             admissible.next().unwrap_or(*among.start())
         };
-        self.tracker.help(entered, bytes, &mut random, NOW)
+        self.tracker.help(entered, bytes, &mut random, self.now)
     }
 
     /// What is expected, in the kernel's terms.
@@ -218,7 +262,7 @@ impl Ours {
                             (follow.direction as u32, address, follow.id)
                         }),
                 ),
-                timeout_s: expected.remaining(NOW).as_secs() as u32,
+                timeout_s: expected.remaining(self.now).as_secs() as u32,
             }
         };
         let mut all: Vec<Expected> = self
@@ -232,7 +276,7 @@ impl Ours {
 
     fn leave(&mut self, entered: Entered, forwards: bool) -> Verdict {
         if forwards {
-            self.tracker.leave(entered, NOW)
+            self.tracker.leave(entered, self.now)
         } else {
             *entered.verdict()
         }
@@ -250,6 +294,10 @@ impl Ours {
             Side::A => nat::interface(Side::B),
             Side::B => nat::interface(Side::A),
         };
+        let expected = self.tracker.expectations();
+        let expected: Vec<u16> = expected
+            .map(|(_, there)| there.expectation.tuple.destination_id)
+            .collect();
         for manip in [Manip::Destination, Manip::Source] {
             if manip == Manip::Source && !forwards {
                 break;
@@ -260,12 +308,14 @@ impl Ours {
                 let ends = [reply.destination_ip(), reply.source_ip()];
                 let protocol = original.protocol();
                 let rule = nat::target(manip, dscp(&step.bytes), protocol, ends, step.side);
-                let mut random = |among: RangeInclusive<u16>| choices.id(&original, zone, &among);
+                let mut random =
+                    |among: RangeInclusive<u16>| choices.id(&original, zone, &among, &expected);
                 let target = rule.as_ref();
-                self.tracker.nat(entered, manip, target, &mut random, NOW);
+                self.tracker
+                    .nat(entered, manip, target, &mut random, self.now);
             }
             self.tracker
-                .rewrite(entered, manip, Some(leaves_by), bytes, NOW)?;
+                .rewrite(entered, manip, Some(leaves_by), bytes, self.now)?;
         }
         Ok(())
     }
@@ -300,7 +350,7 @@ impl Ours {
         Some((
             connection.tuple(Direction::Original),
             connection.zone(),
-            entry(connection),
+            entry(connection, self.now),
         ))
     }
 
@@ -314,7 +364,7 @@ impl Ours {
             )
         })?;
         let (id, direction) = self.tracker.find(&tuple, Zone::DEFAULT)?;
-        let state = entry(self.tracker.connection(id)?)
+        let state = entry(self.tracker.connection(id)?, self.now)
             .protocol
             .first()
             .copied();
@@ -371,7 +421,7 @@ const fn seen(ctinfo: CtInfo) -> Option<Seen> {
     })
 }
 
-fn entry(connection: &Connection) -> Entry {
+fn entry(connection: &Connection, now: Time) -> Entry {
     let protocol = match connection.protocol_state() {
         ProtocolState::Tcp(tcp) => {
             let [a, b] = Direction::ALL.map(|direction| tcp.side(direction));
@@ -387,7 +437,7 @@ fn entry(connection: &Connection) -> Entry {
     Entry {
         tuples: Direction::ALL.map(|direction| connection.tuple(direction).to_string()),
         status: connection.status().0,
-        timeout_s: (!connection.is_offloaded()).then(|| connection.remaining(NOW).as_secs() as u32),
+        timeout_s: (!connection.is_offloaded()).then(|| connection.remaining(now).as_secs() as u32),
         counters: Direction::ALL.map(|direction| {
             let counters = connection.counters(direction);
             (counters.packets, counters.bytes)

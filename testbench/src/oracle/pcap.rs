@@ -36,6 +36,7 @@ mod tests {
         let bytes = vec![0x45; 20];
         let case = Case {
             steps: vec![Step {
+                after_s: 0,
                 side: Side::A,
                 bytes: bytes.clone(),
             }],

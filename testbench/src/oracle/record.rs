@@ -35,6 +35,7 @@ impl Recorded {
         let mut out = Vec::new();
         for (number, (step, answer)) in self.case.steps.iter().zip(&self.answers).enumerate() {
             let forwards = answer.fate.seen.is_some() || routable(&step.bytes);
+            ours.pass(step.after_s);
             let chosen = answer.entry.as_ref().and_then(Entry::reply_ids);
             let mut chosen = |original: &Tuple, _| {
                 let (source_id, destination_id) = chosen?;
@@ -58,7 +59,7 @@ impl Recorded {
                 ));
                 let entry = verdict.connection.and_then(|id| ours.entry(id));
                 if let (Some((_, _, entry)), Some(theirs)) = (entry, &answer.entry) {
-                    differences.extend(compare::entries(&entry, theirs));
+                    differences.extend(compare::entries(&entry, theirs, ours.turns()));
                 }
             }
             out.extend(
@@ -116,6 +117,7 @@ fn happenings(case: &Case) -> Result<Vec<String>, JudgeError> {
 }
 
 fn happening(ours: &mut Ours, step: &Step) -> String {
+    ours.pass(step.after_s);
     let before = ours.looked_up(&step.bytes);
     let (verdict, fate) = ours.step(step, true, &mut Choices::default());
     let after = verdict
@@ -183,6 +185,7 @@ pub(super) fn imagine(
             return Ok(case);
         }
         for step in steps {
+            ours.pass(step.after_s);
             let (_, fate) = ours.step(&step, true, &mut Choices::default());
             conversation.heard(&step, &fate.sent, &mut dice);
             case.steps.push(step);

@@ -42,6 +42,7 @@ mod tests {
     #[test]
     fn only_the_packets_that_matter_are_left() {
         let steps = (0..50u8).map(|i| Step {
+            after_s: 0,
             side: Side::A,
             bytes: vec![i],
         });

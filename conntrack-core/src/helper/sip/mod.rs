@@ -111,8 +111,9 @@ impl Helper for Sip {
 fn messages(talk: &mut Talk<'_>) -> Result<(), Reason> {
     let (mut at, mut longer) = (0, 0);
     while let Some(length) = message_length(talk, at) {
+        // A body that could not be whole even alone is none; behind one that is cut off, Linux forgets what it has changed.
         if length > talk.payload().len() - at {
-            break;
+            return Ok(());
         }
         let mut message = Message { talk, at, length };
         message.understand()?;
@@ -134,6 +135,9 @@ fn message_length(talk: &Talk<'_>, at: usize) -> Option<usize> {
         return None;
     };
     let (body, after) = text.number(part.start)?;
+    if body as usize > bytes.len() {
+        return None;
+    }
     let header = after + super::text::find(&bytes[after..], b"\r\n\r\n")? + 4;
     header.checked_add(body as usize)
 }

@@ -15,7 +15,8 @@ mod wire;
 pub use dice::Dice;
 
 use super::case::{Ruleset, Side, Step};
-use conntrack_core::Tracker;
+use super::clock;
+use conntrack_core::{Time, Tracker};
 use std::fmt;
 use std::str::FromStr;
 use wire::Address;
@@ -231,6 +232,8 @@ pub struct Conversation {
     /// DSCP of most packets.
     rule: u8,
     left: usize,
+    now: Time,
+    pauses: u32,
 }
 
 impl Conversation {
@@ -246,6 +249,8 @@ impl Conversation {
             parties,
             talks: (family == Family::Helper).then(|| helper::Talks::new(hosts, dice)),
             history: Vec::new(),
+            now: super::ours::START,
+            pauses: 0,
             rule: dice.below(family.rule_count()) as u8,
             left: 5 + dice.below(if family == Family::Helper { 120 } else { 40 }),
         }
@@ -259,7 +264,12 @@ impl Conversation {
         self.left -= 1;
         if let Some(talks) = &mut self.talks {
             let (side, bytes) = talks.next(dice, tracker);
-            return vec![Step { side, bytes }];
+            let after_s = 0;
+            return vec![Step {
+                after_s,
+                side,
+                bytes,
+            }];
         }
         let (side, packet) = self.packet(dice, tracker);
         let packets = match self.family {
@@ -272,10 +282,43 @@ impl Conversation {
         for packet in &packets {
             self.note(packet);
         }
+        let mut after_s = self.pause(dice, tracker);
         packets
             .into_iter()
-            .map(|bytes| Step { side, bytes })
+            .map(|bytes| Step {
+                after_s: std::mem::take(&mut after_s),
+                side,
+                bytes,
+            })
             .collect()
+    }
+
+    /// Seconds that pass before the next packet: mostly none, now and then as many as make a difference to some connection.
+    fn pause(&mut self, dice: &mut Dice, tracker: &Tracker) -> u32 {
+        // What expired in another zone may be met on the way, and is destroyed then.
+        let zones = self.family == Family::Zones;
+        if zones || self.pauses == clock::MOST || !dice.chance(4) {
+            return 0;
+        }
+        let left: Vec<u64> = clock::remaining(tracker, self.now).collect();
+        if left.is_empty() {
+            return 0;
+        }
+        let some = left[dice.below(left.len())];
+        let seconds = match dice.below(6) {
+            0 => 1 + dice.below(5) as u64,
+            1 => some / 2,
+            2 | 3 => some + clock::MARGIN + 1,
+            4 => some.saturating_sub(clock::MARGIN + 1),
+            _ => 100_000,
+        };
+        let passes = seconds > 0 && clock::can_pass(tracker, self.now, seconds);
+        if !passes {
+            return 0;
+        }
+        self.pauses += 1;
+        self.now = self.now + Time::from_secs(seconds);
+        seconds as u32
     }
 
     /// The router sent a packet on.

@@ -239,6 +239,13 @@ pub(super) fn reply(message: &[u8]) -> Option<Tuple> {
     attribute(message, TUPLE_REPLY).and_then(read_tuple)
 }
 
+/// The attributes that give the connection with this original tuple so many seconds.
+pub(super) fn with_timeout(tuple: &Tuple, zone: Zone, seconds: u32) -> Vec<u8> {
+    let mut out = query(tuple, zone);
+    put(&mut out, TIMEOUT, &seconds.to_be_bytes());
+    out
+}
+
 /// The attributes that ask for the connection with this original tuple.
 pub(super) fn query(tuple: &Tuple, zone: Zone) -> Vec<u8> {
     let mut out = Vec::new();

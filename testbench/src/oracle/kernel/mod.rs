@@ -144,6 +144,7 @@ pub struct Kernel {
 const SUBSYSTEM: u8 = 1;
 /// `NFNL_SUBSYS_CTNETLINK_EXP`.
 const EXPECTATIONS: u8 = 2;
+const NEW: u8 = 0;
 const GET: u8 = 1;
 const DELETE: u8 = 2;
 const GET_STATS_CPU: u8 = 4;
@@ -255,6 +256,39 @@ impl Kernel {
         let family = family(original.family);
         let answer = self.queries.request(SUBSYSTEM, GET, 0, family, &query)?;
         Ok(answer.and_then(|messages| entry::read(&messages.first()?.attributes)))
+    }
+
+    /// As if so many seconds passed for the connections with these original tuples. Gives the original tuples of those that
+    /// had expired before, in their order.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn pass(
+        &mut self,
+        seconds: u32,
+        connections: &[(Tuple, Zone)],
+    ) -> Result<Vec<String>, KernelError> {
+        // Whoever lists the table finds what has expired, and destroys it.
+        self.table()?;
+        let events = self.events.drain()?;
+        let mut destroyed: Vec<String> = events
+            .iter()
+            .filter_map(event)
+            .filter(|(happened, _)| *happened == Happened::Destroy)
+            .map(|(_, what)| what)
+            .collect();
+        destroyed.sort();
+        for (tuple, zone) in connections {
+            let left = self.entry(tuple, *zone)?.and_then(|entry| entry.timeout_s);
+            let Some(left) = left else {
+                continue;
+            };
+            let query = entry::with_timeout(tuple, *zone, left.saturating_sub(seconds));
+            let family = family(tuple.family);
+            self.queries.request(SUBSYSTEM, NEW, ACK, family, &query)?;
+        }
+        self.events.drain()?;
+        Ok(destroyed)
     }
 
     /// The reply tuple of the connection with this original tuple.
@@ -426,7 +460,6 @@ fn same_kind(sent: &[u8], injected: &[u8]) -> bool {
 }
 
 fn event(message: &Message) -> Option<(Happened, String)> {
-    const NEW: u8 = 0;
     /// `NLM_F_CREATE`.
     const CREATE: u16 = 0x400;
     if message.subsystem == EXPECTATIONS {

@@ -135,10 +135,10 @@ fn message(end: &End, dice: &mut Dice) -> String {
     } else {
         String::new()
     };
-    let length = if dice.chance(97) {
+    let length = if dice.chance(95) {
         body.len()
     } else {
-        body.len() + 3
+        body.len() + dice.pick(&[1, 3, 100, 300, 500])
     };
     let name = dice.pick(&["Content-Length", "Content-Length", "l"]);
     if dice.chance(98) {
