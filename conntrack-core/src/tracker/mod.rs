@@ -220,10 +220,12 @@ impl Tracker {
 
     /// Tracks a packet as a router that lets every packet pass: [`Tracker::enter`], then [`Tracker::confirm`].
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
-        if let Some(plain) = self.plain(packet) {
+        if let Some(hash) = self.plain_hash(packet) {
             // All of it at once, not line by line.
-            self.store.prefetch_connection(plain.hash);
-            if let Some(verdict) = self.track_plain(&plain, now) {
+            self.store.prefetch_connection(hash);
+            if let Some(plain) = Plain::read(packet.bytes, hash)
+                && let Some(verdict) = self.track_plain(&plain, now)
+            {
                 return verdict;
             }
         }
@@ -286,8 +288,8 @@ impl Tracker {
 
     #[inline]
     fn prepare<'a>(&self, packet: &Packet<'a>) -> Prepared<'a> {
-        if let Some(plain) = self.plain(packet) {
-            return Prepared::Plain(plain);
+        if let Some(hash) = self.plain_hash(packet) {
+            return Prepared::Plain(hash);
         }
         let mut parsed = parse::parse(packet.bytes, packet.wire_len);
         self.add_key(&mut parsed);
@@ -303,10 +305,14 @@ impl Tracker {
         now: Time,
     ) -> Verdict {
         let entered = match prepared {
-            Prepared::Plain(plain) => match self.track_plain(plain, now) {
-                Some(verdict) => return verdict,
-                None => self.enter_every(packet, now),
-            },
+            Prepared::Plain(hash) => {
+                if let Some(plain) = Plain::read(packet.bytes, *hash)
+                    && let Some(verdict) = self.track_plain(&plain, now)
+                {
+                    return verdict;
+                }
+                self.enter_every(packet, now)
+            }
             Prepared::Other(parsed, hash) => self.enter_parsed(packet, parsed, *hash, now),
         };
         self.pass(entered, packet, now)
@@ -316,7 +322,7 @@ impl Tracker {
 /// A packet whose connection is being looked up.
 #[derive(Debug)]
 enum Prepared<'a> {
-    Plain(Plain),
+    Plain(u32),
     Other(Parsed<'a>, u32),
 }
 
@@ -326,8 +332,7 @@ impl Prepared<'_> {
     #[inline]
     const fn hash(&self) -> u32 {
         match self {
-            Self::Plain(plain) => plain.hash,
-            Self::Other(_, hash) => *hash,
+            Self::Plain(hash) | Self::Other(_, hash) => *hash,
         }
     }
 }

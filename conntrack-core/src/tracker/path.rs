@@ -1,5 +1,6 @@
 //! The path of every packet, top to bottom.
 
+use super::plain::Plain;
 use super::{ChecksumStatus, Entered, Packet, Tracker, dispatch};
 use crate::changes::Changes;
 use crate::connection::Connection;
@@ -17,7 +18,8 @@ use crate::verdict::{CtInfo, Verdict};
 impl Tracker {
     /// The first half of tracking: everything but making a new connection visible and telling what changed.
     pub fn enter(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
-        if let Some(plain) = self.plain(packet)
+        if let Some(hash) = self.plain_hash(packet)
+            && let Some(plain) = Plain::read(packet.bytes, hash)
             && let Some(verdict) = self.track_plain(&plain, now)
         {
             self.reassembled = None;

@@ -31,20 +31,43 @@ pub(super) struct Plain {
     /// Not scaled.
     window: u16,
     total_len: u16,
-    pub(super) hash: u32,
+    hash: u32,
 }
 
-impl Tracker {
-    /// The packet as a plain one, verified, and its hash. Always inlined, so that it is made where it is needed: one that is
-    /// copied is read before all its parts are written, which costs more than to make it.
+impl Plain {
+    /// What a packet of which [`Tracker::plain_hash`] gave this hash says.
     #[inline(always)]
-    pub(super) fn plain(&self, packet: &Packet<'_>) -> Option<Plain> {
-        let bytes = packet.bytes;
+    pub(super) fn read(bytes: &[u8], hash: u32) -> Option<Self> {
         let header: &[u8; HEADERS] = bytes.first_chunk()?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let long = |at: usize| {
             u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
+        let quad = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        let total_len = word(2);
+        let headers_len = 20 + u32::from(header[32] >> 4) * 4;
+        let seq = long(24);
+        Some(Self {
+            addresses: [quad(12), quad(16)],
+            ports: [word(20), word(22)],
+            seq,
+            ack: long(28),
+            end: seq.wrapping_add(u32::from(total_len) - headers_len),
+            window: word(34),
+            total_len,
+            hash,
+        })
+    }
+}
+
+impl Tracker {
+    /// The hash of a packet, if it is a plain one, and right. What else it says is read again when it is needed: that costs
+    /// less than to keep it.
+    #[inline(always)]
+    pub(super) fn plain_hash(&self, packet: &Packet<'_>) -> Option<u32> {
+        let bytes = packet.bytes;
+        let header: &[u8; HEADERS] = bytes.first_chunk()?;
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         /// FIN, SYN, RST, ACK and URG.
         const FLAGS: u8 = 0x37;
         const ACK: u8 = 0x10;
@@ -68,21 +91,17 @@ impl Tracker {
         if !checksums_ok(header, &bytes[HEADERS..total], verify) {
             return None;
         }
-        let quad = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
-        let (addresses, ports) = ([quad(12), quad(16)], [word(20), word(22)]);
-        let ends = [0, 1]
-            .map(|end| u64::from(u32::from_be_bytes(addresses[end])) << 16 | u64::from(ports[end]));
-        let seq = long(24);
-        Some(Plain {
-            addresses,
-            ports,
-            seq,
-            ack: long(28),
-            end: seq.wrapping_add((total - 20 - header_len) as u32),
-            window: word(34),
-            total_len: total as u16,
-            hash: self.store.hash_v4(ends, TCP),
-        })
+        // Address and port of each end, as one number.
+        let end = |address: usize, port: usize| {
+            let bytes = [
+                header[address],
+                header[address + 1],
+                header[address + 2],
+                header[address + 3],
+            ];
+            u64::from(u32::from_be_bytes(bytes)) << 16 | u64::from(word(port))
+        };
+        Some(self.store.hash_v4([end(12, 20), end(16, 22)], TCP))
     }
 
     /// Tracks a plain packet of an established connection; `None`, and nothing has changed, if it is anything else.
