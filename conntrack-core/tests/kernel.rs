@@ -2,7 +2,7 @@
 //! a difference was found once. The tracker must say the same.
 //!
 //! `kernel/*.jsonl` holds one conversation a line: `sysctls`, `steps` (the side of the router a packet comes from, and
-//! its bytes), `rules` (`by-dscp`: what rules made of the packet's DSCP), `answers` (how a rule saw it, events, and its connection afterwards).
+//! its bytes, and seconds that pass before it), `rules` (`by-dscp`: what rules made of the packet's DSCP), `answers` (how a rule saw it, events, and its connection afterwards).
 
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{
@@ -12,7 +12,7 @@ use conntrack_core::{
 use serde_json::Value;
 use std::path::Path;
 
-/// Everything happens at one instant.
+/// When the first packet happens.
 const NOW: Time = Time::from_secs(1_000);
 
 /// Status bits that are compared: all but those that say how far NAT got.
@@ -54,7 +54,12 @@ fn events(tracker: &Tracker, events: &[Event]) -> Vec<(String, String)> {
 }
 
 /// What differs between our connection and the kernel's.
-fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
+fn entry(
+    tracker: &Tracker,
+    verdict: &Verdict,
+    kernel: &Value,
+    (now, turns): (Time, u64),
+) -> Vec<String> {
     let Some(connection) = verdict.connection.and_then(|id| tracker.connection(id)) else {
         return vec!["the kernel has a connection, we have none".to_owned()];
     };
@@ -106,8 +111,9 @@ fn entry(tracker: &Tracker, verdict: &Verdict, kernel: &Value) -> Vec<String> {
     if serde_json::json!(zones) != theirs {
         out.push(format!("zones: ours {zones:?}, the kernel's {theirs}"));
     }
-    let left = connection.remaining(NOW).as_secs();
-    if left.abs_diff(kernel["timeout_s"].as_u64().expect("a timeout")) > 1 {
+    let left = connection.remaining(now).as_secs();
+    // The kernel's clock was turned by whole seconds.
+    if left.abs_diff(kernel["timeout_s"].as_u64().expect("a timeout")) > 1 + turns {
         out.push(format!(
             "timeout: ours {left}, the kernel's {}",
             kernel["timeout_s"]
@@ -127,7 +133,7 @@ fn dscp(packet: &[u8]) -> u8 {
 
 /// Tracks a packet under a rule: 1 zone 1; 2 zone 2 in original direction; 3 zone 3 in reply direction; 4 `notrack`; 5
 /// mark 7; 6 mark 8.
-fn track(tracker: &mut Tracker, bytes: &[u8], rule: u8) -> Verdict {
+fn track(tracker: &mut Tracker, bytes: &[u8], rule: u8, now: Time) -> Verdict {
     let (id, scope) = match rule {
         1 => (1, ZoneScope::Both),
         2 => (2, ZoneScope::Original),
@@ -144,11 +150,11 @@ fn track(tracker: &mut Tracker, bytes: &[u8], rule: u8) -> Verdict {
         6 => Some(8),
         _ => None,
     };
-    let mut entered = tracker.enter(&packet, NOW);
+    let mut entered = tracker.enter(&packet, now);
     if let Some(mark) = mark {
         tracker.mark(&mut entered, mark);
     }
-    tracker.leave(entered, NOW)
+    tracker.leave(entered, now)
 }
 
 /// What differs in a conversation, and how many packets it has.
@@ -163,6 +169,7 @@ fn replay(conversation: &Value) -> (usize, Vec<String>) {
     let steps = conversation["steps"].as_array().expect("steps");
     let answers = conversation["answers"].as_array().expect("answers");
     assert_eq!(steps.len(), answers.len());
+    let (mut now, mut turns) = (NOW, 0);
     let mut out = Vec::new();
     for (number, (step, answer)) in steps.iter().zip(answers).enumerate() {
         let bytes = decode(step["bytes"].as_str().expect("hexadecimal"));
@@ -171,7 +178,13 @@ fn replay(conversation: &Value) -> (usize, Vec<String>) {
         } else {
             0
         };
-        let verdict = track(&mut tracker, &bytes, rule);
+        if let Some(seconds) = step["after_s"].as_u64() {
+            tracker.collect(now, u32::MAX);
+            tracker.take_events();
+            now = now + Time::from_secs(seconds);
+            turns += 1;
+        }
+        let verdict = track(&mut tracker, &bytes, rule, now);
         let happened = tracker.take_events();
         let mut differences = Vec::new();
         if seen(verdict.ctinfo) != answer["seen"].as_str() {
@@ -185,7 +198,7 @@ fn replay(conversation: &Value) -> (usize, Vec<String>) {
                 answer["events"]
             ));
         } else if answer["entry"].is_object() {
-            differences = entry(&tracker, &verdict, &answer["entry"]);
+            differences = entry(&tracker, &verdict, &answer["entry"], (now, turns));
         }
         out.extend(
             differences

@@ -2,15 +2,32 @@
 //! we must say, and send, the same. (Conversations without rules are the tracker's own tests.)
 #![cfg(target_os = "linux")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use testbench::oracle::record::Recorded;
 
-/// How many packets of a file were sent, and what differs.
-fn replay(name: &str) -> (usize, Vec<String>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/recorded")
-        .join(name);
-    let text = std::fs::read_to_string(path).expect("the recorded conversations");
+/// How many packets of files with such a name were sent, and what differs.
+fn replay(family: &str) -> (usize, Vec<String>) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+    let files = std::fs::read_dir(directory).expect("the recorded conversations");
+    let mut files: Vec<PathBuf> = files
+        .map(|file| file.expect("readable").path())
+        .filter(|file| {
+            let name = file.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with(family)
+        })
+        .collect();
+    files.sort();
+    let (mut sent, mut wrong) = (0, Vec::new());
+    for file in files {
+        let (more, differences) = replay_file(&file);
+        sent += more;
+        wrong.extend(differences);
+    }
+    (sent, wrong)
+}
+
+fn replay_file(file: &Path) -> (usize, Vec<String>) {
+    let text = std::fs::read_to_string(file).expect("readable");
     let (mut sent, mut wrong) = (0, Vec::new());
     for (number, line) in text.lines().enumerate() {
         let recorded: Recorded = serde_json::from_str(line).expect("JSON");
@@ -22,7 +39,7 @@ fn replay(name: &str) -> (usize, Vec<String>) {
         wrong.extend(
             differences
                 .into_iter()
-                .map(|what| format!("line {}, {what}", number + 1)),
+                .map(|what| format!("{} line {}, {what}", file.display(), number + 1)),
         );
     }
     (sent, wrong)
@@ -30,7 +47,7 @@ fn replay(name: &str) -> (usize, Vec<String>) {
 
 #[test]
 fn packets_are_translated_as_the_kernel_did() {
-    let (sent, wrong) = replay("nat.jsonl");
+    let (sent, wrong) = replay("nat");
     assert!(sent >= 500, "{sent} packets were sent");
     assert!(
         wrong.is_empty(),
@@ -42,7 +59,7 @@ fn packets_are_translated_as_the_kernel_did() {
 
 #[test]
 fn helpers_announce_as_the_kernels_did() {
-    let (sent, wrong) = replay("helper.jsonl");
+    let (sent, wrong) = replay("helper");
     assert!(sent >= 500, "{sent} packets were sent");
     assert!(
         wrong.is_empty(),

@@ -56,6 +56,9 @@ Examples:
   ctnic oracle --fuzz 1000000 --family tcp          a million generated TCP packets
   ctnic oracle --fuzz 100000 --seed 7 --sysctl net.netfilter.nf_conntrack_tcp_loose=0
 
+A .json of a difference is a test as well, once the tracker has learnt better: put it into
+conntrack-core/tests/kernel (of --family nat and helper: testbench/tests/recorded).
+
 Exit codes: 0 no difference, 2 the kernel cannot be asked here, 3 a difference.";
 
 pub(super) fn oracle(args: &OracleArgs) -> Result<bool, String> {

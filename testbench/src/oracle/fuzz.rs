@@ -193,6 +193,10 @@ pub fn smallest(
         Ok::<bool, JudgeError>(judge_apart(candidate)?.difference.is_some())
     })?;
     let judgement = judge_apart(&case)?;
+    let mut case = case;
+    for step in judgement.refused {
+        case.steps[step].after_s = 0;
+    }
     Ok(Found {
         // A difference that does not come again is told as it was.
         difference: judgement.difference.unwrap_or(difference),

@@ -46,6 +46,8 @@ pub struct Difference {
 pub struct Judgement {
     /// What the kernel said of each packet, up to the first difference.
     pub answers: Vec<Answer>,
+    /// Packets before which no time passed, although it was asked for.
+    pub refused: Vec<usize>,
     /// The first difference.
     pub difference: Option<Difference>,
 }
@@ -59,8 +61,12 @@ pub fn judge(kernel: &mut Kernel, case: &Case) -> Result<Judgement, JudgeError> 
     let before = kernel.stats()?;
     let mut judgement = Judgement::default();
     for (number, step) in case.steps.iter().enumerate() {
+        let turns = ours.turns();
         let (answer, differences) = judge_step(kernel, &mut ours, step)?;
         judgement.answers.push(answer);
+        if step.after_s > 0 && ours.turns() == turns {
+            judgement.refused.push(number);
+        }
         if !differences.is_empty() {
             judgement.difference = Some(Difference {
                 step: number,

@@ -163,6 +163,10 @@ fn minimal(
         prepare(kernel, &small)?;
         judge(kernel, &small)?
     };
+    let mut small = small;
+    for step in &judgement.refused {
+        small.steps[*step].after_s = 0;
+    }
     // What differs is for the judge to tell, not for the record.
     Ok(judgement.difference.is_none().then_some(Recorded {
         case: small,
