@@ -403,13 +403,13 @@ impl Text<'_> {
         self.host_at(start..end)
     }
 
-    /// The parameter `name=` of the field that goes on at `at`, up to the next value, as `read` understands it.
-    fn parameter(&self, at: usize, name: &[u8]) -> Option<(Range<usize>, usize)> {
+    /// The parameter `name=` of the field that goes on at `at`, up to the next value.
+    fn parameter(&self, at: usize, name: &[u8]) -> Option<Range<usize>> {
         let len = self.bytes.len();
         let limit = self.search(at, len, b",").unwrap_or(len);
         let start = self.search(at, limit, name)? + name.len();
         let end = self.search(start, limit, b";").unwrap_or(limit);
-        Some((start..end, limit))
+        Some(start..end)
     }
 
     /// An address as a parameter: where it is, and it.
@@ -419,18 +419,14 @@ impl Text<'_> {
         name: &[u8],
         brackets: bool,
     ) -> Option<(Range<usize>, [u8; 16])> {
-        let (part, _) = self.parameter(at, name)?;
-        let (address, end) = if brackets {
-            self.address(part.start, true)?
-        } else {
-            self.address(part.start, false)?
-        };
-        Some((part.start..end, address))
+        let start = self.parameter(at, name)?.start;
+        let (address, end) = self.address(start, brackets)?;
+        Some((start..end, address))
     }
 
     /// A number as a parameter: where it is, and it.
     pub(super) fn number_parameter(&self, at: usize, name: &[u8]) -> Found<(Range<usize>, u32)> {
-        let Some((part, _)) = self.parameter(at, name) else {
+        let Some(part) = self.parameter(at, name) else {
             return Found::Nothing;
         };
         match self.number(part.start) {
@@ -441,7 +437,7 @@ impl Text<'_> {
 
     /// The word of a `transport=` parameter.
     pub(super) fn transport(&self, at: usize) -> Option<Range<usize>> {
-        Some(self.parameter(at, b"transport=")?.0)
+        self.parameter(at, b"transport=")
     }
 }
 

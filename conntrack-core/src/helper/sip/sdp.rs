@@ -215,24 +215,16 @@ fn known(message: &Message<'_, '_>, tuple: &mut Tuple, class: usize) -> (bool, b
         }) else {
             return (false, direct);
         };
-        let real = there.expectation.follow.and_then(|follow| {
-            let address = follow.address?;
-            let moved = address != tuple.destination || follow.id != tuple.destination_id;
-            moved.then_some((address, follow.id))
+        // What is not translated is, to Linux, really for nobody.
+        let follow = there.expectation.follow;
+        let real = follow.map_or(([0; 16], 0), |follow| {
+            (follow.address.unwrap_or_default(), follow.id)
         });
-        let untranslated = ([0; 16], 0);
-        // What is not translated is really for nobody.
-        let real = if there.expectation.follow.is_none() {
-            Some(untranslated)
-        } else {
-            real
-        };
-        match real {
-            Some((address, id)) if !direct && message.is_translated() => {
-                (tuple.destination, tuple.destination_id) = (address, id);
-                direct = true;
-            }
-            _ => return (true, direct),
+        let moved = real != (tuple.destination, tuple.destination_id);
+        if !moved || direct || !message.is_translated() {
+            return (true, direct);
         }
+        (tuple.destination, tuple.destination_id) = real;
+        direct = true;
     }
 }
