@@ -19,6 +19,8 @@ const IPV4_TIMEOUT: Time = Time::from_secs(30);
 const MAX_DATAGRAM_BYTES: usize = 65_535;
 /// Accounting for one piece beside its bytes.
 const PIECE_OVERHEAD_BYTES: usize = 64;
+/// Accounting for a datagram beside its pieces: also for one of which nothing fit to keep came.
+const QUEUE_BYTES: usize = 192;
 
 /// What fragments of one datagram have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,16 +178,20 @@ impl Reassembly {
         self.expire(now, config);
         let end = fragment.offset + fragment.length;
         let cost = fragment.bytes.len() + PIECE_OVERHEAD_BYTES;
-        if (self.held_bytes + cost) as u64 > config.frag6_high_thresh {
+        if (self.held_bytes + QUEUE_BYTES + cost) as u64 > config.frag6_high_thresh {
             return Reassembled::Dropped(Reason::FragmentMemory);
         }
-        let queue = self.queues.entry(fragment.key).or_insert_with(|| Queue {
-            begun: now,
-            pieces: Vec::new(),
-            total: None,
-            head: None,
-            held_bytes: 0,
-            farthest: 0,
+        let held_bytes = &mut self.held_bytes;
+        let queue = self.queues.entry(fragment.key).or_insert_with(|| {
+            *held_bytes += QUEUE_BYTES;
+            Queue {
+                begun: now,
+                pieces: Vec::new(),
+                total: None,
+                head: None,
+                held_bytes: QUEUE_BYTES,
+                farthest: 0,
+            }
         });
         match queue.add(&fragment, end) {
             Ok(true) => {}
@@ -349,4 +355,29 @@ fn headers_complete(upper: &Upper, total_len: usize) -> bool {
         _ => 1,
     };
     upper.offset + needed <= total_len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HashKey, Packet, Tracker};
+
+    #[test]
+    fn fragments_without_anything_in_them_cannot_fill_the_memory() {
+        let config = Config::default();
+        let most = config.frag6_high_thresh as usize / QUEUE_BYTES;
+        let mut tracker = Tracker::new(config, HashKey([1, 2]));
+        // Payload: a fragment header alone, at offset 8.
+        let mut packet = vec![0x60, 0, 0, 0, 0, 8, 44, 64];
+        for host in [1, 2] {
+            packet.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]);
+        }
+        packet.extend([17, 0, 0, 9, 0, 0, 0, 0]);
+        for id in 0..2 * most as u32 {
+            packet[44..].copy_from_slice(&id.to_be_bytes());
+            tracker.track(&Packet::whole(&packet), Time::from_secs(1));
+        }
+        assert!(tracker.fragments_pending() > 0);
+        assert!(tracker.fragments_pending() <= most);
+    }
 }
