@@ -41,6 +41,7 @@ impl Tracker {
         now: Time,
     ) -> Verdict {
         let protocol = connection.original.protocol();
+        self.forget_keys(&connection);
         let resolvable = matches!(protocol, Protocol::UDP | Protocol::UDPLITE | Protocol::GRE);
         if !resolvable {
             return self.insert_failed(Reason::Clash, now);

@@ -13,6 +13,7 @@ use crate::protocol::tcp::TcpState;
 use crate::status::Status;
 use crate::timeout::Time;
 use crate::verdict::Verdict;
+use packet::Protocol;
 
 /// Connections whose places in the table are asked for before the first of them is destroyed.
 const TOGETHER: usize = 32;
@@ -99,6 +100,15 @@ impl Tracker {
         destroyed
     }
 
+    /// A connection ends, or does not come about: the keys of PPTP's calls go with the first of them.
+    pub(super) fn forget_keys(&mut self, connection: &Connection) {
+        if connection.original.protocol() == Protocol::GRE
+            && let Some((master, _)) = connection.master()
+        {
+            self.keys.remove(master);
+        }
+    }
+
     /// Whether it is without so many that are about to go.
     fn is_almost_full(&self, going: usize) -> bool {
         let enough = self.config.max / 100 * 95;
@@ -111,6 +121,7 @@ impl Tracker {
         };
         last.status = last.status.with(Status::DYING);
         self.ended = Some((id, Translation::of(&last)));
+        self.forget_keys(&last);
         if last.status.contains(Status::SRC_NAT) {
             self.sources.remove(&last.original, last.zone(), id);
         }
