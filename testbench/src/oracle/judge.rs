@@ -2,7 +2,7 @@
 
 use super::case::{Case, Step};
 use super::compare;
-use super::kernel::{Entry, Expected, Fate, Kernel, KernelError};
+use super::kernel::{Entry, Expected, Fate, Happened, Kernel, KernelError};
 use super::ours::{Choices, Ours};
 use conntrack_core::SysctlError;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,10 @@ pub fn judge_step(
     step: &Step,
 ) -> Result<(Answer, Vec<String>), KernelError> {
     let passing = pass(kernel, ours, step.after_s)?;
-    let fate = kernel.inject(step.side, &step.bytes)?;
+    for tuple in kernel.destroyed()? {
+        ours.collect(&tuple);
+    }
+    let mut fate = kernel.inject(step.side, &step.bytes)?;
     let forwards = fate.seen.is_some() || routable(&step.bytes);
     let expected = kernel.expectations_if_any()?;
     let mut failed = None;
@@ -116,6 +119,7 @@ pub fn judge_step(
     if let Some(error) = failed {
         return Err(error);
     }
+    leave_out_collected(&mut fate, &our_fate, ours);
     if !forwards {
         // The router dropped it: nobody can tell how the rules would have seen it.
         let (entry, expected) = (None, Vec::new());
@@ -171,6 +175,17 @@ fn pass(kernel: &mut Kernel, ours: &mut Ours, seconds: u32) -> Result<Vec<String
     Ok(vec![format!(
         "expired: ours {destroyed:?}, the kernel's {theirs:?}"
     )])
+}
+
+/// What the kernel destroyed only because it had expired and not because of the packet is no part of the packet's fate.
+fn leave_out_collected(fate: &mut Fate, our_fate: &Fate, ours: &mut Ours) {
+    fate.events.retain(|event| {
+        let (happened, tuple) = event;
+        let collected = *happened == Happened::Destroy
+            && !our_fate.events.contains(event)
+            && ours.collect(tuple);
+        !collected
+    });
 }
 
 /// Whether a router forwards packets with this header at all (RFC 1812, sections 5.3.1 and 5.3.7): enough hops left, and

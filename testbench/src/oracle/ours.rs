@@ -133,6 +133,20 @@ impl Ours {
         Some(destroyed)
     }
 
+    /// Removes an expired connection with this original tuple, if there is one, as a collector would.
+    pub fn collect(&mut self, tuple: &str) -> bool {
+        let is_it = |there: &Connection| {
+            there.is_expired(self.now) && there.tuple(Direction::Original).to_string() == tuple
+        };
+        let expired = self.tracker.iter().find(|(_, there)| is_it(there));
+        let Some(id) = expired.map(|(id, _)| id) else {
+            return false;
+        };
+        self.tracker.delete(id, self.now);
+        self.tracker.take_events();
+        true
+    }
+
     /// Original tuples of all connections, and their zones.
     pub fn tuples(&self) -> Vec<(Tuple, Zone)> {
         let all = self.tracker.iter();

@@ -270,13 +270,7 @@ impl Kernel {
     ) -> Result<Vec<String>, KernelError> {
         // Whoever lists the table finds what has expired, and destroys it.
         self.table()?;
-        let events = self.events.drain()?;
-        let mut destroyed: Vec<String> = events
-            .iter()
-            .filter_map(event)
-            .filter(|(happened, _)| *happened == Happened::Destroy)
-            .map(|(_, what)| what)
-            .collect();
+        let mut destroyed = self.destroyed()?;
         destroyed.sort();
         for (tuple, zone) in connections {
             let left = self.entry(tuple, *zone)?.and_then(|entry| entry.timeout_s);
@@ -287,8 +281,22 @@ impl Kernel {
             let family = family(tuple.family);
             self.queries.request(SUBSYSTEM, NEW, ACK, family, &query)?;
         }
-        self.events.drain()?;
         Ok(destroyed)
+    }
+
+    /// Original tuples of the connections that were destroyed since the last packet: the kernel looks for expired ones
+    /// whenever it likes. What else happened since is forgotten.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn destroyed(&mut self) -> Result<Vec<String>, KernelError> {
+        let events = self.events.drain()?;
+        let destroyed = events
+            .iter()
+            .filter_map(event)
+            .filter(|(happened, _)| *happened == Happened::Destroy)
+            .map(|(_, what)| what);
+        Ok(destroyed.collect())
     }
 
     /// The reply tuple of the connection with this original tuple.
