@@ -264,8 +264,7 @@ impl Expectations {
     pub(crate) fn insert(&mut self, expected: Expected) -> ExpectationId {
         let id = ExpectationId(self.next);
         self.next += 1;
-        let earliest = self.earliest.unwrap_or(expected.timeout);
-        self.earliest = Some(earliest.min(expected.timeout));
+        self.note(expected.timeout);
         self.all.insert(id, expected);
         id
     }
@@ -273,9 +272,13 @@ impl Expectations {
     pub(crate) fn set_timeout(&mut self, id: ExpectationId, timeout: Time) {
         if let Some(expected) = self.all.get_mut(&id) {
             expected.timeout = timeout;
-            let earliest = self.earliest.unwrap_or(timeout);
-            self.earliest = Some(earliest.min(timeout));
+            self.note(timeout);
         }
+    }
+
+    fn note(&mut self, timeout: Time) {
+        let earliest = self.earliest.unwrap_or(timeout);
+        self.earliest = Some(earliest.min(timeout));
     }
 
     pub(crate) fn remove(&mut self, id: ExpectationId) -> Option<Expected> {

@@ -64,26 +64,20 @@ impl Helper for Broadcast {
         let Some(address) = talk.broadcast_mask() else {
             return Ok(());
         };
-        let mut tuple = *talk.tuple(Direction::Reply);
-        tuple.source_id = self.port;
-        let expectation = Expectation {
-            mask: SourceMask {
-                address,
-                id: u16::MAX,
-            },
-            permanent: true,
-            ..Expectation::new(
-                Protocol::UDP,
-                4,
-                Some(tuple.source),
-                tuple.destination,
-                tuple.destination_id,
-            )
+        let reply = talk.tuple(Direction::Reply);
+        let mut expectation = Expectation::new(
+            Protocol::UDP,
+            4,
+            Some(reply.source),
+            reply.destination,
+            reply.destination_id,
+        );
+        expectation.tuple.source_id = self.port;
+        expectation.mask = SourceMask {
+            address,
+            id: u16::MAX,
         };
-        let expectation = Expectation {
-            tuple,
-            ..expectation
-        };
+        expectation.permanent = true;
         // One that cannot be expected does no harm.
         talk.expect(expectation).ok();
         talk.refresh(self.span);

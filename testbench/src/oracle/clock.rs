@@ -6,7 +6,7 @@
 //! how long a connection lives is compared the less strictly the more often the clock was turned.
 
 use conntrack_core::protocol::ProtocolState;
-use conntrack_core::{Time, Tracker, ZoneScope};
+use conntrack_core::{Connection, Time, Tracker, ZoneScope};
 
 /// No connection's timeout may come as near as this to its end, in seconds: it must be sure what has expired.
 pub const MARGIN: u64 = 10;
@@ -24,7 +24,7 @@ pub fn remaining(tracker: &Tracker, now: Time) -> impl Iterator<Item = u64> + '_
 
 /// Whether so many seconds may pass.
 pub fn can_pass(tracker: &Tracker, now: Time, seconds: u64) -> bool {
-    let steady = |connection: &conntrack_core::Connection| {
+    let steady = |connection: &Connection| {
         !matches!(connection.protocol_state(), ProtocolState::Udp(_))
             && connection.zone().scope == ZoneScope::Both
     };

@@ -189,11 +189,10 @@ pub fn smallest(
     difference: Difference,
     conversation: u64,
 ) -> Result<Found, JudgeError> {
-    let case = shrink(&case, |candidate| {
+    let mut case = shrink(&case, |candidate| {
         Ok::<bool, JudgeError>(judge_apart(candidate)?.difference.is_some())
     })?;
     let judgement = judge_apart(&case)?;
-    let mut case = case;
     for step in judgement.refused {
         case.steps[step].after_s = 0;
     }

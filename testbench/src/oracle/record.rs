@@ -151,7 +151,7 @@ fn minimal(
     let mut whole = case.clone();
     whole.steps.truncate(end + 1);
     let last = whole.steps.last().cloned();
-    let small = shrink(&whole, |candidate| {
+    let mut small = shrink(&whole, |candidate| {
         let same_end = candidate.steps.last() == last.as_ref();
         let met = happenings(candidate)?;
         Ok::<bool, JudgeError>(same_end && met.last().map(String::as_str) == Some(what))
@@ -163,7 +163,6 @@ fn minimal(
         prepare(kernel, &small)?;
         judge(kernel, &small)?
     };
-    let mut small = small;
     for step in &judgement.refused {
         small.steps[*step].after_s = 0;
     }

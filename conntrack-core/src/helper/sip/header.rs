@@ -1,6 +1,7 @@
 //! Finding header fields of SIP (RFC 3261, section 7.3) and what is in them.
 
 use super::super::text;
+use crate::tuple::widen;
 use std::ops::Range;
 
 /// What a field's value must be.
@@ -98,20 +99,16 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// An address, in brackets if it is IPv6 and they are wanted, and where it ends.
+    /// An address, and where it ends. IPv6 may be in brackets, or must be.
     pub(super) fn address(&self, at: usize, brackets: bool) -> Option<([u8; 16], usize)> {
-        let text = self.bytes.get(at..)?;
         if !self.v6 {
-            let (address, length) = text::leading_ipv4(text)?;
-            return Some((crate::tuple::widen(address), at + length));
+            return self.bare_address(at);
         }
-        let opens = text.first() == Some(&b'[');
+        let opens = self.bytes.get(at) == Some(&b'[');
         if brackets && !opens {
             return None;
         }
-        let start = at + usize::from(opens);
-        let (address, length) = text::leading_ipv6(self.bytes.get(start..)?)?;
-        let end = start + length;
+        let (address, end) = self.bare_address(at + usize::from(opens))?;
         let closes = self.bytes.get(end) == Some(&b']');
         (closes || !brackets).then_some((address, end + usize::from(closes)))
     }
@@ -123,7 +120,7 @@ impl Text<'_> {
             text::leading_ipv6(text)?
         } else {
             let (address, length) = text::leading_ipv4(text)?;
-            (crate::tuple::widen(address), length)
+            (widen(address), length)
         };
         Some((address, at + length))
     }
@@ -208,11 +205,10 @@ impl Text<'_> {
             .then_some((number, at + length))
     }
 
-    /// Length of an address with or without port; 0 if there is none, or the port is not one that SIP may use.
-    fn host_len(&self, at: usize) -> usize {
-        let address = self.address(at, true);
-        let end = address.and_then(|(_, end)| self.port(end));
-        end.map_or(0, |(_, end)| end - at)
+    /// Where an address ends, with its port if it has one that SIP may use.
+    fn host_end(&self, at: usize) -> Option<usize> {
+        let (_, end) = self.address(at, true)?;
+        Some(self.port(end)?.1)
     }
 
     /// Behind a user's name and `@`, if the line has one.
@@ -228,15 +224,15 @@ impl Text<'_> {
     }
 
     fn value(&self, at: usize, header: &Header) -> Option<Range<usize>> {
-        let (at, length) = match header.value {
-            Value::Number => (at, self.digits(at)),
-            Value::Host => (at, self.host_len(at)),
+        let (at, end) = match header.value {
+            Value::Number => (at, at + self.digits(at)),
+            Value::Host => (at, self.host_end(at)?),
             Value::Uri => {
                 let at = self.skip_user(at);
-                (at, self.host_len(at))
+                (at, self.host_end(at)?)
             }
         };
-        (length > 0).then_some(at..at + length)
+        (end > at).then_some(at..end)
     }
 
     /// The value of the first such field from `at` on.
@@ -398,9 +394,7 @@ impl Text<'_> {
             at += 1;
         }
         let start = self.skip_user(at);
-        let (_, end) = self.address(start, true)?;
-        let (_, end) = self.port(end)?;
-        self.host_at(start..end)
+        self.host_at(start..self.host_end(start)?)
     }
 
     /// The parameter `name=` of the field that goes on at `at`, up to the next value.

@@ -1,5 +1,6 @@
 //! Session descriptions (RFC 8866) in SIP: which media streams they agree on.
 
+use super::super::text;
 use super::header::{Found, Text};
 use super::nat;
 use super::{Message, class};
@@ -74,7 +75,7 @@ impl Text<'_> {
                 let rest = self.bytes.get(start..)?;
                 let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
                 let rest = &rest[..end.unwrap_or(rest.len())];
-                let found = super::super::text::find(rest, network)?;
+                let found = text::find(rest, network)?;
                 let start = start + found + network.len();
                 let (_, end) = self.bare_address(start)?;
                 return Some(start..end);

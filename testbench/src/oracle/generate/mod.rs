@@ -264,9 +264,8 @@ impl Conversation {
         self.left -= 1;
         if let Some(talks) = &mut self.talks {
             let (side, bytes) = talks.next(dice, tracker);
-            let after_s = 0;
             return vec![Step {
-                after_s,
+                after_s: 0,
                 side,
                 bytes,
             }];
