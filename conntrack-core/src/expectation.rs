@@ -55,6 +55,8 @@ pub enum FollowSource {
     Master,
     /// The same, but only if it is the master's; otherwise rules decide.
     IfMasters,
+    /// It stays.
+    Own,
     /// What others must reach it by, as another expectation of the master says; otherwise as before.
     Paired,
 }

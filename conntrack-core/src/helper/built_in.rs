@@ -4,6 +4,7 @@ use super::Helper;
 use super::amanda::Amanda;
 use super::broadcast::Broadcast;
 use super::ftp::Ftp;
+use super::h323::{H245, Q931, Ras};
 use super::irc::Irc;
 use super::pptp::Pptp;
 use super::sane::Sane;
@@ -24,5 +25,8 @@ pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
         Arc::new(Sip::tcp()),
         Arc::new(Broadcast::netbios()),
         Arc::new(Broadcast::snmp()),
+        Arc::new(Ras::default()),
+        Arc::new(Q931),
+        Arc::new(H245),
     ]
 }

@@ -48,6 +48,7 @@ pub mod amanda;
 pub mod broadcast;
 mod built_in;
 pub mod ftp;
+pub mod h323;
 pub mod irc;
 pub mod pptp;
 pub mod sane;
@@ -126,6 +127,18 @@ pub trait Helper: Debug + Send + Sync {
     fn siblings(&self, _memory: &Memory, _tuples: &[Tuple; 2]) -> Vec<Tuple> {
         Vec::new()
     }
+}
+
+/// The helper of this name for connections of this protocol: the latest, if there are several.
+pub(crate) fn named(
+    helpers: &[Arc<dyn Helper>],
+    name: &str,
+    protocol: Protocol,
+) -> Option<HelperId> {
+    let found = helpers
+        .iter()
+        .rposition(|helper| helper.name() == name && helper.protocol() == protocol);
+    found.map(|at| HelperId(at as u16))
 }
 
 /// A connection's helper and what it remembers.

@@ -15,6 +15,7 @@ use crate::verdict::CtInfo;
 use packet::{Protocol, Tcp};
 use std::net::Ipv4Addr;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A packet of a connection, and what its helper may do about it.
 pub struct Talk<'a> {
@@ -28,6 +29,7 @@ pub struct Talk<'a> {
     pub(crate) zone: Zone,
     pub(crate) master: ConnectionId,
     pub(crate) helper: (HelperId, &'a dyn Helper),
+    pub(crate) helpers: &'a [Arc<dyn Helper>],
     pub(crate) memory: Memory,
     pub(crate) shifts: Option<Shifts>,
     pub(crate) refresh: Option<Time>,
@@ -88,6 +90,11 @@ impl Talk<'_> {
     /// The helper itself, for connections that it announces and goes on to help.
     pub const fn helper_id(&self) -> HelperId {
         self.helper.0
+    }
+
+    /// Another helper, for connections that go on in another protocol.
+    pub fn helper_named(&self, name: &str, protocol: Protocol) -> Option<HelperId> {
+        super::named(self.helpers, name, protocol)
     }
 
     /// What is behind the transport header, as it will be sent.

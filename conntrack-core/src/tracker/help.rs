@@ -26,11 +26,7 @@ impl Tracker {
 
     /// The helper of this name for connections of this protocol.
     pub fn helper_named(&self, name: &str, protocol: Protocol) -> Option<HelperId> {
-        let found = self
-            .helpers
-            .iter()
-            .rposition(|helper| helper.name() == name && helper.protocol() == protocol);
-        found.map(|at| HelperId(at as u16))
+        crate::helper::named(&self.helpers, name, protocol)
     }
 
     /// A registered helper.
@@ -203,6 +199,9 @@ impl Tracker {
         };
         let source = match follow.source {
             FollowSource::Master => return [Some(as_master), Some(destination)],
+            FollowSource::Own => {
+                return [Some((Manip::Source, own.source, None)), Some(destination)];
+            }
             FollowSource::IfMasters => None,
             FollowSource::Paired => pair(),
         };
@@ -274,6 +273,7 @@ impl Tracker {
                 zone: connection.zone(),
                 master,
                 helper: (help.id, &*help.helper),
+                helpers: &self.helpers,
                 memory: help.memory,
                 shifts: extension.shifts,
                 refresh: None,

@@ -45,7 +45,7 @@ impl Choices<'_> {
         }
         // It was not confirmed, because all ids are taken: what it announced tells which was tried last, so that the next
         // one was tried first.
-        let last = self.expected_ports().next();
+        let last = self.expected_ports("").next();
         let first = last.and_then(|last| last.checked_add(1));
         // Or it was dropped because what it announces at its port is expected by another one.
         let clashing = expected.iter().copied().find(|port| among.contains(port));
@@ -55,12 +55,14 @@ impl Choices<'_> {
             .unwrap_or(*among.start())
     }
 
-    /// Ports of the connections that were announced, in order.
-    fn expected_ports(&self) -> impl Iterator<Item = u16> + use<'_> {
+    /// Ports of the connections that were announced, in order; only of those whose names begin so.
+    fn expected_ports(&self, only: &'static str) -> impl Iterator<Item = u16> + use<'_> {
         let port = |tuple: &str| tuple.rsplit_once(':')?.1.parse().ok();
         self.events
             .iter()
-            .filter(|(happened, _)| *happened == Happened::Expect)
+            .filter(move |(happened, tuple)| {
+                *happened == Happened::Expect && tuple.starts_with(only)
+            })
             .filter_map(move |(_, tuple)| port(tuple))
     }
 }
@@ -243,8 +245,21 @@ impl Ours {
         let is_named = |port: &u16| {
             let digits = port.to_string().into_bytes();
             named.windows(digits.len()).any(|text| text == digits)
+                || named.windows(2).any(|bytes| bytes == port.to_be_bytes())
         };
-        let mut ports = choices.expected_ports().filter(|port| !is_named(port));
+        // Of what H.323 announces, only TCP's ports are chosen by chance.
+        let helper = match entered {
+            Entered::Unconfirmed(connection, _) => connection.helper(),
+            Entered::Done(verdict) => verdict
+                .connection
+                .and_then(|id| self.tracker.connection(id)?.helper()),
+        };
+        let only = match helper {
+            Some("RAS" | "Q.931" | "H.245") => "tcp",
+            _ => "",
+        };
+        let ports = choices.expected_ports(only);
+        let mut ports = ports.filter(|port| !is_named(port));
         let mut random = |among: RangeInclusive<u16>| {
             let mut admissible = ports.by_ref().filter(|port| among.contains(port));
             admissible.next().unwrap_or(*among.start())

@@ -47,10 +47,12 @@ pub enum Family {
     Nat,
     /// Protocols whose connections announce others, with and without translation.
     Helper,
+    /// The same of H.323.
+    H323,
 }
 
 impl Family {
-    /// All, with their names.
+    /// All of which no difference is known, with their names.
     pub const ALL: [(Self, &'static str); 10] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
@@ -64,12 +66,19 @@ impl Family {
         (Self::Helper, "helper"),
     ];
 
+    /// Of this one, some are (`docs/kernel-differences.md`).
+    const PARTIAL: (Self, &'static str) = (Self::H323, "h323");
+
+    fn named() -> impl Iterator<Item = (Self, &'static str)> {
+        Self::ALL.into_iter().chain([Self::PARTIAL])
+    }
+
     /// The rules its conversations are for.
     pub const fn rules(self) -> Ruleset {
         match self {
             Self::Zones => Ruleset::ByDscp,
             Self::Nat => Ruleset::Nat,
-            Self::Helper => Ruleset::Helper,
+            Self::Helper | Self::H323 => Ruleset::Helper,
             _ => Ruleset::Plain,
         }
     }
@@ -84,8 +93,7 @@ impl Family {
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
+        Self::named()
             .find(|(family, _)| *family == self)
             .map_or("", |(_, name)| name)
     }
@@ -101,9 +109,9 @@ impl FromStr for Family {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|(_, name)| *name == text);
-        let names: Vec<&str> = Self::ALL.iter().map(|(_, name)| *name).collect();
-        found.map(|(family, _)| *family).ok_or_else(|| {
+        let found = Self::named().find(|(_, name)| *name == text);
+        let names: Vec<&str> = Self::named().map(|(_, name)| name).collect();
+        found.map(|(family, _)| family).ok_or_else(|| {
             format!(
                 "there is no family \"{text}\"; there are: {}",
                 names.join(", ")
@@ -247,12 +255,17 @@ impl Conversation {
         Self {
             family,
             parties,
-            talks: (family == Family::Helper).then(|| helper::Talks::new(hosts, dice)),
+            talks: helper::services(family)
+                .map(|services| helper::Talks::new(hosts, services, dice)),
             history: Vec::new(),
             now: super::ours::START,
             pauses: 0,
             rule: dice.below(family.rule_count()) as u8,
-            left: 5 + dice.below(if family == Family::Helper { 120 } else { 40 }),
+            left: 5 + dice.below(if helper::services(family).is_some() {
+                120
+            } else {
+                40
+            }),
         }
     }
 
@@ -333,7 +346,7 @@ impl Conversation {
             Family::Icmp => 3,
             Family::Frag => dice.below(5),
             Family::Mixed | Family::Zones | Family::Nat => dice.below(7),
-            Family::Tcp | Family::Helper => 0,
+            Family::Tcp | Family::Helper | Family::H323 => 0,
             Family::Udp => 1 + 4 * dice.below(2),
             Family::Sctp => 2,
             Family::Gre => 4 + 2 * dice.below(2),

@@ -2,21 +2,34 @@
 //! so addresses, ports and sequence numbers are those on its side of the translation.
 
 mod end;
+mod h323;
 mod script;
 mod sip;
 
 use super::dice::Dice;
 use super::wire::{Address, ip, with_dscp};
-use super::{Hosts, Move};
+use super::{Family, Hosts, Move};
 use crate::oracle::case::{Side, Step};
-use crate::oracle::rules::helper::HELPERS;
+use crate::oracle::rules::helper::{H323_FROM, HELPERS};
 use conntrack_core::{Tracker, Tuple};
 use end::{End, Heard};
 use packet::Protocol;
 
+/// What conversations of a family of such protocols are about.
+pub(super) fn services(family: Family) -> Option<&'static [(u16, Protocol, &'static str)]> {
+    let (others, h323) = HELPERS.split_at(H323_FROM);
+    match family {
+        Family::Helper => Some(others),
+        Family::H323 => Some(h323),
+        _ => None,
+    }
+}
+
 /// A conversation and those it leads to.
 pub(super) struct Talks {
     hosts: Hosts,
+    /// What clients turn to.
+    services: &'static [(u16, Protocol, &'static str)],
     ends: Vec<End>,
     /// DSCP of most packets: which rules translate them.
     rule: u8,
@@ -27,7 +40,11 @@ pub(super) struct Talks {
 }
 
 impl Talks {
-    pub(super) fn new(hosts: Hosts, dice: &mut Dice) -> Self {
+    pub(super) fn new(
+        hosts: Hosts,
+        services: &'static [(u16, Protocol, &'static str)],
+        dice: &mut Dice,
+    ) -> Self {
         let rule = if dice.chance(40) {
             0
         } else {
@@ -35,6 +52,7 @@ impl Talks {
         };
         Self {
             hosts,
+            services,
             ends: Vec::new(),
             rule,
             calls: Vec::new(),
@@ -79,7 +97,12 @@ impl Talks {
             0..60 => {
                 let text = script::line(&self.ends[at], dice);
                 if text.len() > 2 && dice.chance(8) {
-                    let cut = 1 + dice.below(text.len() - 1);
+                    let header = dice.chance(30) && text.len() > 4;
+                    let cut = if header {
+                        4
+                    } else {
+                        1 + dice.below(text.len() - 1)
+                    };
                     self.rest = Some((at, text[cut..].to_vec()));
                     return self.ends[at].say(&text[..cut], dice);
                 }
@@ -94,7 +117,7 @@ impl Talks {
 
     /// A client turns to a server.
     fn open(&mut self, dice: &mut Dice) -> Move {
-        let (port, protocol, _) = HELPERS[dice.below(HELPERS.len())];
+        let (port, protocol, _) = self.services[dice.below(self.services.len())];
         let mut client = self.hosts.client;
         match &mut client {
             Address::V4([.., last]) | Address::V6([.., last]) => *last += 4 * dice.below(2) as u8,
@@ -148,7 +171,14 @@ impl Talks {
         let side = if is_client { Side::A } else { Side::B };
         let local = (source, tuple.source_id);
         let remote = (address(tuple.destination), tuple.destination_id);
-        let end = End::new(side, tuple.protocol(), local, remote, 0, true, dice);
+        let helper = expectation.helper.and_then(|id| tracker.helper(id));
+        let service = match helper.map(|helper| helper.name()) {
+            Some("RAS") => 1_719,
+            Some("Q.931") => 1_720,
+            Some("H.245") => h323::CONTROL,
+            _ => 0,
+        };
+        let end = End::new(side, tuple.protocol(), local, remote, service, true, dice);
         Some(self.begin(end, dice))
     }
 
@@ -190,15 +220,14 @@ impl Talks {
         const MOST: usize = 12;
         if self.ends.len() < MOST && (heard.protocol == Protocol::UDP || heard.opens()) {
             let (local, remote) = (heard.destination, heard.source);
-            let mut end = End::new(
-                side,
-                heard.protocol,
-                local,
-                remote,
-                heard.destination.1,
-                false,
-                dice,
-            );
+            // What was announced is met by who was announced.
+            let last = self.ends.last().map_or(0, |end| end.service);
+            let service = match last {
+                h323::CONTROL | 1_719 | 1_720 => last,
+                _ => heard.destination.1,
+            };
+            let protocol = heard.protocol;
+            let mut end = End::new(side, protocol, local, remote, service, false, dice);
             end.hear(&heard);
             self.ends.push(end);
         }

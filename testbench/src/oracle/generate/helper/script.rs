@@ -3,7 +3,7 @@
 use super::super::dice::Dice;
 use super::super::wire::Address;
 use super::end::End;
-use super::sip;
+use super::{h323, sip};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Something that fits what the end is talking.
@@ -23,6 +23,9 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
         (6_566, client) => sane(client, port, dice),
         (1_723, client) => return pptp(client, &end.told, dice),
         (5_060, _) => sip::messages(end, dice),
+        (1_719, _) => h323::ras(end, dice),
+        (1_720, _) => h323::call(end, dice),
+        (h323::CONTROL, _) => h323::control(end, dice),
         _ => b"some data\n".to_vec(),
     };
     if dice.chance(8) && !text.is_empty() {
