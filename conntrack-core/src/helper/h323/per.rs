@@ -1,5 +1,6 @@
 //! Messages in ASN.1's packed encoding, basic and aligned (X.691): what H.323's protocols are described in and sent as.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 /// How many of something there are.
@@ -159,7 +160,17 @@ const DEEPEST: u32 = 64;
 
 /// The message that a part of `bytes` is; without if it is cut off, or none.
 pub fn decode(bytes: &[u8], part: Range<usize>, kind: &Type) -> Option<Value> {
-    Reader::over(bytes, part)?.value(kind, DEEPEST)
+    /// Values for each octet. Parts that lie about their length are read more than once: they must not become many.
+    const MOST: usize = 16;
+    let left = Cell::new(bytes.get(part.clone())?.len() * MOST);
+    let mut reader = Reader {
+        bytes,
+        at: part.start * 8,
+        end: part.end * 8,
+        ended: false,
+        left: &left,
+    };
+    reader.value(kind, DEEPEST)
 }
 
 struct Reader<'a> {
@@ -168,19 +179,11 @@ struct Reader<'a> {
     at: usize,
     end: usize,
     ended: bool,
+    /// Values that may still be read.
+    left: &'a Cell<usize>,
 }
 
-impl<'a> Reader<'a> {
-    fn over(bytes: &'a [u8], part: Range<usize>) -> Option<Self> {
-        bytes.get(part.clone())?;
-        Some(Self {
-            bytes,
-            at: part.start * 8,
-            end: part.end * 8,
-            ended: false,
-        })
-    }
-
+impl Reader<'_> {
     fn bit(&mut self) -> Option<bool> {
         self.bits(1).map(|bit| bit == 1)
     }
@@ -266,6 +269,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, kind: &Type, depth: u32) -> Option<Value> {
         let depth = depth.checked_sub(1)?;
+        self.left.set(self.left.get().checked_sub(1)?);
         Some(match *kind {
             Type::Null => Value::Other,
             Type::Refused => return None,
@@ -488,6 +492,25 @@ mod tests {
             );
         }
         assert_eq!(decode(&whole, 3..99, &h225::RAS_MESSAGE), None);
+    }
+
+    /// Channels that each claim to be nothing, and are read as far as the message goes.
+    #[test]
+    fn parts_that_overlap_are_not_read_again_and_again() {
+        static LISTS: Type = Type::Of(
+            Size::Any,
+            &Type::Holds(&Type::Of(Size::Any, &Type::Boolean)),
+        );
+        let mut message = vec![0xa7, 0x10];
+        message.resize(40_000, 0);
+        for pair in message[2..].chunks_exact_mut(3) {
+            pair.copy_from_slice(&[2, 0xbf, 0xff]);
+        }
+        assert_eq!(decode(&message, 0..message.len(), &LISTS), None);
+        // Ten of them do no harm.
+        message[..2].copy_from_slice(&[0, 10]);
+        message.remove(0);
+        assert!(decode(&message, 0..message.len(), &LISTS).is_some());
     }
 
     #[test]
