@@ -240,13 +240,6 @@ impl Ours {
         if !forwards || self.rules != Ruleset::Helper {
             return Ok(());
         }
-        // Ports that stay as they were named are not chosen.
-        let named = bytes.clone();
-        let is_named = |port: &u16| {
-            let digits = port.to_string().into_bytes();
-            named.windows(digits.len()).any(|text| text == digits)
-                || named.windows(2).any(|bytes| bytes == port.to_be_bytes())
-        };
         // Of what H.323 announces, only TCP's ports are chosen by chance.
         let helper = match entered {
             Entered::Unconfirmed(connection, _) => connection.helper(),
@@ -254,9 +247,14 @@ impl Ours {
                 .connection
                 .and_then(|id| self.tracker.connection(id)?.helper()),
         };
-        let only = match helper {
-            Some("RAS" | "Q.931" | "H.245") => "tcp",
-            _ => "",
+        let in_binary = matches!(helper, Some("RAS" | "Q.931" | "H.245"));
+        let only = if in_binary { "tcp" } else { "" };
+        // Ports that stay as they were named are not chosen.
+        let named = bytes.clone();
+        let is_named = |port: &u16| {
+            let digits = port.to_string().into_bytes();
+            named.windows(digits.len()).any(|text| text == digits)
+                || in_binary && named.windows(2).any(|bytes| bytes == port.to_be_bytes())
         };
         let ports = choices.expected_ports(only);
         let mut ports = ports.filter(|port| !is_named(port));

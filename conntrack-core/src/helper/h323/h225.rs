@@ -1,5 +1,5 @@
-//! Messages of H.225.0 (12/2009, annex H): registration with gatekeepers (RAS), and what Q.931 carries. What comes behind the
-//! last field that anybody asks for is not listed, if it is an addition.
+//! Messages of H.225.0 (12/2009, annex H): registration with gatekeepers (RAS), and what Q.931 carries. Additions are
+//! those that Linux was seen to know, or none where nobody asks for any of them.
 
 use super::per::Size::{Any, Between, Fixed};
 use super::per::Type::{

@@ -1,5 +1,5 @@
-//! Messages of H.245 (05/2006, annex A): what opens channels for media. What comes behind the last field that anybody asks
-//! for is not listed, if it is an addition.
+//! Messages of H.245 (05/2006, annex A): what opens channels for media. Additions are
+//! those that Linux was seen to know, or none where nobody asks for any of them.
 
 use super::per::Size::{Any, Between, Fixed};
 use super::per::Type::{

@@ -53,9 +53,10 @@ struct Address {
 impl Address {
     /// A `TransportAddress` of H.225.0, if it is one of the connection's IP version.
     fn h225(talk: &Talk<'_>, value: &Value) -> Option<Self> {
-        let name = match is_v6(talk) {
-            true => "ip6Address",
-            false => "ipAddress",
+        let name = if is_v6(talk) {
+            "ip6Address"
+        } else {
+            "ipAddress"
         };
         let address = value.alternative(name)?;
         Self::read(talk, address.field("ip")?, address.field("port")?)
@@ -63,9 +64,10 @@ impl Address {
 
     /// The same of H.245.
     fn h245(talk: &Talk<'_>, value: &Value) -> Option<Self> {
-        let name = match is_v6(talk) {
-            true => "iP6Address",
-            false => "iPAddress",
+        let name = if is_v6(talk) {
+            "iP6Address"
+        } else {
+            "iPAddress"
         };
         let address = value.alternative("unicastAddress")?.alternative(name)?;
         let port = address.field("tsapIdentifier")?;

@@ -290,12 +290,11 @@ impl Writer {
         if more.is_some() {
             self.bits(extended.into(), 1);
         }
-        for (field, present) in root
+        let optional = root
             .iter()
             .zip(&present)
-            .filter(|(field, _)| field.optional)
-        {
-            let _ = field;
+            .filter(|(field, _)| field.optional);
+        for (_, present) in optional {
             self.bits((*present).into(), 1);
         }
         for (field, _) in root.iter().zip(present).filter(|(_, present)| *present) {
@@ -317,7 +316,6 @@ impl Writer {
     /// An address that may matter.
     fn address(&mut self, of_h245: bool, end: &End, dice: &mut Dice) {
         let (mut address, port) = match dice.below(20) {
-            0..14 => end.local,
             14..17 => end.remote,
             17 => (Address::V4([127, 0, 0, 1]), end.local.1),
             _ => end.local,
