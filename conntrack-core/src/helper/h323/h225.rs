@@ -383,7 +383,7 @@ static INFO_REQUEST_RESPONSE: Type = Sequence(
 
 /// `H323-UserInformation`: what calls are set up with. Messages that no helper asks for are not listed.
 pub static USER_INFORMATION: Type = Sequence(
-    &[must("h323-uu-pdu", &UU_PDU), may("user-data", &END)],
+    &[must("h323-uu-pdu", &UU_PDU), may("user-data", &END).end()],
     Some(&[]),
 );
 
@@ -445,23 +445,7 @@ static SETUP: Type = Sequence(
         may("fastStart", &FAST_START),
         may("mediaWaitForConnect", &SKIPPED),
         may("canOverlapSend", &SKIPPED),
-        may("endpointIdentifier", &SKIPPED),
-        may("multipleCalls", &SKIPPED),
-        may("maintainConnection", &SKIPPED),
-        may("connectionParameters", &SKIPPED),
-        may("language", &SKIPPED),
-        may("presentationIndicator", &SKIPPED),
-        may("screeningIndicator", &SKIPPED),
-        may("serviceControl", &SKIPPED),
-        may("symmetricOperationRequired", &SKIPPED),
-        may("capacity", &SKIPPED),
-        may("circuitInfo", &SKIPPED),
-        may("desiredProtocols", &SKIPPED),
-        may("neededFeatures", &SKIPPED),
-        may("desiredFeatures", &SKIPPED),
-        may("supportedFeatures", &SKIPPED),
-        may("parallelH245Control", &SKIPPED),
-        may("additionalSourceAddresses", &SKIPPED),
+        LATER,
     ]),
 );
 

@@ -176,7 +176,7 @@ static NETWORK_ACCESS: Type = Sequence(
                 Some(&[]),
             ),
         ),
-        must("associateConference", &BOOLEAN).end(),
+        must("associateConference", &BOOLEAN),
         may("externalReference", &Octets(Between(1, 255))),
     ],
     Some(&[]),

@@ -381,17 +381,14 @@ impl Reader<'_> {
         depth: u32,
         out: &mut Vec<(&'static str, Value)>,
     ) -> Option<()> {
-        /// Linux cannot read which additions are there if that takes so many bits from the beginning of an octet.
-        const TOO_LONG: usize = 32;
         let count = self.small()? + 1;
-        if self.at % 8 + count >= TOO_LONG {
-            return None;
-        }
-        let present: Vec<bool> = (0..count).map(|_| self.bit()).collect::<Option<_>>()?;
+        let present = self.which(count)?;
+        // Also if none of them is there, Linux goes on at the beginning of an octet.
+        self.align();
         for (number, present) in present.into_iter().enumerate() {
             let field = known.get(number);
+            // What comes behind the sequence is still read, though from here on.
             if field.or(known.last()).is_some_and(|field| field.ends) {
-                self.ended = true;
                 break;
             }
             // Linux believes that every addition is there that it does not know.
@@ -406,6 +403,23 @@ impl Reader<'_> {
             }
         }
         Some(())
+    }
+
+    /// Which of so many additions are there: 32 at most, or Linux gives up. Where they end together with the fourth octet,
+    /// it forgets that they did not begin with the first one.
+    fn which(&mut self, count: usize) -> Option<Vec<bool>> {
+        const MOST: usize = 32;
+        if count > MOST {
+            return None;
+        }
+        let begun = self.at % 8;
+        let skipped = if begun + count == MOST { begun } else { 0 };
+        self.at -= skipped;
+        let mut present: Vec<bool> = (0..skipped + count)
+            .map(|_| self.bit())
+            .collect::<Option<_>>()?;
+        present.truncate(count);
+        Some(present)
     }
 
     fn choice(

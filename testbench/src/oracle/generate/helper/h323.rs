@@ -269,17 +269,17 @@ impl Writer {
         end: &End,
         dice: &mut Dice,
     ) {
+        let rare = dice.pick(&[0, 0, 4, 25]);
         let mut wanted = |field: &Field| {
-            !field.optional || dice.chance(if LIKED.contains(&field.name) { 65 } else { 25 })
+            !field.optional
+                || dice.chance(if LIKED.contains(&field.name) {
+                    65
+                } else {
+                    rare
+                })
         };
         let present: Vec<bool> = root.iter().map(&mut wanted).collect();
         let mut added: Vec<bool> = more.unwrap_or(&[]).iter().map(wanted).collect();
-        // Behind the last one that matters comes one more at most.
-        let last = more
-            .unwrap_or(&[])
-            .iter()
-            .rposition(|field| !matches!(field.kind, Type::Null));
-        added.truncate(last.map_or(0, |last| last + 1));
         if more.is_some() && dice.chance(15) {
             added.push(true);
         }
