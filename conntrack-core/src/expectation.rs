@@ -55,8 +55,9 @@ pub enum FollowSource {
     Master,
     /// The same, but only if it is the master's; otherwise rules decide.
     IfMasters,
-    /// It stays.
-    Own,
+    /// A call that was forwarded: where it runs in its master's original direction, the source becomes the address that was
+    /// called; otherwise it stays.
+    Forwarded,
     /// What others must reach it by, as another expectation of the master says; otherwise as before.
     Paired,
 }

@@ -18,6 +18,8 @@ pub(crate) struct Upper {
     pub(crate) fragment: Option<FragmentHeader>,
     /// It is not the beginning of what it is a fragment of, as one of its fragment headers says.
     pub(crate) later: bool,
+    /// The chain breaks behind that fragment header: there is nothing where it ends.
+    pub(crate) broken: bool,
 }
 
 /// Why a chain cannot be walked to its end.
@@ -31,13 +33,25 @@ pub(crate) enum Broken {
 
 /// Walks the chain of a packet (from its IPv6 header on) whose first next header is `first`.
 pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
-    let byte = |at: usize| packet.get(at).copied().ok_or(Broken::Chain);
     let mut upper = Upper {
         protocol: first,
         offset: HEADER_LEN,
         fragment: None,
         later: false,
+        broken: false,
     };
+    match follow(packet, &mut upper) {
+        Ok(()) => Ok(upper),
+        Err(Broken::Chain) if upper.fragment.is_some() => Ok(Upper {
+            broken: true,
+            ..upper
+        }),
+        Err(broken) => Err(broken),
+    }
+}
+
+fn follow(packet: &[u8], upper: &mut Upper) -> Result<(), Broken> {
+    let byte = |at: usize| packet.get(at).copied().ok_or(Broken::Chain);
     let mut previous_next_header_offset = 6;
     for _ in 0..MAX_HEADERS {
         let length = match upper.protocol {
@@ -47,7 +61,7 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
             Protocol::AH => (usize::from(byte(upper.offset + 1)?) + 2) * 4,
             Protocol::IPV6_FRAGMENT => 8,
             Protocol::NO_NEXT_HEADER => return Err(Broken::Chain),
-            _ => return Ok(upper),
+            _ => return Ok(()),
         };
         if upper.protocol == Protocol::IPV6_FRAGMENT {
             if upper.offset > packet.len() {
@@ -66,7 +80,7 @@ pub(crate) fn walk(packet: &[u8], first: Protocol) -> Result<Upper, Broken> {
                 upper.later = true;
                 upper.protocol = header.next_header;
                 upper.offset += length;
-                return Ok(upper);
+                return Ok(());
             }
         }
         let next = Protocol(byte(upper.offset)?);

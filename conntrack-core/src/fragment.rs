@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::{Zone, widen};
-use packet::ipv6::HEADER_LEN;
+use packet::ipv6::{FRAGMENT_HEADER_LEN, HEADER_LEN};
 use packet::{Ipv4, Ipv6, Protocol, checksum};
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ impl Reassembly {
         let Some(header) = upper.fragment else {
             return Reassembled::Dropped(Reason::FragmentInvalid);
         };
-        let data_at = header.header_offset + 8;
+        let data_at = header.header_offset + FRAGMENT_HEADER_LEN;
         let length = ip.total_len().saturating_sub(data_at);
         let key = Key {
             source: ip.source(),
@@ -150,6 +150,9 @@ impl Reassembly {
         };
         if header.offset_bytes == 0 && !headers_complete(upper, ip.total_len()) {
             return Reassembled::Passed;
+        }
+        if data_at > ip.total_len() {
+            return Reassembled::Dropped(Reason::FragmentInvalid);
         }
         if usize::from(header.offset_bytes) + length > MAX_DATAGRAM_BYTES {
             return Reassembled::Passed;
@@ -347,8 +350,12 @@ fn set_length(packet: &mut [u8], head_len: usize) {
     }
 }
 
-/// Whether a first fragment has all headers up to the transport's, as it must (RFC 7112).
+/// Whether a first fragment has all headers up to the transport's, as it must (RFC 7112). Linux does not look at one whose
+/// extension headers it cannot follow.
 fn headers_complete(upper: &Upper, total_len: usize) -> bool {
+    if upper.broken {
+        return true;
+    }
     let needed = match upper.protocol {
         Protocol::TCP => 20,
         Protocol::UDP | Protocol::ICMPV6 => 8,

@@ -74,6 +74,9 @@ pub(crate) fn parse_passed<'a>(ip: &Ipv6<'_>, upper: &Upper, bytes: &'a [u8]) ->
     {
         return Parsed::Invalid(Reason::FragmentInvalid);
     }
+    if upper.broken {
+        return Parsed::Invalid(Reason::ExtensionHeaders);
+    }
     let end = bytes.len().min(ip.total_len());
     Parsed::Whole(Network::new(
         6,
@@ -115,17 +118,14 @@ fn parse_v6(bytes: &[u8], wire_len: usize) -> Parsed<'_> {
         Err(Broken::Chain) => return Parsed::Invalid(Reason::ExtensionHeaders),
         Err(Broken::Fragment) => return Parsed::Dropped(Reason::FragmentInvalid),
     };
-    if let Some(fragment) = upper.fragment
-        && ip.payload_len() != 0
-    {
-        const FRAGMENT_HEADER: usize = 8;
-        if fragment.header_offset + FRAGMENT_HEADER > end {
-            return Parsed::Dropped(Reason::FragmentInvalid);
-        }
+    if upper.fragment.is_some() && ip.payload_len() != 0 {
         return Parsed::FragmentV6(ip, upper);
     }
     if upper.later {
         return Parsed::Invalid(Reason::FragmentInvalid);
+    }
+    if upper.broken {
+        return Parsed::Invalid(Reason::ExtensionHeaders);
     }
     Parsed::Whole(Network::new(
         6,

@@ -199,8 +199,12 @@ impl Tracker {
         };
         let source = match follow.source {
             FollowSource::Master => return [Some(as_master), Some(destination)],
-            FollowSource::Own => {
-                return [Some((Manip::Source, own.source, None)), Some(destination)];
+            FollowSource::Forwarded => {
+                let source = match follow.direction {
+                    crate::Direction::Original => own.destination,
+                    crate::Direction::Reply => own.source,
+                };
+                return [Some((Manip::Source, source, None)), Some(destination)];
             }
             FollowSource::IfMasters => None,
             FollowSource::Paired => pair(),
@@ -333,10 +337,10 @@ fn layout(packet: &[u8], protocol: Protocol) -> Option<(usize, usize)> {
         (header_len, Protocol(*packet.get(9)?))
     } else {
         let upper = extension::walk(packet, Protocol(*packet.get(6)?)).ok()?;
-        if upper
+        let is_later = upper
             .fragment
-            .is_some_and(|fragment| fragment.offset_bytes != 0)
-        {
+            .is_some_and(|fragment| fragment.offset_bytes != 0);
+        if is_later || upper.broken {
             return None;
         }
         (upper.offset, upper.protocol)

@@ -3,7 +3,8 @@
 
 use super::per::Size::{Any, Between, Fixed};
 use super::per::Type::{
-    self, Boolean, Choice, Counted, End, Holds, Integer, Null, Octets, Of, Seconds, Sequence, Text,
+    self, Boolean, Choice, Counted, End, Holds, Integer, Null, Object, Octets, Of, Seconds,
+    Sequence, Text,
 };
 use super::per::{LATER, may, must};
 use super::{h235, h245};
@@ -12,6 +13,7 @@ static NULL: Type = Null;
 static END: Type = End;
 static BOOLEAN: Type = Boolean;
 static COUNTED: Type = Counted;
+static OBJECT: Type = Object;
 static SEQUENCE_NUMBER: Type = Integer(1, 65_535);
 static WORD: Type = Integer(0, 65_535);
 static BYTE: Type = Integer(0, 255);
@@ -88,10 +90,7 @@ static NON_STANDARD: Type = Sequence(
         must(
             "nonStandardIdentifier",
             &Choice(
-                &[
-                    ("object", &COUNTED),
-                    ("h221NonStandard", &H221_NON_STANDARD),
-                ],
+                &[("object", &OBJECT), ("h221NonStandard", &H221_NON_STANDARD)],
                 Some(&[]),
             ),
         ),
@@ -160,12 +159,21 @@ static ENDPOINT_TYPE: Type = Sequence(
                 Some(&[]),
             ),
         ),
-        may("mcu", &WITH_DATA),
+        may(
+            "mcu",
+            &Sequence(
+                &[may("nonStandardData", &NON_STANDARD)],
+                Some(&[may("protocol", &SKIPPED)]),
+            ),
+        ),
         may("terminal", &WITH_DATA),
         must("mc", &BOOLEAN),
         must("undefinedNode", &BOOLEAN),
     ],
-    Some(&[]),
+    Some(&[
+        may("set", &SKIPPED),
+        may("supportedTunnelledProtocols", &SKIPPED),
+    ]),
 );
 
 static SERVICES: Type = Sequence(
@@ -241,7 +249,7 @@ pub static RAS_MESSAGE: Type = Choice(
 static GATEKEEPER_REQUEST: Type = Sequence(
     &[
         must("requestSeqNum", &SEQUENCE_NUMBER),
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("nonStandardData", &NON_STANDARD),
         must("rasAddress", &TRANSPORT_ADDRESS),
         must("endpointType", &ENDPOINT_TYPE).end(),
@@ -255,7 +263,7 @@ static GATEKEEPER_REQUEST: Type = Sequence(
 static GATEKEEPER_CONFIRM: Type = Sequence(
     &[
         must("requestSeqNum", &SEQUENCE_NUMBER),
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("nonStandardData", &NON_STANDARD),
         may("gatekeeperIdentifier", &IDENTIFIER),
         must("rasAddress", &TRANSPORT_ADDRESS),
@@ -266,7 +274,7 @@ static GATEKEEPER_CONFIRM: Type = Sequence(
 static REGISTRATION_REQUEST: Type = Sequence(
     &[
         must("requestSeqNum", &SEQUENCE_NUMBER),
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("nonStandardData", &NON_STANDARD),
         must("discoveryComplete", &BOOLEAN),
         must("callSignalAddress", &ADDRESSES),
@@ -286,7 +294,7 @@ static REGISTRATION_REQUEST: Type = Sequence(
 static REGISTRATION_CONFIRM: Type = Sequence(
     &[
         must("requestSeqNum", &SEQUENCE_NUMBER),
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("nonStandardData", &NON_STANDARD),
         must("callSignalAddress", &ADDRESSES),
         may("terminalAlias", &ALIASES),
@@ -415,7 +423,7 @@ static MESSAGE_BODY: Type = Choice(
 
 static SETUP: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("h245Address", &TRANSPORT_ADDRESS),
         may("sourceAddress", &ALIASES),
         must("sourceInfo", &ENDPOINT_TYPE),
@@ -451,7 +459,7 @@ static SETUP: Type = Sequence(
 
 static CALL_PROCEEDING: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         must("destinationInfo", &ENDPOINT_TYPE),
         may("h245Address", &TRANSPORT_ADDRESS),
     ],
@@ -470,7 +478,7 @@ static CALL_PROCEEDING: Type = Sequence(
 
 static ALERTING: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         must("destinationInfo", &ENDPOINT_TYPE),
         may("h245Address", &TRANSPORT_ADDRESS),
     ],
@@ -494,7 +502,7 @@ static ALERTING: Type = Sequence(
 
 static CONNECT: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("h245Address", &TRANSPORT_ADDRESS),
         must("destinationInfo", &ENDPOINT_TYPE),
         must("conferenceID", &GLOBALLY_UNIQUE),
@@ -519,7 +527,7 @@ static CONNECT: Type = Sequence(
 );
 
 static INFORMATION: Type = Sequence(
-    &[must("protocolIdentifier", &COUNTED)],
+    &[must("protocolIdentifier", &OBJECT)],
     Some(&[
         may("callIdentifier", &SKIPPED),
         may("tokens", &SKIPPED),
@@ -532,7 +540,7 @@ static INFORMATION: Type = Sequence(
 
 static RELEASE_COMPLETE: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("reason", &RELEASE_REASON),
     ],
     Some(&[
@@ -568,7 +576,7 @@ static RELEASE_REASON: Type = Choice(
 
 static FACILITY: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         may("alternativeAddress", &TRANSPORT_ADDRESS),
         may("alternativeAliasAddress", &ALIASES),
         may("conferenceID", &GLOBALLY_UNIQUE),
@@ -607,7 +615,7 @@ static FACILITY: Type = Sequence(
 
 static PROGRESS: Type = Sequence(
     &[
-        must("protocolIdentifier", &COUNTED),
+        must("protocolIdentifier", &OBJECT),
         must("destinationInfo", &ENDPOINT_TYPE),
         may("h245Address", &TRANSPORT_ADDRESS),
         must(

@@ -1,10 +1,15 @@
 //! Tokens of H.235.0 (09/2005, annex A), as messages of H.225.0 carry them.
 
 use super::per::Size::{Any, Between, Fixed};
-use super::per::Type::{self, Bits, Choice, Counted, Integer, Octets, Of, Refused, Sequence, Text};
+use super::per::Type::{
+    self, Bits, Choice, Counted, Integer, Null, Object, Octets, Of, Refused, Sequence, Text,
+};
 use super::per::{may, must};
 
 static COUNTED: Type = Counted;
+static OBJECT: Type = Object;
+/// An addition: only its length counts.
+static SKIPPED: Type = Null;
 static TIME_STAMP: Type = Integer(1, u32::MAX);
 static IDENTIFIER: Type = Text(16, Between(1, 128));
 static KEY: Type = Bits(Between(0, 2_048));
@@ -18,7 +23,7 @@ pub static CRYPTO_TOKENS: Type = Of(Any, &CRYPTO_H323_TOKEN);
 
 static CLEAR_TOKEN: Type = Sequence(
     &[
-        must("tokenOID", &COUNTED),
+        must("tokenOID", &OBJECT),
         may("timeStamp", &TIME_STAMP),
         may("password", &IDENTIFIER),
         may(
@@ -37,19 +42,19 @@ static CLEAR_TOKEN: Type = Sequence(
         may(
             "certificate",
             &Sequence(
-                &[must("type", &COUNTED), must("certificate", &COUNTED)],
+                &[must("type", &OBJECT), must("certificate", &COUNTED)],
                 Some(&[]),
             ),
         ),
         may("generalID", &IDENTIFIER),
         may("nonStandard", &NON_STANDARD),
     ],
-    Some(&[]),
+    Some(&[may("eckasdhkey", &SKIPPED), may("sendersID", &SKIPPED)]),
 );
 
 static NON_STANDARD: Type = Sequence(
     &[
-        must("nonStandardIdentifier", &COUNTED),
+        must("nonStandardIdentifier", &OBJECT),
         must("data", &COUNTED),
     ],
     None,
@@ -57,12 +62,12 @@ static NON_STANDARD: Type = Sequence(
 
 static PARAMETERS: Type = Sequence(
     &[may("ranInt", &COUNTED), may("iv8", &Octets(Fixed(8)))],
-    Some(&[]),
+    Some(&[may("iv16", &SKIPPED)]),
 );
 
 static HASHED: Type = Sequence(
     &[
-        must("algorithmOID", &COUNTED),
+        must("algorithmOID", &OBJECT),
         must("paramS", &PARAMETERS),
         must("hash", &ANY_BITS),
     ],
@@ -71,7 +76,7 @@ static HASHED: Type = Sequence(
 
 static ENCRYPTED: Type = Sequence(
     &[
-        must("algorithmOID", &COUNTED),
+        must("algorithmOID", &OBJECT),
         must("paramS", &PARAMETERS),
         must("encryptedData", &COUNTED),
     ],
@@ -120,19 +125,19 @@ static CRYPTO_TOKEN: Type = Choice(
         (
             "cryptoEncryptedToken",
             &Sequence(
-                &[must("tokenOID", &COUNTED), must("token", &ENCRYPTED)],
+                &[must("tokenOID", &OBJECT), must("token", &ENCRYPTED)],
                 None,
             ),
         ),
         (
             "cryptoSignedToken",
-            &Sequence(&[must("tokenOID", &COUNTED), must("token", &SIGNED)], None),
+            &Sequence(&[must("tokenOID", &OBJECT), must("token", &SIGNED)], None),
         ),
         (
             "cryptoHashedToken",
             &Sequence(
                 &[
-                    must("tokenOID", &COUNTED),
+                    must("tokenOID", &OBJECT),
                     must("hashedVals", &CLEAR_TOKEN),
                     must("token", &HASHED),
                 ],

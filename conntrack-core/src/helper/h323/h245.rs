@@ -3,7 +3,7 @@
 
 use super::per::Size::{Any, Between, Fixed};
 use super::per::Type::{
-    self, Boolean, Choice, Counted, End, Integer, Null, Octets, Of, Sequence, Text,
+    self, Boolean, Choice, Counted, End, Integer, Null, Object, Octets, Of, Sequence, Text,
 };
 use super::per::{Field, LATER, may, must};
 
@@ -13,6 +13,7 @@ static END: Type = End;
 static SKIPPED: Type = Null;
 static BOOLEAN: Type = Boolean;
 static COUNTED: Type = Counted;
+static OBJECT: Type = Object;
 static BYTE: Type = Integer(0, 255);
 static WORD: Type = Integer(0, 65_535);
 static ANY_RATE: Type = Integer(0, u32::MAX);
@@ -99,7 +100,10 @@ pub static OPEN_LOGICAL_CHANNEL: Type = Sequence(
                         ),
                     ),
                 ],
-                Some(&[may("forwardLogicalChannelDependency", &SKIPPED)]),
+                Some(&[
+                    may("forwardLogicalChannelDependency", &SKIPPED),
+                    may("replacementFor", &SKIPPED),
+                ]),
             ),
         ),
         may(
@@ -118,7 +122,10 @@ pub static OPEN_LOGICAL_CHANNEL: Type = Sequence(
                         ),
                     ),
                 ],
-                Some(&[may("reverseLogicalChannelDependency", &SKIPPED)]),
+                Some(&[
+                    may("reverseLogicalChannelDependency", &SKIPPED),
+                    may("replacementFor", &SKIPPED),
+                ]),
             ),
         ),
     ],
@@ -142,7 +149,7 @@ static OPEN_LOGICAL_CHANNEL_ACK: Type = Sequence(
                         ),
                     ),
                 ],
-                Some(&[]),
+                Some(&[may("replacementFor", &SKIPPED)]),
             ),
         ),
     ],
@@ -179,7 +186,7 @@ static NETWORK_ACCESS: Type = Sequence(
         must("associateConference", &BOOLEAN),
         may("externalReference", &Octets(Between(1, 255))),
     ],
-    Some(&[]),
+    Some(&[may("t120SetupProcedure", &SKIPPED)]),
 );
 
 static Q2931_ADDRESS: Type = Sequence(
@@ -267,7 +274,7 @@ static NON_STANDARD: Type = Sequence(
             "nonStandardIdentifier",
             &Choice(
                 &[
-                    ("object", &COUNTED),
+                    ("object", &OBJECT),
                     (
                         "h221NonStandard",
                         &Sequence(
@@ -305,7 +312,11 @@ static H2250_CHANNEL: Type = Sequence(
             &Choice(&[("h261aVideoPacketization", &NULL)], Some(&[])),
         ),
     ],
-    Some(&[]),
+    Some(&[
+        may("transportCapability", &SKIPPED),
+        may("redundancyEncoding", &SKIPPED),
+        may("source", &SKIPPED),
+    ]),
 );
 
 static TERMINAL_LABEL: Type = Sequence(
@@ -322,9 +333,12 @@ static H2250_CHANNEL_ACK: Type = Sequence(
         may("sessionID", &SESSION),
         may("mediaChannel", &TRANSPORT_ADDRESS),
         may("mediaControlChannel", &TRANSPORT_ADDRESS),
-        may("dynamicRTPPayloadType", &PAYLOAD_TYPE).end(),
+        may("dynamicRTPPayloadType", &PAYLOAD_TYPE),
     ],
-    Some(&[]),
+    Some(&[
+        may("flowControlToZero", &SKIPPED),
+        may("portNumber", &SKIPPED),
+    ]),
 );
 
 static H222_CHANNEL: Type = Sequence(

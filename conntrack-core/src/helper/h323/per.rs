@@ -19,7 +19,7 @@ pub enum Size {
 pub enum Type {
     /// `NULL`.
     Null,
-    /// Nobody asks for it, nor for what is behind it: reading ends.
+    /// Nobody asks for it: it is not read.
     End,
     /// What Linux cannot read: it gives the message up.
     Refused,
@@ -30,8 +30,10 @@ pub enum Type {
     /// `INTEGER` from 1 to 2^32 - 1. Linux reads on behind it, as if its octets came twice, and gives a message up that has
     /// not so many.
     Seconds,
-    /// What says first how many octets it has: `OBJECT IDENTIFIER`, `OCTET STRING` that nobody asks for.
+    /// What says first how many octets it has: `INTEGER`, `OCTET STRING` that nobody asks for.
     Counted,
+    /// `OBJECT IDENTIFIER`: Linux reads one octet of how many it has.
+    Object,
     /// `OCTET STRING`.
     Octets(Size),
     /// `BIT STRING`.
@@ -58,12 +60,13 @@ pub struct Field {
     pub kind: &'static Type,
     /// Whether it may be missing.
     pub optional: bool,
-    /// Whether nobody asks for it, nor for what is behind it: where it is or would be, reading ends.
+    /// Whether nobody asks for it, nor for what is behind it in its sequence: where it is or would be, that is no longer
+    /// read. Like Linux, reading goes on from there with what comes behind the sequence.
     pub ends: bool,
 }
 
 impl Field {
-    /// The same, but reading ends there.
+    /// The same, but the sequence is not read from there on.
     pub(super) const fn end(self) -> Self {
         Self { ends: true, ..self }
     }
@@ -167,7 +170,6 @@ pub fn decode(bytes: &[u8], part: Range<usize>, kind: &Type) -> Option<Value> {
         bytes,
         at: part.start * 8,
         end: part.end * 8,
-        ended: false,
         left: &left,
     };
     reader.value(kind, DEEPEST)
@@ -178,7 +180,6 @@ struct Reader<'a> {
     /// In bits.
     at: usize,
     end: usize,
-    ended: bool,
     /// Values that may still be read.
     left: &'a Cell<usize>,
 }
@@ -239,19 +240,19 @@ impl Reader<'_> {
         low.checked_add(raw)
     }
 
-    /// How many follow (X.691, section 11.9). What is sent in fragments of 16 Ki is no signalling. It takes one octet or two;
-    /// Linux wants two to be there.
+    /// How many follow (X.691, section 11.9). It takes one octet or two; Linux wants two to be there. What is sent in fragments
+    /// of 16 Ki is no signalling: Linux reads their number as if it were a length.
     fn length(&mut self) -> Option<usize> {
         self.align();
         if self.end.checked_sub(self.at)? < 16 {
             return None;
         }
         let first = self.number(1)?;
-        match first {
-            0..=127 => Some(first as usize),
-            128..=191 => Some(((first & 0x3f) << 8 | self.bits(8)?) as usize),
-            _ => None,
+        if first & 0x80 == 0 {
+            return Some(first as usize);
         }
+        let length = (first & 0x3f) << 8 | self.bits(8)?;
+        Some(length as usize)
     }
 
     fn count(&mut self, size: Size) -> Option<usize> {
@@ -271,12 +272,8 @@ impl Reader<'_> {
         let depth = depth.checked_sub(1)?;
         self.left.set(self.left.get().checked_sub(1)?);
         Some(match *kind {
-            Type::Null => Value::Other,
+            Type::Null | Type::End => Value::Other,
             Type::Refused => return None,
-            Type::End => {
-                self.ended = true;
-                Value::Other
-            }
             Type::Boolean => Value::Number(self.bits(1)?),
             Type::Integer(low, high) => Value::Number(self.between(low, high)?),
             Type::Seconds => {
@@ -290,6 +287,11 @@ impl Reader<'_> {
                 self.octets(length)?;
                 Value::Other
             }
+            Type::Object => {
+                let length = self.number(1)?;
+                self.octets(length as usize)?;
+                Value::Other
+            }
             Type::Octets(size) => self.string(size)?,
             Type::Bits(size) => self.text(1, size)?,
             Type::Text(bits, size) => self.text(bits, size)?,
@@ -301,9 +303,6 @@ impl Reader<'_> {
             Type::Of(size, kind) => {
                 let mut values = Vec::new();
                 for _ in 0..self.count(size)? {
-                    if self.ended {
-                        break;
-                    }
                     values.push(self.value(kind, depth)?);
                 }
                 Value::List(values)
@@ -317,7 +316,6 @@ impl Reader<'_> {
     fn inner(&self, start: usize, kind: &Type, depth: u32) -> Option<Value> {
         let mut inner = Self {
             at: start * 8,
-            ended: false,
             ..*self
         };
         inner.value(kind, depth)
@@ -357,16 +355,12 @@ impl Reader<'_> {
         }
         let mut out = Vec::new();
         for (field, present) in root.iter().zip(present) {
-            self.ended |= field.ends;
-            if self.ended {
+            if field.ends {
                 return Some(out);
             }
             if present {
                 out.push((field.name, self.value(field.kind, depth)?));
             }
-        }
-        if self.ended {
-            return Some(out);
         }
         if extended {
             self.additions(more.unwrap_or(&[]), depth, &mut out)?;
@@ -387,7 +381,6 @@ impl Reader<'_> {
         self.align();
         for (number, present) in present.into_iter().enumerate() {
             let field = known.get(number);
-            // What comes behind the sequence is still read, though from here on.
             if field.or(known.last()).is_some_and(|field| field.ends) {
                 break;
             }

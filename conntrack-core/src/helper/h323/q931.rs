@@ -181,7 +181,7 @@ fn expect_forwarded(talk: &mut Talk<'_>, address: &Value) -> Result<(), Reason> 
     let mut follow = following(talk, address.port);
     if let Some(follow) = &mut follow {
         follow.address = Some(address.address);
-        follow.source = FollowSource::Own;
+        follow.source = FollowSource::Forwarded;
     }
     expectation.follow = follow;
     let Ok(port) = talk.expect_at_free_port(expectation.clone()) else {

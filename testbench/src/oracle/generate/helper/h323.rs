@@ -188,7 +188,7 @@ impl Writer {
                 let below = dice.pick(&[4, 300, 5_000, 70_000, 8_000_000]);
                 self.between(dice.below(below) as u32, 0, u32::MAX);
             }
-            Type::Counted => {
+            Type::Counted | Type::Object => {
                 let bytes: Vec<u8> = (0..dice.below(7)).map(|_| dice.byte()).collect();
                 self.open(&bytes);
             }
@@ -230,10 +230,7 @@ impl Writer {
                     .filter(|(_, (name, _))| LIKED.contains(name))
                     .map(|(at, _)| at)
                     .collect();
-                let mut any = dice.below(root.len() + more.map_or(0, |more| more.len() + 1));
-                if matches!(root.get(any), Some((_, Type::Refused))) {
-                    any = 0;
-                }
+                let any = dice.below(root.len() + more.map_or(0, |more| more.len() + 1));
                 let at = if liked.is_empty() || dice.chance(20) {
                     any
                 } else {
@@ -281,12 +278,12 @@ impl Writer {
         let present: Vec<bool> = root.iter().map(&mut wanted).collect();
         let mut added: Vec<bool> = more.unwrap_or(&[]).iter().map(wanted).collect();
         if more.is_some() && dice.chance(15) {
-            added.push(true);
+            added.extend((0..=dice.below(3)).map(|_| dice.chance(60)));
         }
         if more.is_some() && dice.chance(20) {
             added.clear();
         }
-        let extended = added.contains(&true);
+        let extended = !added.is_empty();
         if more.is_some() {
             self.bits(extended.into(), 1);
         }
