@@ -121,6 +121,8 @@ impl Tracker {
         let mut parsed = match parse::parse(&bytes, bytes.len()) {
             // A fragment header within what was cut into fragments: once is enough.
             Parsed::FragmentV6(ip, upper) => parse::parse_passed(&ip, &upper, &bytes),
+            // Nor is one looked at that is cut off.
+            Parsed::Dropped(Reason::FragmentInvalid) => Parsed::Invalid(Reason::ExtensionHeaders),
             Parsed::FragmentV4(_) => return Entered::Done(self.invalid(Reason::FragmentInvalid)),
             parsed => parsed,
         };
