@@ -2,7 +2,7 @@
 
 use super::per::Size::{Any, Between, Fixed};
 use super::per::Type::{
-    self, Bits, Choice, Counted, Integer, Null, Object, Octets, Of, Refused, Sequence, Text,
+    self, Bits, Choice, Counted, Integer, Null, Object, Octets, Of, Open, Sequence, Text,
 };
 use super::per::{may, must};
 
@@ -83,8 +83,16 @@ static ENCRYPTED: Type = Sequence(
     None,
 );
 
-/// `SIGNED`: what is signed may be of any type.
-static SIGNED: Type = Refused;
+/// `SIGNED`.
+static SIGNED: Type = Sequence(
+    &[
+        must("toBeSigned", &Open),
+        must("algorithmOID", &OBJECT),
+        must("paramS", &PARAMETERS),
+        must("signature", &ANY_BITS),
+    ],
+    None,
+);
 
 static CRYPTO_H323_TOKEN: Type = Choice(
     &[

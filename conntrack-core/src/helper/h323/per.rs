@@ -21,8 +21,9 @@ pub enum Type {
     Null,
     /// Nobody asks for it: it is not read.
     End,
-    /// What Linux cannot read: it gives the message up.
-    Refused,
+    /// What may be of any type, with its length before it. Linux takes the octet for it that reading has come to, also if it
+    /// is in the middle of that, and goes on in the middle of another.
+    Open,
     /// `BOOLEAN`.
     Boolean,
     /// `INTEGER` from the first number to the second.
@@ -273,7 +274,11 @@ impl Reader<'_> {
         self.left.set(self.left.get().checked_sub(1)?);
         Some(match *kind {
             Type::Null | Type::End => Value::Other,
-            Type::Refused => return None,
+            Type::Open => {
+                let length = *self.bytes[..self.end / 8].get(self.at / 8)?;
+                self.at += (1 + usize::from(length)) * 8;
+                Value::Other
+            }
             Type::Boolean => Value::Number(self.bits(1)?),
             Type::Integer(low, high) => Value::Number(self.between(low, high)?),
             Type::Seconds => {
@@ -424,10 +429,12 @@ impl Reader<'_> {
         if more.is_some() && self.bit()? {
             let number = self.small()?;
             let length = self.length()?;
-            let part = self.octets(length)?;
             let Some((name, kind)) = more.unwrap_or(&[]).get(number) else {
+                // Whether there is so much of it does not matter before something behind it is read.
+                self.at += length * 8;
                 return Some(Value::Other);
             };
+            let part = self.octets(length)?;
             let value = self.inner(part.start, kind, depth)?;
             return Some(Value::Choice(name, Box::new(value)));
         }

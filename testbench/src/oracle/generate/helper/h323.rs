@@ -176,7 +176,7 @@ impl Writer {
         }
         match *kind {
             Type::Null => {}
-            Type::End | Type::Refused => self.octets(&[dice.byte(), dice.byte(), dice.byte()]),
+            Type::End => self.octets(&[dice.byte(), dice.byte(), dice.byte()]),
             Type::Boolean => self.bits(dice.below(2) as u32, 1),
             Type::Integer(low, high) => {
                 let steps = (high - low).saturating_add(1);
@@ -188,7 +188,7 @@ impl Writer {
                 let below = dice.pick(&[4, 300, 5_000, 70_000, 8_000_000]);
                 self.between(dice.below(below) as u32, 0, u32::MAX);
             }
-            Type::Counted | Type::Object => {
+            Type::Counted | Type::Object | Type::Open => {
                 let bytes: Vec<u8> = (0..dice.below(7)).map(|_| dice.byte()).collect();
                 self.open(&bytes);
             }
