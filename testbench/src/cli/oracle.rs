@@ -28,7 +28,7 @@ pub(super) struct OracleArgs {
     /// Seed of the generated conversations
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// What conversations are about: tcp, udp, icmp, sctp, gre, frag, mixed, zones, nat, helper (repeatable; all these without it), h323
+    /// What conversations are about: tcp, udp, icmp, sctp, gre, frag, mixed, zones, nat, helper, h323 (repeatable; all without it)
     #[arg(long, value_name = "NAME")]
     family: Vec<Family>,
     /// IPv4 only

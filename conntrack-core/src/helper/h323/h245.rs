@@ -47,7 +47,12 @@ static REQUEST: Type = Choice(
         ("roundTripDelayRequest", &END),
         ("maintenanceLoopRequest", &END),
     ],
-    Some(&[]),
+    Some(&[
+        ("communicationModeRequest", &END),
+        ("conferenceRequest", &END),
+        ("multilinkRequest", &END),
+        ("logicalChannelRateRequest", &END),
+    ]),
 );
 
 static RESPONSE: Type = Choice(
@@ -72,7 +77,13 @@ static RESPONSE: Type = Choice(
         ("maintenanceLoopAck", &END),
         ("maintenanceLoopReject", &END),
     ],
-    Some(&[]),
+    Some(&[
+        ("communicationModeResponse", &END),
+        ("conferenceResponse", &END),
+        ("multilinkResponse", &END),
+        ("logicalChannelRateAcknowledge", &END),
+        ("logicalChannelRateReject", &END),
+    ]),
 );
 
 /// `OpenLogicalChannel`.

@@ -428,13 +428,15 @@ impl Reader<'_> {
     ) -> Option<Value> {
         if more.is_some() && self.bit()? {
             let number = self.small()?;
+            let known = more.unwrap_or(&[]).get(number);
+            if matches!(known, Some((_, Type::End))) {
+                return Some(Value::Other);
+            }
             let length = self.length()?;
-            let Some((name, kind)) = more.unwrap_or(&[]).get(number) else {
-                // Whether there is so much of it does not matter before something behind it is read.
-                self.at += length * 8;
+            let part = self.octets(length)?;
+            let Some((name, kind)) = known else {
                 return Some(Value::Other);
             };
-            let part = self.octets(length)?;
             let value = self.inner(part.start, kind, depth)?;
             return Some(Value::Choice(name, Box::new(value)));
         }

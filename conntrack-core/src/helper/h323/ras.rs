@@ -174,17 +174,18 @@ fn signalling_among(talk: &mut Talk<'_>, values: &[&Value]) -> Result<(), Reason
     let (there, back) = (*talk.tuple(direction), *talk.tuple(direction.other()));
     let [own, other] = places(talk, place::SIGNALLING);
     let (port, seen) = (talk.memory()[own], talk.memory()[other] as u16);
-    let all: Vec<Address> = values
-        .iter()
-        .filter_map(|value| Address::h225(talk, value))
-        .collect();
+    let read = |value: &&Value| Address::h225(talk, value);
+    let first = values.first().and_then(read).filter(is_loopback);
+    let all: Vec<Address> = values.iter().filter_map(read).collect();
     for address in &all {
         if u32::from(address.port) != port {
             continue;
         }
         if address.address == there.source {
-            let first = all.first().filter(|first| is_loopback(first));
-            return first.unwrap_or(address).replace_with_own(talk, seen);
+            return first
+                .as_ref()
+                .unwrap_or(address)
+                .replace_with_own(talk, seen);
         }
         if address.address == there.destination {
             return address.replace(talk, back.source, seen);

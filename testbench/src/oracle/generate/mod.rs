@@ -52,8 +52,8 @@ pub enum Family {
 }
 
 impl Family {
-    /// All of which no difference is known, with their names.
-    pub const ALL: [(Self, &'static str); 10] = [
+    /// All, with their names.
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
         (Self::Icmp, "icmp"),
@@ -64,14 +64,8 @@ impl Family {
         (Self::Zones, "zones"),
         (Self::Nat, "nat"),
         (Self::Helper, "helper"),
+        (Self::H323, "h323"),
     ];
-
-    /// Of this one, some are (`docs/kernel-differences.md`).
-    const PARTIAL: (Self, &'static str) = (Self::H323, "h323");
-
-    fn named() -> impl Iterator<Item = (Self, &'static str)> {
-        Self::ALL.into_iter().chain([Self::PARTIAL])
-    }
 
     /// The rules its conversations are for.
     pub const fn rules(self) -> Ruleset {
@@ -93,7 +87,8 @@ impl Family {
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::named()
+        Self::ALL
+            .into_iter()
             .find(|(family, _)| *family == self)
             .map_or("", |(_, name)| name)
     }
@@ -109,8 +104,8 @@ impl FromStr for Family {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::named().find(|(_, name)| *name == text);
-        let names: Vec<&str> = Self::named().map(|(_, name)| name).collect();
+        let found = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        let names: Vec<&str> = Self::ALL.into_iter().map(|(_, name)| name).collect();
         found.map(|(family, _)| family).ok_or_else(|| {
             format!(
                 "there is no family \"{text}\"; there are: {}",

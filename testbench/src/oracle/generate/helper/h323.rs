@@ -9,6 +9,9 @@ use conntrack_core::helper::h323::{h225, h245};
 /// What is said between ends that a connection was announced for, in place of a port that is well known.
 pub(super) const CONTROL: u16 = 245;
 
+/// The port of RAS.
+const RAS: u16 = 1_719;
+
 /// What matters is said more often.
 const LIKED: [&str; 32] = [
     "gatekeeperConfirm",
@@ -314,7 +317,8 @@ impl Writer {
     fn address(&mut self, of_h245: bool, end: &End, dice: &mut Dice) {
         let (mut address, port) = match dice.below(20) {
             14..17 => end.remote,
-            17 => (Address::V4([127, 0, 0, 1]), end.local.1),
+            // A call that is forwarded there would not leave Linux.
+            17 if end.service == RAS => (Address::V4([127, 0, 0, 1]), end.local.1),
             _ => end.local,
         };
         if dice.chance(5) {
