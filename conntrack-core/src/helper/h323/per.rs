@@ -529,6 +529,37 @@ mod tests {
         assert!(decode(&message, 0..message.len(), &LISTS).is_some());
     }
 
+    /// As seen from Linux (`testbench/tests/recorded/helper-h323.jsonl`).
+    #[test]
+    fn thirty_two_additions_are_read_and_no_more() {
+        static KNOWN: [Field; 40] = [may("", &Type::Null); 40];
+        static SEQUENCE: Type = Type::Sequence(&[], Some(&KNOWN));
+        // A bit that there are additions, seven of how many more than one, one for each.
+        assert!(read(&SEQUENCE, "9f 00000000").is_some());
+        assert!(read(&SEQUENCE, "a0 0000000000").is_none());
+    }
+
+    #[test]
+    fn additions_that_end_with_the_fourth_octet_are_read_from_its_beginning() {
+        static KNOWN: [Field; 25] = [may("there", &Type::Boolean); 25];
+        static SEQUENCE: Type = Type::Sequence(&[must("", &Type::Boolean)], Some(&KNOWN));
+        static PAIR: Type = Type::Sequence(
+            &[must("", &Type::Integer(0, 63)), must("pair", &SEQUENCE)],
+            None,
+        );
+        // Six bits, one that there are additions, one that is false, 24 in seven: the 25 begin at the eighth of an octet.
+        let additions = |hex: &str| {
+            let value = read(&PAIR, hex)?;
+            let there = match value.field("pair")? {
+                Value::Sequence(fields) => fields.iter().filter(|(name, _)| *name == "there"),
+                _ => return None,
+            };
+            Some(there.count())
+        };
+        // Of the octet's first seven bits, two are set (24 is 0011000). No addition is there, but two are read.
+        assert_eq!(additions("02 30000000 0180 0180 0000"), Some(2));
+    }
+
     #[test]
     fn messages_that_nobody_asks_for_are_not_read() {
         // endSessionCommand, and a request of a later version.
