@@ -51,8 +51,10 @@ fn user_information(payload: &[u8], part: Range<usize>) -> Option<Range<usize>> 
         return None;
     }
     let reference = usize::from(*bytes.get(part.start + 1)?);
-    // Behind the call reference is the kind of the message.
+    // Behind the call reference is the kind of the message. Linux knows one element of a single octet ("sending complete"),
+    // and that only there.
     let mut at = part.start + 2 + reference + 1;
+    at += usize::from(bytes.get(at)? & 0x80 != 0);
     loop {
         let element = *bytes.get(at)?;
         if element == USER_USER {
@@ -62,10 +64,7 @@ fn user_information(payload: &[u8], part: Range<usize>) -> Option<Range<usize>> 
             // First comes the name of the protocol.
             return (length > 0 && part.end <= end).then_some(part.start + 1..part.end);
         }
-        at += match element & 0x80 {
-            0 => 2 + usize::from(*bytes.get(at + 1)?),
-            _ => 1,
-        };
+        at += 2 + usize::from(*bytes.get(at + 1)?);
     }
 }
 
