@@ -136,7 +136,7 @@ fn translated(
         return Ok(());
     };
     for (expectation, number) in pair.iter_mut().zip([rtp, rtp | 1]) {
-        expectation.follow = following(talk, number);
+        expectation.follow = Some(following(talk, number));
     }
     let mut port = rtp;
     while port != 0 {

@@ -1,29 +1,17 @@
 //! Messages of H.225.0 (12/2009, annex H): registration with gatekeepers (RAS), and what Q.931 carries. Additions are
-//! those that Linux was seen to know, or none where nobody asks for any of them.
+//! those that Linux was seen to know.
 
 use super::per::Size::{Any, Between, Fixed};
-use super::per::Type::{
-    self, Boolean, Choice, Counted, End, Holds, Integer, Null, Object, Octets, Of, Seconds,
-    Sequence, Text,
-};
-use super::per::{LATER, may, must};
+use super::per::Type::{self, Choice, Holds, Integer, Octets, Of, Seconds, Sequence, Text};
+use super::per::{BOOLEAN, BYTE, COUNTED, END, LATER, NULL, OBJECT, SKIPPED, WORD, may, must};
 use super::{h235, h245};
 
-static NULL: Type = Null;
-static END: Type = End;
-static BOOLEAN: Type = Boolean;
-static COUNTED: Type = Counted;
-static OBJECT: Type = Object;
 static SEQUENCE_NUMBER: Type = Integer(1, 65_535);
-static WORD: Type = Integer(0, 65_535);
-static BYTE: Type = Integer(0, 255);
 static BANDWIDTH: Type = Integer(0, u32::MAX);
 static TIME_TO_LIVE: Type = Seconds;
 static GLOBALLY_UNIQUE: Type = Octets(Fixed(16));
 static IDENTIFIER: Type = Text(16, Between(1, 128));
 static NAME: Type = Octets(Between(1, 256));
-/// An addition that nobody asks for: only its length counts.
-static SKIPPED: Type = Null;
 
 static IPV4: Type = Octets(Fixed(4));
 

@@ -1,15 +1,9 @@
 //! Tokens of H.235.0 (09/2005, annex A), as messages of H.225.0 carry them.
 
 use super::per::Size::{Any, Between, Fixed};
-use super::per::Type::{
-    self, Bits, Choice, Counted, Integer, Null, Object, Octets, Of, Open, Sequence, Text,
-};
-use super::per::{may, must};
+use super::per::Type::{self, Bits, Choice, Integer, Octets, Of, Open, Sequence, Text};
+use super::per::{COUNTED, OBJECT, SKIPPED, may, must};
 
-static COUNTED: Type = Counted;
-static OBJECT: Type = Object;
-/// An addition: only its length counts.
-static SKIPPED: Type = Null;
 static TIME_STAMP: Type = Integer(1, u32::MAX);
 static IDENTIFIER: Type = Text(16, Between(1, 128));
 static KEY: Type = Bits(Between(0, 2_048));

@@ -3,6 +3,7 @@
 //! describe.
 
 mod channel;
+mod data_type;
 pub mod h225;
 pub mod h235;
 pub mod h245;
@@ -131,9 +132,8 @@ fn from_other_end(talk: &Talk<'_>, protocol: Protocol, port: u16) -> Expectation
 }
 
 /// It will be translated as this one.
-fn following(talk: &Talk<'_>, port: u16) -> Option<Follow> {
-    let direction = talk.direction().other();
-    Some(Follow::master(direction, port, Manip::Destination))
+fn following(talk: &Talk<'_>, port: u16) -> Follow {
+    Follow::master(talk.direction().other(), port, Manip::Destination)
 }
 
 /// The two places that something for both directions is remembered in: of the packet's first.
@@ -163,7 +163,7 @@ fn expect_translated(
     address: &Address,
     known: Option<u16>,
 ) -> Result<Option<u16>, Reason> {
-    expectation.follow = following(talk, address.port);
+    expectation.follow = Some(following(talk, address.port));
     if let Some(known) = known {
         expectation.tuple.destination_id = known;
     }

@@ -19,7 +19,7 @@ pub enum Size {
 pub enum Type {
     /// `NULL`.
     Null,
-    /// Nobody asks for it: it is not read.
+    /// Nobody asks for it: it is not read, nor its length if it is an alternative that was added.
     End,
     /// What may be of any type, with its length before it. Linux takes the octet for it that reading has come to, also if it
     /// is in the middle of that, and goes on in the middle of another.
@@ -95,6 +95,16 @@ pub(super) const fn may(name: &'static str, kind: &'static Type) -> Field {
         ends: false,
     }
 }
+
+pub(super) static NULL: Type = Type::Null;
+pub(super) static BOOLEAN: Type = Type::Boolean;
+pub(super) static COUNTED: Type = Type::Counted;
+pub(super) static OBJECT: Type = Type::Object;
+pub(super) static END: Type = Type::End;
+pub(super) static BYTE: Type = Type::Integer(0, 255);
+pub(super) static WORD: Type = Type::Integer(0, 65_535);
+/// An addition that nobody asks for: only its length counts.
+pub(super) static SKIPPED: Type = Type::Null;
 
 /// An addition that nobody asks for, behind everything that anybody does.
 pub(super) const LATER: Field = may("", &Type::Null).end();

@@ -6,7 +6,7 @@ use super::{
     Address, MEDIA_CHANNELS, expect_translated, following, from_other_end, h225,
     is_sender_translated, is_translated, known_port, place, policy, remember_ports, tpkt,
 };
-use crate::expectation::{Expectation, FollowSource};
+use crate::expectation::{Expectation, Follow, FollowSource};
 use crate::helper::{Helper, Policy, Talk};
 use crate::reason::Reason;
 use packet::Protocol;
@@ -177,12 +177,11 @@ fn expect_forwarded(talk: &mut Talk<'_>, address: &Value) -> Result<(), Reason> 
         return talk.expect(expectation).map_err(|_| Reason::HelperRefused);
     }
     expectation.tuple.destination = back.destination;
-    let mut follow = following(talk, address.port);
-    if let Some(follow) = &mut follow {
-        follow.address = Some(address.address);
-        follow.source = FollowSource::Forwarded;
-    }
-    expectation.follow = follow;
+    expectation.follow = Some(Follow {
+        address: Some(address.address),
+        source: FollowSource::Forwarded,
+        ..following(talk, address.port)
+    });
     let Ok(port) = talk.expect_at_free_port(expectation.clone()) else {
         return Ok(());
     };

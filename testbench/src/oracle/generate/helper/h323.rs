@@ -10,7 +10,10 @@ use conntrack_core::helper::h323::{h225, h245};
 pub(super) const CONTROL: u16 = 245;
 
 /// The port of RAS.
-const RAS: u16 = 1_719;
+pub(super) const RAS: u16 = 1_719;
+
+/// The port of Q.931.
+pub(super) const CALLS: u16 = 1_720;
 
 /// What matters is said more often.
 const LIKED: [&str; 32] = [
@@ -329,7 +332,7 @@ impl Writer {
         let port = dice.pick(&[
             port,
             end.local.1,
-            1_720,
+            CALLS,
             2_000,
             2_001,
             2_002,

@@ -173,8 +173,8 @@ impl Talks {
         let remote = (address(tuple.destination), tuple.destination_id);
         let helper = expectation.helper.and_then(|id| tracker.helper(id));
         let service = match helper.map(|helper| helper.name()) {
-            Some("RAS") => 1_719,
-            Some("Q.931") => 1_720,
+            Some("RAS") => h323::RAS,
+            Some("Q.931") => h323::CALLS,
             Some("H.245") => h323::CONTROL,
             _ => 0,
         };
@@ -223,7 +223,7 @@ impl Talks {
             // What was announced is met by who was announced.
             let last = self.ends.last().map_or(0, |end| end.service);
             let service = match last {
-                h323::CONTROL | 1_719 | 1_720 => last,
+                h323::CONTROL | h323::RAS | h323::CALLS => last,
                 _ => heard.destination.1,
             };
             let protocol = heard.protocol;

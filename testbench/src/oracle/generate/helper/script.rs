@@ -23,8 +23,8 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
         (6_566, client) => sane(client, port, dice),
         (1_723, client) => return pptp(client, &end.told, dice),
         (5_060, _) => sip::messages(end, dice),
-        (1_719, _) => h323::ras(end, dice),
-        (1_720, _) => h323::call(end, dice),
+        (h323::RAS, _) => h323::ras(end, dice),
+        (h323::CALLS, _) => h323::call(end, dice),
         (h323::CONTROL, _) => h323::control(end, dice),
         _ => b"some data\n".to_vec(),
     };
