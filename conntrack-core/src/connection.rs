@@ -1,5 +1,6 @@
 //! A connection: two tuples, a state, a timeout, counters.
 
+use crate::ends::Ends;
 use crate::helper::Help;
 pub use crate::id::ConnectionId;
 use crate::nat::Manip;
@@ -11,6 +12,7 @@ use crate::status::Status;
 use crate::sysctl::Config;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
+use packet::Protocol;
 use std::sync::Arc;
 
 /// Packets and bytes (IP lengths) of one direction.
@@ -52,27 +54,26 @@ pub(crate) struct Extension {
 
 /// A connection.
 ///
-/// 160 bytes, laid out for the cache: what a look-up compares fills the first line, what TCP looks at the second.
+/// Two lines of the cache: what a look-up compares is in the first, with all that most protocols keep; what TCP keeps and
+/// the counters fill the second.
 #[derive(Debug, Clone)]
-#[repr(C, align(32))]
+#[repr(C, align(64))]
 pub struct Connection {
-    /// Tuple of the original direction.
-    pub(crate) original: Tuple,
-    zone_id: u16,
-    pub(crate) mark: u32,
-    pub(crate) status: Status,
+    ends: Ends,
     /// When it expires; before confirmation, the span it will then live.
     pub(crate) timeout: Time,
     pub(crate) extension: Option<Box<Extension>>,
-    pub(crate) protocol: ProtocolState,
+    pub(crate) status: Status,
     /// Tells one use of its index from the next; kept while the index is free.
     pub(crate) generation: u32,
+    pub(crate) mark: u32,
+    pub(crate) protocol: ProtocolState,
     pub(crate) counters: [Counters; 2],
 }
 
 impl Connection {
     /// A connection that is not in the table yet.
-    pub(crate) const fn new(original: Tuple, zone: Zone, protocol: ProtocolState) -> Self {
+    pub(crate) fn new(original: &Tuple, zone: Zone, protocol: ProtocolState) -> Self {
         let status = match zone.scope {
             _ if zone.id == 0 => Status::NONE,
             ZoneScope::Both => Status::NONE,
@@ -80,14 +81,13 @@ impl Connection {
             ZoneScope::Reply => Status::ZONE_REPLY,
         };
         Self {
-            original,
-            zone_id: zone.id,
-            mark: 0,
-            status,
+            ends: Ends::new(original, zone.id),
             timeout: Time(0),
             extension: None,
-            protocol,
+            status,
             generation: 0,
+            mark: 0,
+            protocol,
             counters: [Counters {
                 packets: 0,
                 bytes: 0,
@@ -98,20 +98,38 @@ impl Connection {
     /// The tuple of packets in this direction.
     pub fn tuple(&self, direction: Direction) -> Tuple {
         match direction {
-            Direction::Original => self.original,
-            Direction::Reply => match &self.extension {
-                Some(extension) if extension.reply.is_some() => {
-                    extension.reply.unwrap_or(self.original)
-                }
-                // A tuple without a mirror image begins no connection.
-                _ => self.original.inverted().unwrap_or(self.original),
-            },
+            Direction::Original => self.original(),
+            Direction::Reply => self.reply(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn original(&self) -> Tuple {
+        self.ends.tuple()
+    }
+
+    fn reply(&self) -> Tuple {
+        let translated = self.extension.as_ref().and_then(|more| more.reply);
+        translated.unwrap_or_else(|| {
+            let original = self.original();
+            // A tuple without a mirror image begins no connection.
+            original.inverted().unwrap_or(original)
+        })
+    }
+
+    #[inline]
+    pub(crate) const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// IP protocol number, as a name.
+    pub const fn protocol(&self) -> Protocol {
+        self.ends.protocol()
     }
 
     /// Gives it another reply tuple.
     pub(crate) fn set_reply(&mut self, reply: Tuple) {
-        let mirror = self.original.inverted() == Some(reply);
+        let mirror = self.original().inverted() == Some(reply);
         self.extend().reply = (!mirror).then_some(reply);
     }
 
@@ -146,7 +164,7 @@ impl Connection {
             ZoneScope::Both
         };
         Zone {
-            id: self.zone_id,
+            id: self.ends.zone_id(),
             scope,
         }
     }

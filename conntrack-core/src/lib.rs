@@ -27,14 +27,13 @@
 //! assert_eq!(verdict.ct_state(&tracker), "new|trk");
 //! assert_eq!(tracker.len(), 1);
 //! ```
-//!
-//! Not here yet: DCCP, some helpers.
 
 #![forbid(unsafe_code)]
 
 pub mod changes;
 pub mod connection;
 pub mod dump;
+mod ends;
 pub mod event;
 pub mod expectation;
 mod extension;

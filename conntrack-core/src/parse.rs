@@ -32,6 +32,12 @@ pub(crate) enum Parsed<'a> {
     Dropped(Reason),
 }
 
+impl Parsed<'_> {
+    pub(crate) fn is_gre(&self) -> bool {
+        matches!(self, Self::Whole(network) if network.protocol() == Protocol::GRE)
+    }
+}
+
 /// Checks the IP header as the kernel's receive functions do (`ip_rcv`, `ipv6_rcv` as documented by their counters
 /// InHdrErrors and InTruncatedPkts).
 #[inline]

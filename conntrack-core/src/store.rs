@@ -3,6 +3,7 @@
 //! Chunks never move and the table is an array of its own, so a million connections cost no copying of connections.
 
 use crate::connection::Connection;
+use crate::ends::Ends;
 use crate::hash::HashKey;
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
@@ -12,16 +13,18 @@ use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone, ZoneScope};
 use packet::prefetch;
 
-/// Connections in the first chunk; each further one holds twice as many as the one before.
-const FIRST_CHUNK: usize = 1_024;
+/// Connections in a chunk: two megabytes of them. Memory that was never used costs nothing.
+const CHUNK: usize = 1 << 14;
 
 /// The chunk of an index, and the place in it.
 #[inline]
 const fn place(index: u32) -> (usize, usize) {
-    let shifted = index as usize + FIRST_CHUNK;
-    let chunk = (shifted.ilog2() - FIRST_CHUNK.ilog2()) as usize;
-    (chunk, shifted - (FIRST_CHUNK << chunk))
+    (index as usize / CHUNK, index as usize % CHUNK)
 }
+
+/// The first node that a hash led to, for as long as the table does not change.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen(Node);
 
 /// Connections and their tuples. A slot whose connection is not CONFIRMED is free; its mark is one more than the index of the
 /// slot that became free before it.
@@ -61,19 +64,18 @@ impl Store {
     /// one. Another kind of node in the way may be younger and meant (zones for one direction): that takes a closer look.
     #[inline]
     pub(crate) fn find_symmetric<T>(
-        &mut self,
+        &self,
         hash: u32,
-        matches: impl Fn(&Tuple) -> Option<T>,
-    ) -> Option<(ConnectionId, &mut Connection, T)> {
+        matches: impl Fn(&Ends) -> Option<T>,
+    ) -> Option<(ConnectionId, T)> {
         let (index, found) = self.table.find(hash, |node| {
             if node.kind() != NodeKind::Both {
                 return Some(None);
             }
-            let found = matches(&self.slot(node.index())?.original)?;
+            let found = matches(self.slot(node.index())?.ends())?;
             Some(Some((node.index(), found)))
         })??;
-        let connection = self.slot_mut(index)?;
-        Some((name(index, connection), connection, found))
+        Some((name(index, self.slot(index)?), found))
     }
 
     /// Whether a connection has this tuple, as a new one in `zone` would have it in `direction`.
@@ -107,10 +109,8 @@ impl Store {
     /// One more than the largest index in use so far.
     pub(crate) fn index_end(&self) -> u32 {
         let full = self.chunks.len().saturating_sub(1);
-        let before = (FIRST_CHUNK << full) - FIRST_CHUNK;
-        self.chunks
-            .last()
-            .map_or(0, |last| (before + last.len()) as u32)
+        let last = self.chunks.last().map_or(0, Vec::len);
+        (full * CHUNK + last) as u32
     }
 
     #[inline]
@@ -120,7 +120,7 @@ impl Store {
     }
 
     #[inline]
-    fn slot_mut(&mut self, index: u32) -> Option<&mut Connection> {
+    pub(crate) fn slot_mut(&mut self, index: u32) -> Option<&mut Connection> {
         let (chunk, at) = place(index);
         self.chunks.get_mut(chunk)?.get_mut(at)
     }
@@ -165,16 +165,41 @@ impl Store {
         }
     }
 
-    /// Asks for the connection a hash probably leads to.
-    #[inline]
-    pub(crate) fn prefetch_connection(&self, hash: u32) {
-        if let Some(connection) = self
-            .table
-            .first(hash)
-            .and_then(|node| self.slot(node.index()))
-        {
+    /// Asks for the connection a hash probably leads to; where it is.
+    #[inline(always)]
+    pub(crate) fn prefetch_connection(&self, hash: u32) -> Seen {
+        let node = self.table.first(hash).unwrap_or_default();
+        if let Some(connection) = self.slot(node.index()) {
             prefetch(connection);
         }
+        // While the table grows, a look-up may begin elsewhere.
+        if self.table.is_growing() {
+            return Seen::default();
+        }
+        Seen(node)
+    }
+
+    /// A number that is another one when the table has changed.
+    #[inline]
+    pub(crate) const fn changes(&self) -> u32 {
+        self.table.changes()
+    }
+
+    /// What `matches` makes of the connection that was seen where a hash leads to: the same as [`Store::find_symmetric`], if
+    /// that is it, and the table has not changed.
+    #[inline]
+    pub(crate) fn find_seen<T>(
+        &self,
+        seen: Seen,
+        matches: impl Fn(&Ends) -> Option<T>,
+    ) -> Option<(ConnectionId, T)> {
+        let node = seen.0;
+        if node.kind() != NodeKind::Both {
+            return None;
+        }
+        let connection = self.slot(node.index())?;
+        let found = matches(connection.ends())?;
+        Some((name(node.index(), connection), found))
     }
 
     /// The connection one of whose tuples this is; `hash` is [`Store::hash`].
@@ -212,10 +237,10 @@ impl Store {
     ) -> Option<(ConnectionId, Direction)> {
         self.table.find(hash, |node| {
             let connection = self.slot(node.index())?;
-            let original = &connection.original;
+            let original = connection.original();
             let direction = match node.kind() {
                 NodeKind::Both => original.direction_of(tuple)?,
-                NodeKind::Original if original == tuple => Direction::Original,
+                NodeKind::Original if original == *tuple => Direction::Original,
                 NodeKind::Reply if connection.tuple(Direction::Reply) == *tuple => Direction::Reply,
                 _ => return None,
             };
@@ -224,7 +249,7 @@ impl Store {
             let direction = if in_zone(direction) {
                 direction
             } else if node.kind() == NodeKind::Both
-                && original == tuple
+                && original == *tuple
                 && in_zone(Direction::Original)
             {
                 // A tuple that is its own mirror image is found in either direction.
@@ -241,17 +266,17 @@ impl Store {
     pub(crate) fn symmetric_hash(&self, connection: &Connection) -> Option<u32> {
         let status = connection.status;
         let alone = connection.is_symmetric() && !status.contains(Status::NAT_CLASH);
-        alone.then(|| self.hash(&connection.original, connection.zone()))
+        alone.then(|| self.hash(&connection.original(), connection.zone()))
     }
 
     /// Whether no connection has a tuple of this one, which is symmetric and has this hash.
     #[inline]
     pub(crate) fn is_free(&self, connection: &Connection, hash: u32) -> bool {
-        let original = &connection.original;
+        let original = connection.original();
         let taken = self.table.find(hash, |node| {
             let there = self.slot(node.index())?;
             let other = match node.kind() {
-                NodeKind::Both | NodeKind::Original => there.original,
+                NodeKind::Both | NodeKind::Original => there.original(),
                 NodeKind::Reply => there.tuple(Direction::Reply),
             };
             // Its zone is for a closer look.
@@ -319,7 +344,7 @@ impl Store {
         }
         let (chunk, _) = place(index);
         if chunk == self.chunks.len() {
-            self.chunks.push(Vec::with_capacity(FIRST_CHUNK << chunk));
+            self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks.last_mut()?.push(vacant(0));
         Some(index)
@@ -373,7 +398,7 @@ fn vacant(generation: u32) -> Connection {
         protocol: 0,
         family: 0,
     };
-    let mut slot = Connection::new(nobody, Zone::DEFAULT, ProtocolState::Generic);
+    let mut slot = Connection::new(&nobody, Zone::DEFAULT, ProtocolState::Generic);
     slot.generation = generation;
     slot.timeout = Time(0);
     slot
@@ -385,6 +410,6 @@ mod tests {
 
     #[test]
     fn a_connection_is_as_small_as_its_description_says() {
-        assert_eq!(size_of::<Connection>(), 160);
+        assert_eq!(size_of::<Connection>(), 128);
     }
 }

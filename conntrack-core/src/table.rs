@@ -49,8 +49,8 @@ const WIDTH: usize = 7;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// The last one is not a hash but the number of nodes that would be here or before and lie further on, because there
-    /// was no room.
+    /// The last one is not a hash but twice the number of nodes that would be here or before and lie further on, because
+    /// there was no room: an even number, which no node is marked with.
     hashes: [u32; WIDTH + 1],
     nodes: [Node; WIDTH + 1],
 }
@@ -61,13 +61,18 @@ impl Bucket {
         nodes: [Node::EMPTY; WIDTH + 1],
     };
 
-    /// Bit i is set if node i was put in with `hash`; all hashes are compared at once, because where a node lies is a
-    /// matter of chance.
+    /// Byte i is 0xff if node i was put in with `hash`, or else 0; all hashes are compared at once, because where a
+    /// node lies is a matter of chance.
     #[inline]
-    fn matching(&self, hash: u32) -> u32 {
-        let equal = |i: usize| u32::from(self.hashes[i] == hash) << i;
-        let low = equal(0) | equal(1) | equal(2) | equal(3);
-        low | equal(4) | equal(5) | equal(6)
+    fn matching(&self, hash: u32) -> u64 {
+        let equal = |there| if there == hash { 0xff } else { 0 };
+        u64::from_le_bytes(self.hashes.map(equal))
+    }
+
+    /// The node of the first byte in what [`Bucket::matching`] gave.
+    #[inline]
+    const fn node(&self, matching: u64) -> Node {
+        self.nodes[(matching.trailing_zeros() / 8) as usize & WIDTH]
     }
 
     fn passed_by(&mut self) -> &mut u32 {
@@ -79,8 +84,8 @@ impl Bucket {
     }
 }
 
-/// Buckets of a segment.
-const SEGMENT: usize = 512;
+/// Buckets of a segment, if there are so many.
+const SEGMENT: usize = 2_048;
 
 /// An array of buckets. A node lies in the bucket its hash points to, or in the first after it with room.
 ///
@@ -95,7 +100,7 @@ struct Buckets {
 impl Buckets {
     fn new(bits: u32) -> Self {
         Self {
-            segments: vec![Vec::new(); (1 << bits) / SEGMENT],
+            segments: vec![Vec::new(); (1_usize << bits).div_ceil(SEGMENT)],
             bits,
         }
     }
@@ -114,9 +119,10 @@ impl Buckets {
     /// A bucket; its segment is there from now on.
     #[inline]
     fn line_mut(&mut self, at: usize) -> &mut Bucket {
+        let len = self.len().min(SEGMENT);
         let segment = &mut self.segments[at / SEGMENT];
         if segment.is_empty() {
-            segment.resize(SEGMENT, Bucket::EMPTY);
+            segment.resize(len, Bucket::EMPTY);
         }
         &mut segment[at % SEGMENT]
     }
@@ -148,7 +154,7 @@ impl Buckets {
     fn first(&self, hash: u32) -> Option<Node> {
         let bucket = self.line(self.home(hash))?;
         let candidates = bucket.matching(Self::mark(hash));
-        (candidates != 0).then(|| bucket.nodes[candidates.trailing_zeros() as usize & WIDTH])
+        (candidates != 0).then(|| bucket.node(candidates))
     }
 
     #[inline]
@@ -158,11 +164,11 @@ impl Buckets {
             let bucket = self.line(at)?;
             let mut candidates = bucket.matching(Self::mark(hash));
             while candidates != 0 {
-                let node = bucket.nodes[candidates.trailing_zeros() as usize & WIDTH];
+                let node = bucket.node(candidates);
                 if let Some(found) = matches(node) {
                     return Some(found);
                 }
-                candidates &= candidates - 1;
+                candidates &= !(0xff << (candidates.trailing_zeros() & !7));
             }
             if bucket.hashes[WIDTH] == 0 {
                 return None;
@@ -222,7 +228,7 @@ impl Buckets {
             if let Some(free) = bucket.position(Node::EMPTY) {
                 return (at, free);
             }
-            *bucket.passed_by() += 1;
+            *bucket.passed_by() += 2;
             at = self.next(at);
         }
     }
@@ -253,7 +259,7 @@ impl Buckets {
         bucket.nodes[place] = Node::EMPTY;
         let mut passed = self.home(hash);
         while passed != at {
-            *self.line_mut(passed).passed_by() -= 1;
+            *self.line_mut(passed).passed_by() -= 2;
             passed = self.next(passed);
         }
     }
@@ -288,15 +294,18 @@ pub(crate) struct NodeTable {
     buckets: Buckets,
     leaving: Option<Box<Leaving>>,
     used: usize,
+    /// Counts what was put in, moved and removed.
+    changes: u32,
 }
 
 impl NodeTable {
     pub(crate) fn new() -> Self {
-        const BITS: u32 = SEGMENT.trailing_zeros();
+        const BITS: u32 = 9;
         Self {
             buckets: Buckets::new(BITS),
             leaving: None,
             used: 0,
+            changes: 0,
         }
     }
 
@@ -309,7 +318,19 @@ impl NodeTable {
         }
     }
 
-    /// The first node with this hash in the home bucket.
+    /// A number that is another one after the table has changed.
+    #[inline]
+    pub(crate) const fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// Whether nodes move to a larger array.
+    #[inline]
+    pub(crate) const fn is_growing(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// The first node with this hash in the home bucket: if the table does not grow, the one [`NodeTable::find`] begins with.
     #[inline]
     pub(crate) fn first(&self, hash: u32) -> Option<Node> {
         let first = self.buckets.first(hash);
@@ -340,6 +361,7 @@ impl NodeTable {
             self.grow();
         }
         self.used += 1;
+        self.changes = self.changes.wrapping_add(1);
         self.move_some(STEPS);
         self.buckets.place_first(hash, node);
     }
@@ -397,6 +419,7 @@ impl NodeTable {
             there = leaving.from.remove(hash, node);
         }
         self.used -= usize::from(there);
+        self.changes = self.changes.wrapping_add(1);
         there
     }
 

@@ -113,7 +113,67 @@ fn add(sums: &mut BTreeMap<ConnectionId, [(u64, u64); 2]>, verdict: &Verdict) {
     }
 }
 
+/// As many connections of UDP as a table holds before it grows, or none.
+fn filler(count: u16) -> Vec<Vec<u8>> {
+    let datagram = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        let builder = FrameBuilder::new().ipv4([10, 1, high, low], [10, 2, 0, 1]);
+        builder.udp(1, 2).build()
+    };
+    (0..count).map(datagram).collect()
+}
+
 proptest! {
+    /// Connections come, end, and come again at the same index, and the table grows, between the look-ups of a batch and the
+    /// packets they were for.
+    #[test]
+    fn batches_are_packets_one_after_the_other(
+        count in prop_oneof![Just(0u16), 2_840u16..2_870],
+        room in prop_oneof![Just(0u64), 3u64..12],
+        steps in proptest::collection::vec(step(), 1..200),
+    ) {
+        let config = Config {
+            max: if room == 0 { 0 } else { u64::from(count) + room },
+            acct: true,
+            ..Config::default()
+        };
+        let [mut single, mut batched] = [(); 2].map(|()| Tracker::new(config.clone(), HashKey([7, 8])));
+        let mut frames: Vec<(Vec<u8>, Zone, Time)> = Vec::new();
+        for datagram in filler(count) {
+            for tracker in [&mut single, &mut batched] {
+                tracker.track(&Packet::whole(&datagram), Time::from_secs(1_000));
+            }
+        }
+        let mut now = Time::from_secs(1_000);
+        for step in steps {
+            match step {
+                Step::Packet(from, to, ports, flags, number) => {
+                    // Mostly of one zone, and mostly established.
+                    let flags = flags.map(|flags| if number % 2 == 0 { TcpFlags::ACK.0 } else { flags });
+                    let number = if number < 6 { 0 } else { number };
+                    let frame = frame(from, to, ports, flags);
+                    frames.push((frame[14..].to_vec(), zone(number), now));
+                }
+                Step::Wait(seconds) => now = now + Time::from_secs(seconds.into()),
+                _ => {}
+            }
+        }
+        let packets: Vec<(Packet<'_>, Time)> = frames
+            .iter()
+            .map(|(frame, zone, at)| (Packet { zone: *zone, ..Packet::whole(frame) }, *at))
+            .collect();
+        let one_by_one: Vec<Verdict> = packets.iter().map(|(packet, at)| single.track(packet, *at)).collect();
+        let mut together = Vec::new();
+        batched.track_batch(&packets, &mut together);
+        prop_assert_eq!(one_by_one, together);
+        prop_assert_eq!(single.stats(), batched.stats());
+        let held = |tracker: &Tracker| -> Vec<String> {
+            tracker.iter().map(|(id, connection)| format!("{id:?} {connection:?}")).collect()
+        };
+        prop_assert_eq!(held(&single), held(&batched));
+        whole(&batched);
+    }
+
     #[test]
     fn the_table_stays_whole(steps in proptest::collection::vec(step(), 0..300)) {
         let config = Config { max: 12, acct: true, ..Config::default() };

@@ -96,7 +96,7 @@ impl Tracker {
         let Entered::Unconfirmed(connection, _) = entered else {
             return false;
         };
-        let fits = policy.protocol() == connection.original.protocol();
+        let fits = policy.protocol() == connection.protocol();
         if fits {
             let config = policy.over(&self.config);
             connection.timeout = match &connection.protocol {

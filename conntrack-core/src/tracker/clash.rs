@@ -40,7 +40,7 @@ impl Tracker {
         verdict: Verdict,
         now: Time,
     ) -> Verdict {
-        let protocol = connection.original.protocol();
+        let protocol = connection.protocol();
         self.forget_keys(&connection);
         let resolvable = matches!(protocol, Protocol::UDP | Protocol::UDPLITE | Protocol::GRE);
         if !resolvable {

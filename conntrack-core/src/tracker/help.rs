@@ -43,8 +43,8 @@ impl Tracker {
         let Some(helper) = self.helper(id) else {
             return false;
         };
-        let family = connection.original.family;
-        let fits = helper.protocol() == connection.original.protocol()
+        let family = connection.ends().family();
+        let fits = helper.protocol() == connection.protocol()
             && helper.family().is_none_or(|only| only == family)
             && connection.helper().is_none();
         if fits {
@@ -180,7 +180,7 @@ impl Tracker {
         let id = |end| (follow.end == end).then_some(follow.id);
         let destination = (Manip::Destination, destination, id(Manip::Destination));
         let as_master = (Manip::Source, answers.destination, id(Manip::Source));
-        let own = &connection.original;
+        let own = connection.original();
         let is_masters = own.source == master.tuple(follow.direction).source;
         let pair = || {
             let reaches = |there: &Expectation| {
@@ -257,8 +257,7 @@ impl Tracker {
         let Some(extension) = &connection.extension else {
             return Ok(());
         };
-        let Some((transport_at, payload_at)) = layout(packet, connection.original.protocol())
-        else {
+        let Some((transport_at, payload_at)) = layout(packet, connection.protocol()) else {
             return Ok(());
         };
         let shifts = extension

@@ -20,17 +20,15 @@ use crate::helper::{self, Helper};
 use crate::id::ConnectionId;
 use crate::nat::Sources;
 use crate::parse::{self, Parsed};
-use crate::reason::Reason;
 use crate::stats::Stats;
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{Seen, Store};
 use crate::sysctl::{Config, SysctlError};
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::{CtInfo, Verdict};
 use nat::Translation;
 use packet::prefetch;
-use plain::Plain;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -222,15 +220,12 @@ impl Tracker {
     pub fn track(&mut self, packet: &Packet<'_>, now: Time) -> Verdict {
         if let Some(hash) = self.plain_hash(packet) {
             // All of it at once, not line by line.
-            self.store.prefetch_connection(hash);
-            if let Some(plain) = Plain::read(packet.bytes, hash)
-                && let Some(verdict) = self.track_plain(&plain, now)
-            {
+            let seen = self.store.prefetch_connection(hash);
+            if let Some(verdict) = self.track_plain(packet.bytes, hash, seen, now) {
                 return verdict;
             }
         }
-        let entered = self.enter_every(packet, now);
-        self.pass(entered, packet, now)
+        self.track_prepared(None, packet, now)
     }
 
     /// What a router does that has no rules.
@@ -266,74 +261,73 @@ impl Tracker {
     /// Tracks packets at their times; the same verdicts as one after the other, but the table and the connections are
     /// fetched ahead for all of them.
     pub fn track_batch(&mut self, packets: &[(Packet<'_>, Time)], verdicts: &mut Vec<Verdict>) {
-        let mut prepared: [Prepared<'_>; AHEAD] = std::array::from_fn(|_| Prepared::NOTHING);
+        let mut hashes = [None; AHEAD];
+        let mut seen = [Seen::default(); AHEAD];
+        verdicts.reserve(packets.len());
         for group in packets.chunks(AHEAD) {
             for (packet, _) in group {
                 if let Some(first) = packet.bytes.first() {
                     prefetch(first);
                 }
             }
-            for (prepared, (packet, _)) in prepared.iter_mut().zip(group) {
-                *prepared = self.prepare(packet);
-                self.store.prefetch_table(prepared.hash());
+            let mut others = Vec::new();
+            for (slot, (packet, _)) in hashes.iter_mut().zip(group) {
+                *slot = self.plain_hash(packet);
+                let hash = slot.unwrap_or_else(|| self.prepare(packet, &mut others));
+                self.store.prefetch_table(hash);
             }
-            for prepared in &prepared[..group.len()] {
-                self.store.prefetch_connection(prepared.hash());
+            let changes = self.store.changes();
+            let mut prepared = others.iter();
+            for (seen, hash) in seen.iter_mut().zip(&hashes[..group.len()]) {
+                let hash = hash.unwrap_or_else(|| prepared.next().map_or(0, |(_, hash)| *hash));
+                *seen = self.store.prefetch_connection(hash);
             }
-            for (prepared, (packet, now)) in prepared.iter().zip(group) {
-                verdicts.push(self.track_prepared(prepared, packet, *now));
+            let mut prepared = others.iter();
+            for ((hash, seen), (packet, now)) in hashes.iter().zip(&seen).zip(group) {
+                let other = match *hash {
+                    Some(hash) => {
+                        let fresh = self.store.changes() == changes;
+                        let seen = if fresh { *seen } else { Seen::default() };
+                        if let Some(verdict) = self.track_plain(packet.bytes, hash, seen, *now) {
+                            verdicts.push(verdict);
+                            continue;
+                        }
+                        None
+                    }
+                    None => prepared.next(),
+                };
+                verdicts.push(self.track_prepared(other, packet, *now));
             }
         }
     }
 
-    #[inline]
-    fn prepare<'a>(&self, packet: &Packet<'a>) -> Prepared<'a> {
-        if let Some(hash) = self.plain_hash(packet) {
-            return Prepared::Plain(hash);
-        }
+    /// Reads a packet that is no plain one; its hash.
+    #[inline(never)]
+    fn prepare<'a>(&self, packet: &Packet<'a>, others: &mut Vec<(Parsed<'a>, u32)>) -> u32 {
+        others.reserve(AHEAD);
         let mut parsed = parse::parse(packet.bytes, packet.wire_len);
         self.add_key(&mut parsed);
         let hash = self.hash_of(&parsed, packet.zone);
-        Prepared::Other(parsed, hash)
+        others.push((parsed, hash));
+        hash
     }
 
-    #[inline]
+    /// Tracks a packet that is no plain one; `prepared` is what is known of it.
+    #[inline(never)]
     fn track_prepared(
         &mut self,
-        prepared: &Prepared<'_>,
+        prepared: Option<&(Parsed<'_>, u32)>,
         packet: &Packet<'_>,
         now: Time,
     ) -> Verdict {
         let entered = match prepared {
-            Prepared::Plain(hash) => {
-                if let Some(plain) = Plain::read(packet.bytes, *hash)
-                    && let Some(verdict) = self.track_plain(&plain, now)
-                {
-                    return verdict;
-                }
-                self.enter_every(packet, now)
+            // The key of GRE may be known only since a packet before it.
+            Some((parsed, hash)) if !parsed.is_gre() => {
+                self.enter_parsed(packet, parsed, *hash, now)
             }
-            Prepared::Other(parsed, hash) => self.enter_parsed(packet, parsed, *hash, now),
+            _ => self.enter_every(packet, now),
         };
         self.pass(entered, packet, now)
-    }
-}
-
-/// A packet whose connection is being looked up.
-#[derive(Debug)]
-enum Prepared<'a> {
-    Plain(u32),
-    Other(Parsed<'a>, u32),
-}
-
-impl Prepared<'_> {
-    const NOTHING: Self = Self::Other(Parsed::Dropped(Reason::IpHeaderTruncated), 0);
-
-    #[inline]
-    const fn hash(&self) -> u32 {
-        match self {
-            Self::Plain(hash) | Self::Other(_, hash) => *hash,
-        }
     }
 }
 

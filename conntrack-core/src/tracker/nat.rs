@@ -267,13 +267,13 @@ impl Candidates for There<'_> {
         let Some(reply) = tuple.inverted() else {
             return false;
         };
-        let ours = &self.connection.original;
+        let ours = self.connection.original();
         while let Some((id, _)) = self.tracker.store.holder_but(
             &reply,
             Direction::Reply,
             self.connection.zone(),
             // The same flow once more: who confirms first will have it.
-            |connection| connection.original != *ours,
+            |connection| connection.original() != ours,
         ) {
             if !self.tracker.destroy_expired(id, self.now) {
                 self.tracker.count_found();

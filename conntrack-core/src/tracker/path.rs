@@ -1,6 +1,5 @@
 //! The path of every packet, top to bottom.
 
-use super::plain::Plain;
 use super::{ChecksumStatus, Entered, Packet, Tracker, dispatch};
 use crate::changes::Changes;
 use crate::connection::Connection;
@@ -11,6 +10,7 @@ use crate::parse::{self, Network, Parsed};
 use crate::protocol::{Context, Outcome};
 use crate::reason::Reason;
 use crate::status::Status;
+use crate::store::Seen;
 use crate::timeout::Time;
 use crate::tuple::{Direction, Tuple, Zone};
 use crate::verdict::{CtInfo, Verdict};
@@ -19,8 +19,7 @@ impl Tracker {
     /// The first half of tracking: everything but making a new connection visible and telling what changed.
     pub fn enter(&mut self, packet: &Packet<'_>, now: Time) -> Entered {
         if let Some(hash) = self.plain_hash(packet)
-            && let Some(plain) = Plain::read(packet.bytes, hash)
-            && let Some(verdict) = self.track_plain(&plain, now)
+            && let Some(verdict) = self.track_plain(packet.bytes, hash, Seen::default(), now)
         {
             self.reassembled = None;
             return Entered::Done(verdict);
@@ -299,7 +298,7 @@ impl Tracker {
             Ok(protocol) => protocol,
             Err(reason) => return Entered::Done(self.invalid(reason)),
         };
-        let mut connection = Connection::new(*tuple, zone, protocol);
+        let mut connection = Connection::new(tuple, zone, protocol);
         if let Some(announced) = announced {
             self.announce(&mut connection, &announced);
         }
@@ -365,7 +364,7 @@ impl Tracker {
         mut verdict: Verdict,
         now: Time,
     ) -> Verdict {
-        let (original, zone) = (connection.original, connection.zone());
+        let (original, zone) = (connection.original(), connection.zone());
         let translated = connection.status.contains(Status::SRC_NAT);
         let reply_only = connection.status.contains(Status::NAT_CLASH);
         let Some(id) = self.store.insert(connection, hash) else {

@@ -102,7 +102,7 @@ impl Tracker {
 
     /// A connection ends, or does not come about: the keys of PPTP's calls go with the first of them.
     pub(super) fn forget_keys(&mut self, connection: &Connection) {
-        if connection.original.protocol() == Protocol::GRE
+        if connection.protocol() == Protocol::GRE
             && let Some((master, _)) = connection.master()
         {
             self.keys.remove(master);
@@ -123,7 +123,7 @@ impl Tracker {
         self.ended = Some((id, Translation::of(&last)));
         self.forget_keys(&last);
         if last.status.contains(Status::SRC_NAT) {
-            self.sources.remove(&last.original, last.zone(), id);
+            self.sources.remove(&last.original(), last.zone(), id);
         }
         let extension = last.extension.as_ref();
         let siblings = extension.and_then(|own| own.help.as_ref()).map(|help| {

@@ -4,7 +4,7 @@ mod segment;
 mod state_table;
 mod window;
 
-pub(crate) use segment::Segment;
+pub(crate) use segment::{Plain, Segment};
 pub use state_table::{Class, TcpState};
 use state_table::{Transition, transition};
 use window::WindowVerdict;
@@ -73,38 +73,106 @@ pub struct LastSegment {
     pub flags: u8,
 }
 
-/// What is kept of a TCP connection.
+/// What is kept of a TCP connection, without gaps: with all else that a connection has it fills two lines of the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpTrack {
-    pub(crate) sides: [Side; 2],
-    pub(crate) last_seq: u32,
-    pub(crate) last_ack: u32,
-    pub(crate) last_end: u32,
-    pub(crate) last_window: u16,
+    bounds: [Bounds; 2],
+    last_seq: u32,
+    last_ack: u32,
+    /// The sequence number after the last segment, from its own on.
+    last_len: u16,
+    last_window: u16,
+    /// Scale of the original side in the low half, of the reply side in the high one.
+    scales: u8,
+    flags: [u8; 2],
     /// The state.
     pub state: TcpState,
-    pub(crate) last_direction: Direction,
-    pub(crate) retransmissions: u8,
-    pub(crate) last_class: Class,
-    pub(crate) last_scale: u8,
-    pub(crate) last_flags: u8,
+    last: Last,
+    retransmissions: u8,
+    last_scale: u8,
+    last_flags: u8,
+}
+
+/// The numbers of a [`Side`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    end: u32,
+    max_end: u32,
+    max_window: u32,
+    max_ack: u32,
+}
+
+/// Direction and class of a segment: twice the class, plus the direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Last(u8);
+
+impl Last {
+    #[inline]
+    const fn new(class: Class, direction: Direction) -> Self {
+        Self((class as u8) << 1 | direction as u8)
+    }
+
+    #[inline]
+    const fn direction(self) -> Direction {
+        Direction::from_index(self.0 as usize & 1)
+    }
+
+    const fn class(self) -> Class {
+        Class::ALL[(self.0 >> 1) as usize % Class::ALL.len()]
+    }
 }
 
 impl TcpTrack {
     /// What the sender of packets in this direction has sent and may send.
     pub const fn side(&self, direction: Direction) -> Side {
-        self.sides[direction.index()]
+        self.side_at(direction.index())
+    }
+
+    const fn side_at(&self, at: usize) -> Side {
+        let bounds = self.bounds[at];
+        Side {
+            end: bounds.end,
+            max_end: bounds.max_end,
+            max_window: bounds.max_window,
+            max_ack: bounds.max_ack,
+            scale: self.scales >> (4 * at) & 0xf,
+            flags: self.flags[at],
+        }
+    }
+
+    fn set_side(&mut self, at: usize, side: Side) {
+        self.bounds[at] = Bounds {
+            end: side.end,
+            max_end: side.max_end,
+            max_window: side.max_window,
+            max_ack: side.max_ack,
+        };
+        let shift = 4 * at;
+        self.scales = self.scales & !(0xf << shift) | (side.scale & 0xf) << shift;
+        self.flags[at] = side.flags;
+    }
+
+    const fn last_end(&self) -> u32 {
+        self.last_seq.wrapping_add(self.last_len as u32)
+    }
+
+    /// A segment is less than 64 KiB long.
+    #[inline]
+    fn remember_numbers(&mut self, seq: u32, end: u32, window: u16) {
+        self.last_seq = seq;
+        self.last_len = end.wrapping_sub(seq) as u16;
+        self.last_window = window;
     }
 
     /// What is remembered of the last segment.
     pub const fn last(&self) -> LastSegment {
         LastSegment {
-            direction: self.last_direction,
-            class: self.last_class,
+            direction: self.last.direction(),
+            class: self.last.class(),
             retransmissions: self.retransmissions,
             seq: self.last_seq,
             ack: self.last_ack,
-            end: self.last_end,
+            end: self.last_end(),
             window: self.last_window,
             scale: self.last_scale,
             flags: self.last_flags,
@@ -114,35 +182,38 @@ impl TcpTrack {
     /// A connection begun by `segment`, or why none can begin with it.
     pub(crate) fn begin(segment: &Segment, config: &Config) -> Result<Self, Reason> {
         let mut track = Self {
-            sides: [Side::default(); 2],
+            bounds: [Bounds::default(); 2],
             last_seq: 0,
             last_ack: 0,
-            last_end: 0,
+            last_len: 0,
             last_window: 0,
+            scales: 0,
+            flags: [0; 2],
             state: TcpState::None,
-            last_direction: Direction::Original,
+            last: Last::new(Class::None, Direction::Original),
             retransmissions: 0,
-            last_class: Class::None,
             last_scale: 0,
             last_flags: 0,
         };
-        let side = &mut track.sides[0];
-        side.end = segment.end;
-        side.max_window = u32::from(segment.window).max(1);
+        let mut side = Side {
+            end: segment.end,
+            max_window: u32::from(segment.window).max(1),
+            ..Side::default()
+        };
         match segment.class {
             Class::Syn => {
                 side.max_end = side.end;
-                segment.learn_options(side);
+                segment.learn_options(&mut side);
             }
             Class::Ack if config.tcp_loose => {
                 side.max_end = side.end.wrapping_add(side.max_window);
-                for side in &mut track.sides {
-                    side.flags = side_flag::SACK_PERM | side_flag::BE_LIBERAL;
-                }
+                side.flags = side_flag::SACK_PERM | side_flag::BE_LIBERAL;
+                track.flags[1] = side.flags;
             }
             Class::Ack => return Err(Reason::TcpNotLoose),
             _ => return Err(Reason::TcpFirstPacket),
         }
+        track.set_side(0, side);
         Ok(track)
     }
 
@@ -229,18 +300,14 @@ impl TcpTrack {
         old: TcpState,
     ) -> Option<(TcpState, TcpState)> {
         if segment.class == Class::SynAck
-            && self.last_class == Class::Syn
-            && self.last_direction != direction
-            && segment.ack == self.last_end
+            && self.last == Last::new(Class::Syn, direction.other())
+            && segment.ack == self.last_end()
         {
             self.resynchronise(direction);
             return Some((TcpState::SynSent, TcpState::SynReceived));
         }
-        self.last_class = segment.class;
-        self.last_direction = direction;
-        self.last_seq = segment.seq;
-        self.last_end = segment.end;
-        self.last_window = segment.window;
+        self.last = Last::new(segment.class, direction);
+        self.remember_numbers(segment.seq, segment.end, segment.window);
         if segment.class == Class::Syn && direction == Direction::Original {
             let mut learned = Side::default();
             segment.learn_options(&mut learned);
@@ -259,31 +326,32 @@ impl TcpTrack {
 
     /// A SYN/ACK answers the SYN that was ignored: both ends agree on a new connection we had not seen begin.
     fn resynchronise(&mut self, direction: Direction) {
-        let sender = &mut self.sides[self.last_direction.index()];
-        sender.end = self.last_end;
-        sender.max_end = self.last_end;
-        sender.max_window = u32::from(self.last_window).max(1);
-        sender.scale = self.last_scale;
-        sender.flags = self.last_flags & !side_flag::EXP_CHALLENGE_ACK;
-        let answerer = &mut self.sides[direction.index()];
-        let liberal = answerer.flags & side_flag::BE_LIBERAL;
-        *answerer = Side {
-            flags: liberal,
+        let at = self.last.direction().index();
+        let sender = Side {
+            end: self.last_end(),
+            max_end: self.last_end(),
+            max_window: u32::from(self.last_window).max(1),
+            scale: self.last_scale,
+            flags: self.last_flags & !side_flag::EXP_CHALLENGE_ACK,
+            ..self.side_at(at)
+        };
+        self.set_side(at, sender);
+        let answerer = Side {
+            flags: self.flags[direction.index()] & side_flag::BE_LIBERAL,
             ..Side::default()
         };
+        self.set_side(direction.index(), answerer);
     }
 
     fn may_reopen(&self, direction: Direction) -> bool {
-        let flags = self.sides[0].flags | self.sides[1].flags;
-        flags & side_flag::CLOSE_INIT != 0
-            || (self.last_direction == direction && self.last_class == Class::Rst)
+        let flags = self.flags[0] | self.flags[1];
+        flags & side_flag::CLOSE_INIT != 0 || self.last == Last::new(Class::Rst, direction)
     }
 
     fn is_challenge_ack(&self, segment: &Segment, direction: Direction, old: TcpState) -> bool {
         old == TcpState::LastAck
             && segment.class == Class::Ack
-            && self.last_direction != direction
-            && self.last_class == Class::Syn
+            && self.last == Last::new(Class::Syn, direction.other())
             && self.last_flags & side_flag::EXP_CHALLENGE_ACK != 0
     }
 
@@ -296,7 +364,8 @@ impl TcpTrack {
         old: TcpState,
         config: &Config,
     ) -> ResetVerdict {
-        let peer = &self.sides[direction.other().index()];
+        let peer = self.side(direction.other());
+        let last_class = self.last.class();
         if matches!(
             self.state,
             TcpState::FinWait
@@ -307,7 +376,7 @@ impl TcpTrack {
         ) {
             return ResetVerdict::InWindow;
         }
-        if peer.flags & side_flag::MAXACK_SET != 0 && self.last_class != Class::Syn {
+        if peer.flags & side_flag::MAXACK_SET != 0 && last_class != Class::Syn {
             let established =
                 self.state == TcpState::Established && status.contains(Status::ASSURED);
             if segment.seq == 0 && !established {
@@ -319,25 +388,20 @@ impl TcpTrack {
             if !established || segment.seq == peer.max_ack {
                 return ResetVerdict::Check;
             }
-            if self.last_class == Class::Ack
-                && self.last_direction == direction
-                && segment.seq == self.last_end
-            {
+            if self.last == Last::new(Class::Ack, direction) && segment.seq == self.last_end() {
                 return ResetVerdict::Check;
             }
             return ResetVerdict::Stay;
         }
         // The answer to a SYN, or to an ACK, that was let through unjudged.
         let answers_syn = status.contains(Status::SEEN_REPLY)
-            && self.last_class == Class::Syn
-            && self.last_direction != direction;
-        let answers_ack = !status.contains(Status::ASSURED) && self.last_class == Class::Ack;
-        if (answers_syn || answers_ack) && segment.ack == self.last_end {
+            && self.last == Last::new(Class::Syn, direction.other());
+        let answers_ack = !status.contains(Status::ASSURED) && last_class == Class::Ack;
+        if (answers_syn || answers_ack) && segment.ack == self.last_end() {
             return ResetVerdict::InWindow;
         }
         if old == TcpState::SynSent
-            && self.last_class == Class::Ack
-            && self.last_direction == Direction::Reply
+            && self.last == Last::new(Class::Ack, Direction::Reply)
             && segment.seq == self.last_ack
         {
             return ResetVerdict::InWindow;
@@ -362,14 +426,13 @@ impl TcpTrack {
         {
             return;
         }
-        if self.last_direction != direction && closing(self.last_class) {
+        if self.last.direction() != direction && closing(self.last.class()) {
             let target = config.tcp_timeout_unacknowledged;
             if timeout_left >= Time::from_secs(120) && timeout_left > target {
                 *shrink_to = Some(target);
             }
         } else {
-            self.last_class = segment.class;
-            self.last_direction = direction;
+            self.last = Last::new(segment.class, direction);
         }
     }
 
@@ -384,10 +447,9 @@ impl TcpTrack {
         changed: &mut Changes,
     ) -> Outcome {
         let config = context.config;
-        self.last_class = segment.class;
-        self.last_direction = context.direction;
+        self.last = Last::new(segment.class, context.direction);
         if new == TcpState::FinWait && old != TcpState::FinWait {
-            self.sides[context.direction.index()].flags |= side_flag::CLOSE_INIT;
+            self.flags[context.direction.index()] |= side_flag::CLOSE_INIT;
         }
         // A SYN/ACK that showed an ignored SYN to be right changes the state even if it is the same again.
         changed.note(Changes::PROTOCOL, old != new);
@@ -414,13 +476,17 @@ impl TcpTrack {
 
     #[inline]
     fn timeout(&self, class: Class, config: &Config) -> Time {
-        let own = self.state.timeout(config);
+        self.shortened(self.state.timeout(config), class, config)
+    }
+
+    /// The timeout, if it is this one unless something makes it shorter.
+    #[inline]
+    fn shortened(&self, own: Time, class: Class, config: &Config) -> Time {
         let (retrans, unacknowledged) = (
             config.tcp_timeout_max_retrans,
             config.tcp_timeout_unacknowledged,
         );
-        let data_pending =
-            (self.sides[0].flags | self.sides[1].flags) & side_flag::DATA_UNACKNOWLEDGED != 0;
+        let data_pending = (self.flags[0] | self.flags[1]) & side_flag::DATA_UNACKNOWLEDGED != 0;
         if u64::from(self.retransmissions) >= config.tcp_max_retrans && own > retrans {
             return retrans;
         }
@@ -435,20 +501,20 @@ impl TcpTrack {
 
     /// Windows are not checked while packets pass unseen (flow table), both ways.
     pub(crate) fn set_liberal(&mut self, liberal: bool) {
-        for side in &mut self.sides {
+        for flags in &mut self.flags {
             if liberal {
-                side.flags |= side_flag::BE_LIBERAL;
+                *flags |= side_flag::BE_LIBERAL;
             } else {
-                side.flags &= !side_flag::BE_LIBERAL;
+                *flags &= !side_flag::BE_LIBERAL;
             }
         }
     }
 
     /// Forgets the windows, which are stale after packets passed unseen: both sides learn anew.
     pub(crate) fn forget_windows(&mut self) {
-        for side in &mut self.sides {
-            side.max_window = 0;
-            side.flags &= !side_flag::MAXACK_SET;
+        for (bounds, flags) in self.bounds.iter_mut().zip(&mut self.flags) {
+            bounds.max_window = 0;
+            *flags &= !side_flag::MAXACK_SET;
         }
     }
 }

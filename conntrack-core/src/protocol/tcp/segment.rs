@@ -20,6 +20,17 @@ pub(crate) struct Segment<'a> {
     tcp: Tcp<'a>,
 }
 
+/// A segment with nothing but ACK set, and no SACK block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain {
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    /// Sequence number after it.
+    pub(crate) end: u32,
+    /// Not scaled.
+    pub(crate) window: u16,
+}
+
 impl<'a> Segment<'a> {
     /// Reads a segment of which `bytes` were captured and which is `wire_len` bytes by its IP header.
     pub(crate) fn parse(bytes: &'a [u8], wire_len: usize) -> Result<Self, Reason> {

@@ -96,6 +96,18 @@ pub enum Class {
     None = 5,
 }
 
+impl Class {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Syn,
+        Self::SynAck,
+        Self::Fin,
+        Self::Ack,
+        Self::Rst,
+        Self::None,
+    ];
+}
+
 /// Where a segment leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {

@@ -3,7 +3,7 @@
 //! After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), with window scaling, SACK and the
 //! allowances Linux makes.
 
-use super::{Class, Segment, Side, TcpState, TcpTrack, after, before, side_flag};
+use super::{Class, Last, Plain, Segment, Side, TcpState, TcpTrack, after, before, side_flag};
 use crate::reason::Reason;
 use crate::sysctl::Config;
 use crate::timeout::Time;
@@ -31,7 +31,7 @@ impl TcpTrack {
         let (mut seq, mut ack, mut end) = (segment.seq, segment.ack, segment.end);
         let (s, r) = (direction.index(), direction.other().index());
         let mut sack = ack;
-        if self.sides[r].flags & side_flag::SACK_PERM != 0 {
+        if self.flags[r] & side_flag::SACK_PERM != 0 {
             sack = segment.sack();
         }
         ack = ack.wrapping_sub(segment.ack_shift);
@@ -40,7 +40,7 @@ impl TcpTrack {
         if self.meet_sender(segment, direction, sack) {
             return WindowVerdict::Accept;
         }
-        let (sender, receiver) = (self.sides[s], self.sides[r]);
+        let (sender, receiver) = (self.side_at(s), self.side_at(r));
         if !has_ack || (segment.class == Class::Rst && ack == 0) {
             ack = receiver.end;
             sack = ack;
@@ -52,9 +52,8 @@ impl TcpTrack {
         let verdict = judge(&sender, &receiver, seq, end, sack);
         if verdict != WindowVerdict::Accept {
             if verdict == WindowVerdict::Ignore && !before(seq, sender.max_end.wrapping_add(1)) {
-                let sender = &mut self.sides[s];
-                sender.end = end;
-                sender.flags |= side_flag::DATA_UNACKNOWLEDGED;
+                self.bounds[s].end = end;
+                self.flags[s] |= side_flag::DATA_UNACKNOWLEDGED;
             }
             let liberal = sender.flags & side_flag::BE_LIBERAL != 0 || config.tcp_be_liberal;
             return if liberal {
@@ -68,20 +67,22 @@ impl TcpTrack {
         WindowVerdict::Accept
     }
 
-    /// A segment of an established connection with nothing but ACK set, and no SACK block: how long the connection lives from
-    /// now on. `None`, and nothing has changed, if it is not in the window, or a side is not known yet.
-    #[inline]
+    /// A plain segment of an established connection: how long the connection lives from now on. `None`, and nothing has changed, if it is not in the window, or a side is not known yet.
+    #[inline(always)]
     pub(crate) fn established(
         &mut self,
-        seq: u32,
-        ack: u32,
-        end: u32,
-        window: u16,
+        segment: &Plain,
         direction: Direction,
         config: &Config,
     ) -> Option<Time> {
+        let Plain {
+            seq,
+            ack,
+            end,
+            window,
+        } = *segment;
         let (s, r) = (direction.index(), direction.other().index());
-        let (sender, receiver) = (self.sides[s], self.sides[r]);
+        let (sender, receiver) = (self.side_at(s), self.side_at(r));
         let known = (sender.max_window != 0) & (receiver.max_window != 0);
         if !known || judge(&sender, &receiver, seq, end, ack) != WindowVerdict::Accept {
             return None;
@@ -89,9 +90,7 @@ impl TcpTrack {
         let scaled = u32::from(window) << sender.scale;
         self.advance(s, scaled, true, ack, ack, end);
         self.count_again(window, direction, seq, ack, end);
-        self.last_class = Class::Ack;
-        self.last_direction = direction;
-        Some(self.timeout(Class::Ack, config))
+        Some(self.shortened(config.tcp_timeout_established, Class::Ack, config))
     }
 
     /// Learns a side that is not known yet, or begins it anew; whether that settles the matter.
@@ -99,16 +98,17 @@ impl TcpTrack {
         let (s, r) = (direction.index(), direction.other().index());
         let syn = segment.has(TcpFlags::SYN);
         let has_ack = segment.has(TcpFlags::ACK);
-        if self.sides[s].max_window == 0 {
+        let mut sender = self.side_at(s);
+        if sender.max_window == 0 {
             if syn {
                 self.begin_side(segment, direction);
                 return !has_ack;
             }
-            let sender = &mut self.sides[s];
             sender.end = segment.end;
             sender.max_window = (u32::from(segment.window) << sender.scale).max(1);
             sender.max_end = segment.end.wrapping_add(sender.max_window);
-            let receiver = &mut self.sides[r];
+            self.set_side(s, sender);
+            let receiver = &mut self.bounds[r];
             if receiver.max_window == 0 {
                 receiver.end = sack;
                 receiver.max_end = sack;
@@ -117,7 +117,7 @@ impl TcpTrack {
                 receiver.end = receiver.end.wrapping_add(1);
             }
         } else if syn
-            && after(segment.end, self.sides[s].end)
+            && after(segment.end, sender.end)
             && matches!(self.state, TcpState::SynSent | TcpState::SynReceived)
         {
             self.begin_side(segment, direction);
@@ -127,15 +127,15 @@ impl TcpTrack {
     }
 
     fn begin_side(&mut self, segment: &Segment<'_>, direction: Direction) {
-        let side = &mut self.sides[direction.index()];
+        let mut side = self.side(direction);
         side.end = segment.end;
         side.max_end = segment.end;
         side.max_window = u32::from(segment.window).max(1);
-        segment.learn_options(side);
-        let both = self.sides[0].flags & self.sides[1].flags;
+        segment.learn_options(&mut side);
+        self.set_side(direction.index(), side);
+        let both = self.flags[0] & self.flags[1];
         if direction == Direction::Reply && both & side_flag::WINDOW_SCALE == 0 {
-            self.sides[0].scale = 0;
-            self.sides[1].scale = 0;
+            self.scales = 0;
         }
     }
 
@@ -150,7 +150,7 @@ impl TcpTrack {
         let s = direction.index();
         let mut window = u32::from(segment.window);
         if !segment.has(TcpFlags::SYN) {
-            window <<= self.sides[s].scale;
+            window <<= self.side_at(s).scale;
         }
         self.advance(s, window, segment.has(TcpFlags::ACK), ack, sack, end);
     }
@@ -160,19 +160,19 @@ impl TcpTrack {
     fn advance(&mut self, s: usize, window: u32, has_ack: bool, ack: u32, sack: u32, end: u32) {
         let r = 1 - s;
         // Which of these hold is a matter of chance on a busy connection: values are chosen, not branched for.
-        let sender = &mut self.sides[s];
+        let (sender, flags) = (&mut self.bounds[s], &mut self.flags[s]);
         let reach = window.wrapping_add(sack.wrapping_sub(ack));
         sender.max_window = sender.max_window.max(reach);
         let news = after(end, sender.end);
         sender.end = choose(news, end, sender.end);
-        sender.flags |= side_flag::DATA_UNACKNOWLEDGED * u8::from(news);
+        *flags |= side_flag::DATA_UNACKNOWLEDGED * u8::from(news);
         if has_ack {
-            let newer = (sender.flags & side_flag::MAXACK_SET == 0) | after(ack, sender.max_ack);
+            let newer = (*flags & side_flag::MAXACK_SET == 0) | after(ack, sender.max_ack);
             sender.max_ack = choose(newer, ack, sender.max_ack);
-            sender.flags |= side_flag::MAXACK_SET;
+            *flags |= side_flag::MAXACK_SET;
         }
         let sender_max_end = sender.max_end;
-        let receiver = &mut self.sides[r];
+        let receiver = &mut self.bounds[r];
         if receiver.max_window != 0 && after(end, sender_max_end) {
             receiver.max_window = receiver
                 .max_window
@@ -182,7 +182,7 @@ impl TcpTrack {
         let opens = after(right_edge, receiver.max_end.wrapping_sub(1));
         let right_edge = right_edge.wrapping_add(u32::from(window == 0));
         receiver.max_end = choose(opens, right_edge, receiver.max_end);
-        receiver.flags &= !(side_flag::DATA_UNACKNOWLEDGED * u8::from(ack == receiver.end));
+        self.flags[r] &= !(side_flag::DATA_UNACKNOWLEDGED * u8::from(ack == receiver.end));
     }
 
     fn count_retransmission(
@@ -200,17 +200,19 @@ impl TcpTrack {
 
     #[inline]
     fn count_again(&mut self, window: u16, direction: Direction, seq: u32, ack: u32, end: u32) {
-        let again = (self.last_seq == seq)
-            & (self.last_ack == ack)
-            & (self.last_end == end)
-            & (self.last_window == window)
-            & (self.last_direction == direction);
-        self.last_direction = direction;
-        self.last_seq = seq;
+        let before = (self.last_seq, self.last_ack, self.last_len);
+        let (window_before, direction_before) = (self.last_window, self.last.direction());
+        self.last = Last::new(Class::Ack, direction);
+        self.remember_numbers(seq, end, window);
         self.last_ack = ack;
-        self.last_end = end;
-        self.last_window = window;
-        self.retransmissions = self.retransmissions.saturating_add(1) * u8::from(again);
+        let differences = (before.0 ^ seq)
+            | (before.1 ^ ack)
+            | u32::from(before.2 ^ self.last_len)
+            | u32::from(window_before ^ window)
+            | (direction_before as u32 ^ direction as u32);
+        // A busy connection sees both: no branch on it.
+        let again = u8::from(differences == 0);
+        self.retransmissions = self.retransmissions.saturating_add(1) * again;
     }
 }
 
