@@ -92,6 +92,20 @@ impl Ends {
         }
     }
 
+    #[inline]
+    pub(crate) const fn is_icmp(&self) -> bool {
+        matches!(self.protocol(), Protocol::ICMP | Protocol::ICMPV6)
+    }
+
+    /// Address and id of source and destination as one number each, if they are IPv4.
+    #[inline]
+    pub(crate) const fn pair_v4(&self) -> Option<[u64; 2]> {
+        match self {
+            Self::V4 { ids, addresses, .. } => Some(pair(*addresses, *ids)),
+            Self::V6 { .. } => None,
+        }
+    }
+
     /// The direction of a packet that is IPv4 and of this protocol, in the zone with this number in both directions; addresses
     /// and ports with the source's in the high half. Which direction is a matter of chance, so there is no branch on it.
     #[inline]
@@ -117,6 +131,15 @@ impl Ends {
             (own ^ addresses.rotate_left(32)) | u64::from(ids ^ ports.rotate_left(16)) | other_kind;
         (same.min(mirrored) == 0).then(|| Direction::from_index(usize::from(mirrored == 0)))
     }
+}
+
+/// Address and id of source and destination as one number each; in `addresses` and `ids` the source's are in the high half.
+#[inline(always)]
+pub(crate) const fn pair(addresses: u64, ids: u32) -> [u64; 2] {
+    [
+        addresses >> 32 << 16 | (ids >> 16) as u64,
+        (addresses & 0xffff_ffff) << 16 | (ids & 0xffff) as u64,
+    ]
 }
 
 #[cfg(test)]

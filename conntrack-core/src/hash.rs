@@ -1,6 +1,7 @@
 //! The keyed hash of tuples: SipHash-1-3 (Aumasson, Bernstein 2012), so that nobody who does not know the key can choose
 //! tuples that collide. A tuple and its mirror image have the same.
 
+use crate::ends::Ends;
 use crate::tuple::Tuple;
 
 /// The secret of the hash.
@@ -64,6 +65,15 @@ impl HashKey {
     pub fn hash_packet(self, packet: &[u8]) -> Option<u32> {
         let tuple = crate::parse::tuple_of_either_direction(packet)?;
         Some(self.hash(&tuple, 0))
+    }
+
+    /// The hash of an original tuple.
+    #[inline]
+    pub(crate) fn hash_ends(self, ends: &Ends, zone_id: u16) -> u32 {
+        match ends.pair_v4() {
+            Some(pair) if !ends.is_icmp() => self.hash_v4(pair, ends.protocol().0, zone_id),
+            _ => self.hash(&ends.tuple(), zone_id),
+        }
     }
 
     /// The hash of an IPv4 tuple: address and port of both ends (48 bits each), protocol, and what else tells it apart.

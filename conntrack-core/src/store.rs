@@ -266,7 +266,8 @@ impl Store {
     pub(crate) fn symmetric_hash(&self, connection: &Connection) -> Option<u32> {
         let status = connection.status;
         let alone = connection.is_symmetric() && !status.contains(Status::NAT_CLASH);
-        alone.then(|| self.hash(&connection.original(), connection.zone()))
+        let zone_id = connection.zone().effective(Direction::Original);
+        alone.then(|| self.key.hash_ends(connection.ends(), zone_id))
     }
 
     /// Whether no connection has a tuple of this one, which is symmetric and has this hash.
@@ -328,8 +329,8 @@ impl Store {
         if connection.status.contains(Status::NAT_CLASH) {
             return [None, node(Direction::Reply, NodeKind::Reply)];
         }
-        if connection.is_symmetric() {
-            return [node(Direction::Original, NodeKind::Both), None];
+        if let Some(hash) = self.symmetric_hash(connection) {
+            return [Some((hash, Node::new(index, NodeKind::Both))), None];
         }
         [
             node(Direction::Original, NodeKind::Original),

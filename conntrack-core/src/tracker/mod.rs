@@ -83,7 +83,7 @@ pub struct Tracker {
     events: Vec<Event>,
     record_events: bool,
     collect_at: u32,
-    /// The connection destroyed last.
+    /// The connection destroyed last, other than by its age.
     ended: Option<(ConnectionId, Translation)>,
     sources: Sources,
     helpers: Vec<Arc<dyn Helper>>,
@@ -197,8 +197,8 @@ impl Tracker {
         self.store.get(id)
     }
 
-    /// The original tuple of a connection in the table, or of the one that ended last: a verdict may name a connection that
-    /// its packet ended.
+    /// The original tuple of a connection in the table, or of the one that ended last, other than by
+    /// its age: a verdict may name a connection that its packet ended.
     pub fn original_tuple(&self, id: ConnectionId) -> Option<Tuple> {
         let ended = self.ended.filter(|(ended, _)| *ended == id);
         self.connection(id)

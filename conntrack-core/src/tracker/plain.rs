@@ -5,7 +5,7 @@
 
 use super::{ChecksumStatus, Packet, Tracker};
 use crate::connection::Connection;
-use crate::ends::Ends;
+use crate::ends::{Ends, pair};
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
 use crate::protocol::tcp::{Plain, TcpState};
@@ -77,11 +77,8 @@ impl Tracker {
         if !checksums_ok(header, &bytes[..total], verify) {
             return None;
         }
-        // Address and port of each end, as one number.
-        let (addresses, ports) = (eight(header, 12), four(header, 20));
-        let source = addresses >> 32 << 16 | u64::from(ports >> 16);
-        let destination = (addresses & 0xffff_ffff) << 16 | u64::from(ports & 0xffff);
-        Some(self.store.hash_v4([source, destination], TCP))
+        let ends = pair(eight(header, 12), four(header, 20));
+        Some(self.store.hash_v4(ends, TCP))
     }
 
     /// Tracks a packet of which [`Tracker::plain_hash`] gave a hash, if it is one of an established connection; `None`, and nothing has

@@ -120,7 +120,10 @@ impl Tracker {
             return false;
         };
         last.status = last.status.with(Status::DYING);
-        self.ended = Some((id, Translation::of(&last)));
+        // A packet ends its connection in other ways.
+        if cause != DestroyCause::Timeout {
+            self.ended = Some((id, Translation::of(&last)));
+        }
         self.forget_keys(&last);
         if last.status.contains(Status::SRC_NAT) {
             self.sources.remove(&last.original(), last.zone(), id);

@@ -39,7 +39,16 @@ pub struct Measurement {
     /// What else was measured on the way.
     pub also: Vec<Also>,
     /// How many times as much two processors do as one, where that was measured.
-    pub two_cores: Option<f64>,
+    pub two_cores: Option<TwoCores>,
+}
+
+/// How many times as much two processors do as one.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct TwoCores {
+    /// Of what is measured.
+    pub times_one: f64,
+    /// Of arithmetic that keeps a core busy and needs no memory: less than 2 if the two are threads of one core.
+    pub arithmetic_times_one: f64,
 }
 
 /// A further figure.

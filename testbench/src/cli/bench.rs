@@ -94,8 +94,12 @@ fn print(m: &Measurement) {
     for also in &m.also {
         say!("  {}: {:.1} ns", also.what, also.ns);
     }
-    if let Some(times) = m.two_cores {
-        say!("  two processors, connections split between them: {times:.2} times as fast as one");
+    if let Some(two) = m.two_cores {
+        say!(
+            "  two processors, connections split between them: {:.2} times as fast as one (arithmetic alone: {:.2})",
+            two.times_one,
+            two.arithmetic_times_one
+        );
     }
     say!("  {}", m.how);
 }
