@@ -43,6 +43,7 @@ mod hash;
 pub mod helper;
 mod id;
 pub mod limit;
+mod masters;
 pub mod nat;
 mod offload;
 mod parse;

@@ -18,6 +18,7 @@ use crate::gre_keys::Keys;
 use crate::hash::HashKey;
 use crate::helper::{self, Helper};
 use crate::id::ConnectionId;
+use crate::masters::Masters;
 use crate::nat::Sources;
 use crate::parse::{self, Parsed};
 use crate::stats::Stats;
@@ -86,6 +87,7 @@ pub struct Tracker {
     /// The connection destroyed last, other than by its age.
     ended: Option<(ConnectionId, Translation)>,
     sources: Sources,
+    masters: Masters,
     helpers: Vec<Arc<dyn Helper>>,
     /// Some connection may have a helper.
     helpers_in_use: bool,
@@ -129,6 +131,7 @@ impl Tracker {
             collect_at: 0,
             ended: None,
             sources: Sources::default(),
+            masters: Masters::default(),
             helpers: helper::built_in(),
             helpers_in_use: false,
             expectations: Expectations::default(),

@@ -316,15 +316,6 @@ impl Candidates for There<'_> {
         self.tracker
             .sources
             .of(tuple, zone)
-            .filter_map(|id| {
-                let mapped = self.tracker.store.get(id)?.tuple(Direction::Reply);
-                let mapped = mapped.inverted()?;
-                Some(Tuple {
-                    destination: tuple.destination,
-                    destination_id: tuple.destination_id,
-                    ..mapped
-                })
-            })
             .find(|mapped| accepts(mapped))
     }
 }

@@ -364,14 +364,15 @@ impl Tracker {
         mut verdict: Verdict,
         now: Time,
     ) -> Verdict {
-        let (original, zone) = (connection.original(), connection.zone());
-        let translated = connection.status.contains(Status::SRC_NAT);
         let reply_only = connection.status.contains(Status::NAT_CLASH);
         let Some(id) = self.store.insert(connection, hash) else {
             return self.insert_failed(Reason::TableFull, now);
         };
-        if translated {
-            self.sources.insert(&original, zone, id);
+        if let Some(connection) = self.store.get(id) {
+            if connection.status.contains(Status::SRC_NAT) {
+                self.sources.insert(connection, id);
+            }
+            self.masters.came(connection);
         }
         if !reply_only {
             self.event(id, EventKind::New, now);

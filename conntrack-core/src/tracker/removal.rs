@@ -125,8 +125,14 @@ impl Tracker {
             self.ended = Some((id, Translation::of(&last)));
         }
         self.forget_keys(&last);
-        if last.status.contains(Status::SRC_NAT) {
-            self.sources.remove(&last.original(), last.zone(), id);
+        if self.masters.is_empty() {
+            if last.status.contains(Status::SRC_NAT) {
+                self.sources.remove(&last.original(), last.zone(), id);
+            }
+        } else {
+            for gone in self.masters.ended(id, &last) {
+                self.sources.remove(&gone.original, gone.zone, gone.id);
+            }
         }
         let extension = last.extension.as_ref();
         let siblings = extension.and_then(|own| own.help.as_ref()).map(|help| {

@@ -11,7 +11,7 @@ use conntrack_core::{
     Reason, SysctlError, Time, TimeoutPolicy, Tracker, Tuple, Verdict, Zone, ZoneScope,
 };
 use packet::Protocol;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -256,8 +256,17 @@ impl Ours {
             named.windows(digits.len()).any(|text| text == digits)
                 || in_binary && named.windows(2).any(|bytes| bytes == port.to_be_bytes())
         };
+        // Those of media come in pairs.
+        let of_media: Vec<u16> = match helper {
+            Some("sip") => choices.expected_ports("udp").collect(),
+            _ => Vec::new(),
+        };
+        // One that is announced again is not chosen again.
+        let mut seen = BTreeSet::new();
         let ports = choices.expected_ports(only);
-        let mut ports = ports.filter(|port| !is_named(port));
+        let mut ports = ports.filter(|port| {
+            !is_named(port) && !of_media.contains(&(port ^ 1)) && seen.insert(*port)
+        });
         let mut random = |among: RangeInclusive<u16>| {
             let mut admissible = ports.by_ref().filter(|port| among.contains(port));
             admissible.next().unwrap_or(*among.start())

@@ -158,10 +158,11 @@ fn expect_h245(talk: &mut Talk<'_>, address: &Value) -> Result<(), Reason> {
 }
 
 /// The other end will call somebody else. Linux does not expect it where the way there is the one to the other end
-/// (`callforward_filter`): here nothing is known of ways.
+/// (`callforward_filter`): here nothing is known of ways, but that to the other end itself is the same.
 fn expect_forwarded(talk: &mut Talk<'_>, address: &Value) -> Result<(), Reason> {
     let back = *talk.tuple(talk.direction().other());
-    let address = Address::h225(talk, address).filter(|address| address.port != 0);
+    let address = Address::h225(talk, address)
+        .filter(|address| address.port != 0 && address.address != back.source);
     let Some(address) = address else {
         return Ok(());
     };

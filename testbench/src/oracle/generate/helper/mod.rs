@@ -14,6 +14,7 @@ use crate::oracle::rules::helper::{H323_FROM, HELPERS};
 use conntrack_core::{Tracker, Tuple};
 use end::{End, Heard};
 use packet::Protocol;
+use std::net::IpAddr;
 
 /// What conversations of a family of such protocols are about.
 pub(super) fn services(family: Family) -> Option<&'static [(u16, Protocol, &'static str)]> {
@@ -148,6 +149,15 @@ impl Talks {
         let (_, expected) = all.get(dice.below(all.len()))?;
         let expectation = &expected.expectation;
         let mut tuple = expectation.tuple;
+        // Linux' router sends nothing there.
+        let moved = expectation.follow.and_then(|follow| follow.address);
+        if [Some(tuple.destination), moved]
+            .into_iter()
+            .flatten()
+            .any(|address| is_nowhere(tuple.family, address))
+        {
+            return None;
+        }
         if dice.chance(10) {
             tuple.destination_id = tuple.destination_id.wrapping_add(1);
         }
@@ -232,4 +242,16 @@ impl Talks {
             self.ends.push(end);
         }
     }
+}
+
+/// Whether nothing is forwarded to an address.
+fn is_nowhere(family: u8, address: [u8; 16]) -> bool {
+    let [a, b, c, d, ..] = address;
+    let ip = match family {
+        4 => IpAddr::from([a, b, c, d]),
+        _ => IpAddr::from(address),
+    };
+    // Beyond multicast lies what was kept for later.
+    let reserved = family == 4 && (a == 0 || a >= 224);
+    reserved || ip.is_loopback() || ip.is_multicast() || ip.is_unspecified()
 }
