@@ -9,6 +9,7 @@ use super::irc::Irc;
 use super::pptp::Pptp;
 use super::sane::Sane;
 use super::sip::Sip;
+use super::snmp::SnmpTrap;
 use super::tftp::Tftp;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) fn built_in() -> Vec<Arc<dyn Helper>> {
         Arc::new(Sip::tcp()),
         Arc::new(Broadcast::netbios()),
         Arc::new(Broadcast::snmp()),
+        Arc::new(SnmpTrap),
         Arc::new(Ras::default()),
         Arc::new(Q931),
         Arc::new(H245),

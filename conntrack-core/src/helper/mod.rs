@@ -53,6 +53,7 @@ pub mod irc;
 pub mod pptp;
 pub mod sane;
 pub mod sip;
+pub mod snmp;
 pub mod talk;
 pub mod text;
 pub mod tftp;

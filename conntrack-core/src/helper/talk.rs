@@ -102,6 +102,13 @@ impl Talk<'_> {
         self.packet.get(self.payload_at..).unwrap_or(&[])
     }
 
+    /// Whether UDP says that the datagram ends where the packet does.
+    pub fn is_whole_datagram(&self) -> bool {
+        let datagram = self.packet.get(self.transport_at..).unwrap_or(&[]);
+        let len = datagram.get(4..6).and_then(<[u8]>::first_chunk);
+        len.is_some_and(|len| usize::from(u16::from_be_bytes(*len)) == datagram.len())
+    }
+
     /// TCP sequence number of the first byte of the payload, as its sender counts.
     pub fn sequence(&self) -> u32 {
         let segment = self.packet.get(self.transport_at..).unwrap_or(&[]);

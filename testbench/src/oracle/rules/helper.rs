@@ -5,7 +5,7 @@ use packet::Protocol;
 use std::fmt::Write as _;
 
 /// Port, protocol and name of each helper.
-pub static HELPERS: [(u16, Protocol, &str); 10] = [
+pub static HELPERS: [(u16, Protocol, &str); 11] = [
     (21, Protocol::TCP, "ftp"),
     (69, Protocol::UDP, "tftp"),
     (6_667, Protocol::TCP, "irc"),
@@ -14,12 +14,13 @@ pub static HELPERS: [(u16, Protocol, &str); 10] = [
     (1_723, Protocol::TCP, "pptp"),
     (5_060, Protocol::UDP, "sip"),
     (5_060, Protocol::TCP, "sip"),
+    (162, Protocol::UDP, "snmp_trap"),
     (1_719, Protocol::UDP, "RAS"),
     (1_720, Protocol::TCP, "Q.931"),
 ];
 
 /// Where H.323's begin in that list.
-pub const H323_FROM: usize = 8;
+pub const H323_FROM: usize = 9;
 
 /// The helper of connections that begin with this tuple.
 pub fn helper(tuple: &Tuple) -> Option<(&'static str, Protocol)> {

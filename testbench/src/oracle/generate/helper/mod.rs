@@ -5,6 +5,7 @@ mod end;
 mod h323;
 mod script;
 mod sip;
+mod snmp;
 
 use super::dice::Dice;
 use super::wire::{Address, ip, with_dscp};
@@ -123,7 +124,13 @@ impl Talks {
         match &mut client {
             Address::V4([.., last]) | Address::V6([.., last]) => *last += 4 * dice.below(2) as u8,
         }
-        let local = (client, 4_000 + dice.below(2) as u16);
+        // SNMP looks at the ports of both ends.
+        let own = if port == 162 && dice.chance(20) {
+            dice.pick(&[161, 162])
+        } else {
+            4_000 + dice.below(2) as u16
+        };
+        let local = (client, own);
         let remote = (self.hosts.server, port);
         let end = End::new(Side::A, protocol, local, remote, port, true, dice);
         self.begin(end, dice)

@@ -3,7 +3,7 @@
 use super::super::dice::Dice;
 use super::super::wire::Address;
 use super::end::End;
-use super::{h323, sip};
+use super::{h323, sip, snmp};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Something that fits what the end is talking.
@@ -19,6 +19,7 @@ pub(super) fn line(end: &End, dice: &mut Dice) -> Vec<u8> {
         (21, false) => ftp_server(own, port, dice),
         (69, _) => tftp(dice),
         (6_667, _) => irc(own, port, dice),
+        (162, _) => snmp::message(end, dice),
         (10_080, false) => amanda(port, dice),
         (6_566, client) => sane(client, port, dice),
         (1_723, client) => return pptp(client, &end.told, dice),
