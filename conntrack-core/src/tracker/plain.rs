@@ -81,8 +81,8 @@ impl Tracker {
         Some(self.store.hash_v4(ends, TCP))
     }
 
-    /// Tracks a packet of which [`Tracker::plain_hash`] gave a hash, if it is one of an established connection; `None`, and nothing has
-    /// changed, if it is anything else.
+    /// Tracks a packet of which [`Tracker::plain_hash`] gave a hash, if it is one of an established connection; `None`, and
+    /// nothing has changed, if it is anything else.
     #[inline(always)]
     pub(super) fn track_plain(
         &mut self,
@@ -95,11 +95,8 @@ impl Tracker {
         let (addresses, ports) = (eight(header, 12), four(header, 20));
         let direction =
             |ends: &Ends| ends.direction_v4(Protocol::TCP, Zone::DEFAULT.id, addresses, ports);
-        let found = match self.store.find_seen(seen, direction) {
-            Some((id, direction)) => Some((id, direction)),
-            None => self.store.find_symmetric(hash, direction),
-        };
-        let (id, direction) = found?;
+        let found = self.store.find_seen(seen, direction);
+        let (id, direction) = found.or_else(|| self.store.find_symmetric(hash, direction))?;
         let connection = self.store.slot_mut(id.index())?;
         if !is_ordinary(connection, now) {
             return None;

@@ -67,7 +67,8 @@ impl TcpTrack {
         WindowVerdict::Accept
     }
 
-    /// A plain segment of an established connection: how long the connection lives from now on. `None`, and nothing has changed, if it is not in the window, or a side is not known yet.
+    /// A plain segment of an established connection: how long the connection lives from now on. `None`, and nothing has
+    /// changed, if it is not in the window, or a side is not known yet.
     #[inline(always)]
     pub(crate) fn established(
         &mut self,
