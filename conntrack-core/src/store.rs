@@ -179,7 +179,7 @@ impl Store {
         Seen(node)
     }
 
-    /// A number that is another one when the table has changed.
+    /// A number that is another one after a connection came or went.
     #[inline]
     pub(crate) const fn changes(&self) -> u32 {
         self.table.changes()

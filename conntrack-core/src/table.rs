@@ -294,12 +294,13 @@ pub(crate) struct NodeTable {
     buckets: Buckets,
     leaving: Option<Box<Leaving>>,
     used: usize,
-    /// Counts what was put in, moved and removed.
+    /// Counts what was put in and removed. Nodes move only while the table grows.
     changes: u32,
 }
 
 impl NodeTable {
     pub(crate) fn new() -> Self {
+        /// 512 buckets at first.
         const BITS: u32 = 9;
         Self {
             buckets: Buckets::new(BITS),
@@ -318,7 +319,7 @@ impl NodeTable {
         }
     }
 
-    /// A number that is another one after the table has changed.
+    /// A number that is another one after a node was put in or removed.
     #[inline]
     pub(crate) const fn changes(&self) -> u32 {
         self.changes

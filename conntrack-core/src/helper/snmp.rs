@@ -1,5 +1,5 @@
-//! SNMP (RFC 1901, RFC 3416) behind translation: addresses among the values of a notification that are the sender's become
-//! the one it is translated to, as RFC 2962 calls the basic form of this gateway.
+//! SNMP (RFC 1901, RFC 3416) behind translation: where the address of who began the connection stands among a message's values,
+//! it becomes the one that is translated to, in both directions. RFC 2962 calls that the basic form of this gateway.
 //!
 //! As Linux does, messages are read by the second version's grammar: there is no trap of the first version in it, and a
 //! translated packet that cannot be read is refused.
@@ -36,12 +36,12 @@ impl Helper for SnmpTrap {
         const ASKED: u16 = 161;
         const TOLD: u16 = 162;
         let tuples = Direction::ALL.map(|direction| *talk.tuple(direction));
-        // As the packet is sent on: its destination's port, or its source's, may be another one than it came with.
-        let another = match talk.direction() {
+        // What is asked comes back from its port, what is told goes to its own; both as the packet is sent on.
+        let wrong_way = match talk.direction() {
             Direction::Original => tuples[1].destination_id == ASKED,
             Direction::Reply => tuples[0].source_id == TOLD,
         };
-        if another || !talk.is_translated() {
+        if wrong_way || !talk.is_translated() {
             return Ok(());
         }
         if !talk.is_whole_datagram() {
@@ -80,7 +80,7 @@ pub fn addresses(message: &[u8]) -> Option<Vec<Range<usize>>> {
         if message.is_exhausted() {
             return Some(true);
         }
-        let kind = message.next().map(|tag| tag | CONSTRUCTED);
+        let kind = message.peek().map(|tag| tag | CONSTRUCTED);
         message.constructed(is_pdu, |pdu| {
             for _ in 0..3 {
                 pdu.primitive(|tag| tag == INTEGER)?;
@@ -138,12 +138,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn next(&self) -> Option<u8> {
+    fn peek(&self) -> Option<u8> {
         self.bytes.get(..self.end)?.get(self.at).copied()
     }
 
     fn byte(&mut self) -> Option<u8> {
-        let byte = self.next()?;
+        let byte = self.peek()?;
         self.at += 1;
         Some(byte)
     }
@@ -185,7 +185,7 @@ impl Reader<'_> {
         expected: impl Fn(u8) -> bool,
         parts: impl FnOnce(&mut Self) -> Option<bool>,
     ) -> Option<()> {
-        let has_parts = self.next()? & CONSTRUCTED != 0;
+        let has_parts = self.peek()? & CONSTRUCTED != 0;
         let len = self.header(|tag| expected(tag | CONSTRUCTED))?;
         if len.is_none() && !has_parts {
             return None;
@@ -211,7 +211,7 @@ impl Reader<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_exhausted() || self.open && self.next().is_none_or(|byte| byte == 0)
+        self.is_exhausted() || self.open && self.peek().is_none_or(|byte| byte == 0)
     }
 
     /// A name, and perhaps a value.
@@ -222,7 +222,7 @@ impl Reader<'_> {
             if variable.is_exhausted() {
                 return Some(true);
             }
-            let tag = variable.next()?;
+            let tag = variable.peek()?;
             let value = variable.primitive(is_value)?;
             if tag == IP_ADDRESS {
                 (value.len() == ADDRESS_LEN).then_some(())?;

@@ -125,6 +125,7 @@ impl Tracker {
             self.ended = Some((id, Translation::of(&last)));
         }
         self.forget_keys(&last);
+        // Mostly nobody was announced, and none of this costs anything.
         if self.masters.is_empty() {
             if last.status.contains(Status::SRC_NAT) {
                 self.sources.remove(&last.original(), last.zone(), id);

@@ -79,7 +79,7 @@ pub struct TcpTrack {
     bounds: [Bounds; 2],
     last_seq: u32,
     last_ack: u32,
-    /// The sequence number after the last segment, from its own on.
+    /// Sequence numbers the last segment took.
     last_len: u16,
     last_window: u16,
     /// Scale of the original side in the low half, of the reply side in the high one.

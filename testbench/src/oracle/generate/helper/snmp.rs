@@ -44,11 +44,12 @@ fn variable(end: &End, dice: &mut Dice) -> Vec<u8> {
     ];
     let name = element(0x06, &[0x2b, 6, 1], dice);
     let value = if dice.chance(60) {
-        let address = match if dice.chance(70) {
+        let whose = if dice.chance(70) {
             end.local.0
         } else {
             end.remote.0
-        } {
+        };
+        let address = match whose {
             Address::V4(bytes) => bytes.to_vec(),
             Address::V6(bytes) => bytes.to_vec(),
         };
