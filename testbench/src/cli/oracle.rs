@@ -171,6 +171,12 @@ fn tell(args: &OracleArgs, config: &FuzzConfig, report: &FuzzReport) -> Result<(
             report.passing
         );
     }
+    if report.beyond_count > 0 {
+        say!(
+            "  {} ended at a registration for more than 99 days, which the kernel cannot count (docs/kernel-differences.md)",
+            report.beyond_count
+        );
+    }
     for found in &report.found {
         let name = format!("{}-{}-{}", config.family, config.seed, found.conversation);
         show(&args.out, &name, found)?;
@@ -263,6 +269,8 @@ fn capture(args: &OracleArgs, sysctls: &[(String, String)], path: &Path) -> Resu
     };
     let verdict = if found.is_some() {
         "DIFFERENT"
+    } else if judgement.beyond_count {
+        "no difference up to a registration for more than 99 days (docs/kernel-differences.md)"
     } else {
         "no difference"
     };

@@ -47,7 +47,9 @@ pub struct FuzzReport {
     pub different: u64,
     /// Conversations with a difference that was not there again: the kernel remembered something of earlier ones.
     pub passing: u64,
-    /// The first of them, shrunk.
+    /// Conversations that ended at a connection that lives longer than the kernel can count.
+    pub beyond_count: u64,
+    /// The first that differ, shrunk.
     pub found: Vec<Found>,
     /// Where TCP went.
     pub coverage: Coverage,
@@ -131,6 +133,10 @@ fn converse(
             let (answer, differences) = judge_step(kernel, &mut ours, &step)?;
             conversation.heard(&step, &answer.fate.sent, &mut dice);
             case.steps.push(step);
+            if ours.beyond_count() {
+                report.beyond_count += 1;
+                return Ok(None);
+            }
             if !differences.is_empty() {
                 let step = case.steps.len() - 1;
                 let what = differences.join("; ");

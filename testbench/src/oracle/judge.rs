@@ -50,6 +50,8 @@ pub struct Judgement {
     pub refused: Vec<usize>,
     /// The first difference.
     pub difference: Option<Difference>,
+    /// Whether it ended early, at a connection that lives longer than the kernel can count.
+    pub beyond_count: bool,
 }
 
 /// Puts a case before both and stops at the first difference. The kernel has the case's sysctls already.
@@ -64,6 +66,10 @@ pub fn judge(kernel: &mut Kernel, case: &Case) -> Result<Judgement, JudgeError> 
         let turns = ours.turns();
         let (answer, differences) = judge_step(kernel, &mut ours, step)?;
         judgement.answers.push(answer);
+        if ours.beyond_count() {
+            judgement.beyond_count = true;
+            return Ok(judgement);
+        }
         if step.after_s > 0 && ours.turns() == turns {
             judgement.refused.push(number);
         }

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// When the first packet of a case happens.
 pub const START: Time = Time::from_secs(1_000);
 
+/// What 32 bits of jiffies can say, at 250 a second.
+const LONGEST: Time = Time::from_secs(i32::MAX as u64 / 250);
+
 /// The reply tuple that belongs to an original one.
 pub type Replies<'a> = dyn FnMut(&Tuple, Zone) -> Option<Tuple> + 'a;
 
@@ -74,6 +77,7 @@ pub struct Ours {
     policies: Vec<Arc<TimeoutPolicy>>,
     now: Time,
     turns: u32,
+    beyond_count: bool,
 }
 
 impl Ours {
@@ -104,6 +108,7 @@ impl Ours {
             policies: policies()?,
             now: START,
             turns: 0,
+            beyond_count: false,
         })
     }
 
@@ -115,6 +120,12 @@ impl Ours {
     /// The time.
     pub const fn now(&self) -> Time {
         self.now
+    }
+
+    /// Whether the connection of the last packet lives longer than the kernel's 32 bits can count at 250 jiffies a second: from
+    /// then on it goes by a smaller number (listed in `docs/kernel-differences.md`), and nothing more can be compared.
+    pub const fn beyond_count(&self) -> bool {
+        self.beyond_count
     }
 
     /// How often time has passed.
@@ -209,6 +220,10 @@ impl Ours {
         } else {
             self.leave(entered, forwards)
         };
+        self.beyond_count = verdict
+            .connection
+            .and_then(|id| self.tracker.connection(id))
+            .is_some_and(|connection| connection.remaining(self.now) > LONGEST);
         let fate = Fate {
             seen: seen(verdict.ctinfo),
             events: self.events(),
