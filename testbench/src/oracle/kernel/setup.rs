@@ -52,6 +52,11 @@ pub(super) fn configure(sysctls: &[(String, String)], ruleset: Ruleset) -> Resul
             )?;
         }
     }
+    // Where the kernel itself would send a packet: helpers ask for the way (H.323's `callforward_filter`).
+    for family in ["-4", "-6"] {
+        let way = [family, "route", "add", "default", "dev", DEVICES[1]];
+        run("ip", &way, None)?;
+    }
     sysctls
         .iter()
         .try_for_each(|(name, value)| sysctl(name, value))
@@ -112,8 +117,10 @@ pub(super) fn sysctl(name: &str, value: &str) -> Result<(), KernelError> {
 
 /// Rules that mark each packet with how connection tracking sees it; they come after all others, but before confirmation.
 fn rules(ruleset: Ruleset) -> String {
+    // The kernel's own packets (ICMP errors, neighbour discovery) would be tracked, and mixed up with those that are judged.
     let mut rules = String::from(
-        "table inet judge {\n  chain late {\n    type filter hook postrouting priority 300;\n",
+        "table inet judge {\n  chain own {\n    type filter hook output priority -500; policy drop;\n  }\n  \
+         chain late {\n    type filter hook postrouting priority 300;\n",
     );
     for (_, dscp, state, direction) in Seen::MARKS {
         let direction = direction.map_or_else(String::new, |direction| {
