@@ -103,6 +103,8 @@ fn comparable(text: &str) -> Vec<String> {
         .map(|line| line.split(" use=").next().unwrap_or_default().to_owned())
         .collect();
     lines.sort();
+    // The kernel shows one twice if those of another namespace come or go while it is asked.
+    lines.dedup();
     lines
 }
 

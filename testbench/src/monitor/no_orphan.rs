@@ -6,7 +6,7 @@ use conntrack_core::Direction;
 use driver::Driver;
 use driver::offload::Life;
 use nic_model::clock::Picos;
-use nic_model::flow_table::CuckooTable;
+use nic_model::flow_table::FlowTable;
 
 /// Compares the table with the driver's view of it.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub struct NoOrphan {
 
 impl NoOrphan {
     /// Everything has settled: every entry has its connection, every connection said to be in hardware its entry.
-    pub fn settled(&mut self, table: &CuckooTable, driver: &mut Driver, now: Picos) {
+    pub fn settled(&mut self, table: &FlowTable, driver: &mut Driver, now: Picos) {
         let mut entries = 0;
         for slot in table.slots_in_use() {
             let Some(state) = table.state(slot) else {

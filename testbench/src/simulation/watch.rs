@@ -11,7 +11,7 @@ use nic_model::chip::DropReason;
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::CuckooTable;
+use nic_model::flow_table::FlowTable;
 use std::collections::BTreeMap;
 
 /// A frame on its way through the host.
@@ -205,7 +205,7 @@ impl Watch {
         self.held
     }
 
-    pub(super) fn finish(&mut self, table: &CuckooTable, driver: &mut Driver, now: Picos) {
+    pub(super) fn finish(&mut self, table: &FlowTable, driver: &mut Driver, now: Picos) {
         let (_, _, held) = driver.outstanding();
         self.held = held as u64;
         // Held fragments are the host's: it has consumed them.

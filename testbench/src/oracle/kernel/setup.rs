@@ -119,7 +119,7 @@ pub(super) fn sysctl(name: &str, value: &str) -> Result<(), KernelError> {
 fn rules(ruleset: Ruleset) -> String {
     // The kernel's own packets (ICMP errors, neighbour discovery) would be tracked, and mixed up with those that are judged.
     let mut rules = String::from(
-        "table inet judge {\n  chain own {\n    type filter hook output priority -500; policy drop;\n  }\n  \
+        "table inet judge {\n  chain own {\n    type filter hook output priority -500;\n    meta l4proto { icmp, ipv6-icmp } drop\n  }\n  \
          chain late {\n    type filter hook postrouting priority 300;\n",
     );
     for (_, dscp, state, direction) in Seen::MARKS {
