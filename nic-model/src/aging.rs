@@ -7,7 +7,7 @@
 use crate::clock::Picos;
 use crate::config::AgingConfig;
 use crate::flow_table::entry::{EntryState, flag};
-use crate::flow_table::{CuckooTable, Slot};
+use crate::flow_table::{FlowTable, Slot};
 
 const TCP: u8 = 6;
 
@@ -81,12 +81,7 @@ impl AgingEngine {
 
     /// The step at `now` if one is due then: the slots of idle entries that were not reported before, and the
     /// time of the next step.
-    pub fn step(
-        &mut self,
-        now: Picos,
-        table: &CuckooTable,
-        found: &mut Vec<Slot>,
-    ) -> Option<Picos> {
+    pub fn step(&mut self, now: Picos, table: &FlowTable, found: &mut Vec<Slot>) -> Option<Picos> {
         if now != self.scheduled || !self.enabled {
             return None;
         }
@@ -98,7 +93,7 @@ impl AgingEngine {
         self.reschedule(now)
     }
 
-    fn scan(&self, block: usize, now: Picos, table: &CuckooTable, found: &mut Vec<Slot>) -> Picos {
+    fn scan(&self, block: usize, now: Picos, table: &FlowTable, found: &mut Vec<Slot>) -> Picos {
         let first = block as u32 * self.entries_per_step;
         let end = first
             .saturating_add(self.entries_per_step)
@@ -119,7 +114,7 @@ impl AgingEngine {
         not_before
     }
 
-    fn due(&self, table: &CuckooTable, slot: Slot, state: &EntryState, now: Picos) -> Picos {
+    fn due(&self, table: &FlowTable, slot: Slot, state: &EntryState, now: Picos) -> Picos {
         let protocol = table.key(slot).map_or(0, |key| key.protocol());
         state.last_seen_no_later_than(now) + self.timeout(protocol)
     }
@@ -154,8 +149,8 @@ mod tests {
     use crate::config::TableConfig;
     use crate::flow_table::entry::{EntryAction, FlowKey};
 
-    fn table() -> CuckooTable {
-        CuckooTable::new(&TableConfig {
+    fn table() -> FlowTable {
+        FlowTable::new(&TableConfig {
             buckets: 64,
             ..TableConfig::default()
         })
@@ -205,7 +200,7 @@ mod tests {
             }
             assert_eq!(found, [slot]);
             found.clear();
-            table.remove(slot, |_, _| ());
+            table.remove(slot);
         }
     }
 
@@ -219,9 +214,8 @@ mod tests {
             .slot;
         let mut next = engine.watch(slot, TCP, Picos::ZERO);
         let hit = Picos::from_millis(900);
-        table.with_state(slot, |state| {
-            state.count(crate::flow_table::KeyDirection::LowerToHigher, 40, hit)
-        });
+        let state = table.state_mut(slot).expect("there");
+        state.count(crate::flow_table::KeyDirection::LowerToHigher, 40, hit);
         let mut found = Vec::new();
         while let Some(at) = next {
             next = engine.step(at, &table, &mut found);

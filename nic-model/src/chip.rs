@@ -28,7 +28,7 @@ use crate::datapath::parser::{Parsed, Parser};
 use crate::datapath::trap::Reason;
 use crate::event::Schedule;
 use crate::flow_table::entry::{EntryState, FlowKey, flag};
-use crate::flow_table::{CuckooTable, EntryCounters, InsertError, Inserted, KeyDirection, Slot};
+use crate::flow_table::{EntryCounters, FlowTable, InsertError, Inserted, KeyDirection, Slot};
 use crate::host::interrupt::Interrupt;
 use crate::host::memory::DmaAddress;
 use crate::host::pcie::PcieLink;
@@ -220,7 +220,7 @@ pub struct Chip {
     hash_stage: Stage,
     counter_stage: Stage,
     /// The flow table; the firmware writes it, everybody else looks.
-    table: CuckooTable,
+    table: FlowTable,
     aging: AgingEngine,
     idle: Vec<Slot>,
     pcie: PcieLink,
@@ -238,7 +238,7 @@ impl Chip {
     pub fn new(config: &NicConfig) -> Self {
         let clock = config.pipeline_clock();
         let p = &config.pipeline;
-        let table = CuckooTable::new(&config.table);
+        let table = FlowTable::new(&config.table);
         Self {
             timing: Timing {
                 cycle: clock.period(),
@@ -273,7 +273,7 @@ impl Chip {
     }
 
     /// The flow table, to look at.
-    pub const fn table(&self) -> &CuckooTable {
+    pub const fn table(&self) -> &FlowTable {
         &self.table
     }
 

@@ -198,8 +198,8 @@ impl Probe {
             parsed.header_bytes.into(),
         );
         pulse(r, s.hash_valid, hash.start, hash.done);
-        r.change(s.hash_first, hash.start.0, parsed.hashes.first.into());
-        r.change(s.hash_second, hash.start.0, parsed.hashes.second.into());
+        r.change(s.hash_first, hash.start.0, parsed.hashes.0[0].into());
+        r.change(s.hash_second, hash.start.0, parsed.hashes.0[1].into());
     }
 
     /// The look-up found an entry that forwards the packet.

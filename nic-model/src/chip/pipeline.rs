@@ -128,32 +128,24 @@ impl Chip {
         let slot = self.table.find(&parsed.key, parsed.hashes);
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let protocol = parsed.key.protocol();
-        let hit = slot.and_then(|slot| {
-            let decide = |state: &mut EntryState| {
-                let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
-                if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
-                    state.set(flag::CLOSING);
-                }
-                let before = *state;
-                if reason.is_none() {
-                    state.count(parsed.direction, parsed.ip_bytes, now);
-                    state.clear(flag::AGE_REPORTED);
-                    state.set(flag::DIRTY);
-                }
-                (slot, before, reason)
-            };
-            self.table.with_state(slot, decide)
-        });
-        match hit {
-            None => Err((Reason::Miss, None)),
-            Some((_, state, Some(reason))) => Err((reason, Some(state.cookie()))),
-            Some((slot, state, None)) => {
-                if state.has(flag::AGE_REPORTED) {
-                    self.watch_age(slot, protocol, now, schedule);
-                }
-                Ok((slot, state))
+        let Some((slot, state)) = slot.and_then(|slot| Some((slot, self.table.state_mut(slot)?)))
+        else {
+            return Err((Reason::Miss, None));
+        };
+        if let Some(reason) = crate::datapath::trap::check(trap, parsed, state, mtu) {
+            if matches!(reason, Reason::TcpFin | Reason::TcpRst) {
+                state.set(flag::CLOSING);
             }
+            return Err((reason, Some(state.cookie())));
         }
+        let before = *state;
+        state.count(parsed.direction, parsed.ip_bytes, now);
+        state.clear(flag::AGE_REPORTED);
+        state.set(flag::DIRTY);
+        if before.has(flag::AGE_REPORTED) {
+            self.watch_age(slot, protocol, now, schedule);
+        }
+        Ok((slot, before))
     }
 
     #[inline]

@@ -15,10 +15,7 @@ impl Chip {
         self.stats.table_inserted += 1;
         self.stats
             .note_occupancy(self.table.occupied(), self.table.stash_occupied());
-        // A moved entry may lie in a block that was not watched for it: watch where it went.
-        if inserted.moves > 0 {
-            self.watch_all_blocks_of_moves(now, schedule);
-        }
+        self.watch_moved(now, schedule);
         self.watch_age(inserted.slot, key.protocol(), now, schedule);
         self.probe.table(
             now,
@@ -36,15 +33,9 @@ impl Chip {
         slot: Slot,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Option<(FlowKey, EntryState)> {
-        let mut returned = None;
-        let removed = self.table.remove(slot, |_, new| returned = Some(new))?;
+        let removed = self.table.remove(slot)?;
         self.stats.table_removed += 1;
-        if let Some(new) = returned {
-            let protocol = self.table.key(new).map_or(0, |key| key.protocol());
-            let at = self.aging.retry(new, now);
-            self.schedule_aging(at, schedule);
-            self.watch_age(new, protocol, now, schedule);
-        }
+        self.watch_moved(now, schedule);
         self.probe.table(
             now,
             self.table.occupied(),
@@ -56,10 +47,9 @@ impl Chip {
 
     /// Reads an entry's counters and marks it clean (firmware only).
     pub fn read_counters(&mut self, now: Picos, slot: Slot) -> Option<(EntryCounters, u32)> {
-        self.table.with_state(slot, |state| {
-            state.clear(flag::DIRTY);
-            (state.counters(now), state.cookie())
-        })
+        let state = self.table.state_mut(slot)?;
+        state.clear(flag::DIRTY);
+        Some((state.counters(now), state.cookie()))
     }
 
     /// The idle entries the aging engine found since the last call (firmware only).
@@ -72,16 +62,13 @@ impl Chip {
     pub fn mark_reported(&mut self, now: Picos, slot: Slot) -> Option<(u32, Picos)> {
         let protocol = self.table.key(slot)?.protocol();
         let timeout = self.aging.timeout(protocol);
-        self.table
-            .with_state(slot, |state| {
-                let last_seen = state.last_seen_no_later_than(now);
-                if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
-                    return None;
-                }
-                state.set(flag::AGE_REPORTED);
-                Some((state.cookie(), last_seen))
-            })
-            .flatten()
+        let state = self.table.state_mut(slot)?;
+        let last_seen = state.last_seen_no_later_than(now);
+        if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
+            return None;
+        }
+        state.set(flag::AGE_REPORTED);
+        Some((state.cookie(), last_seen))
     }
 
     /// An idle entry could not be reported (firmware only): look at it again in the next pass.
@@ -106,13 +93,11 @@ impl Chip {
         self.schedule_aging(at, schedule);
     }
 
-    pub(super) fn watch_all_blocks_of_moves(
-        &mut self,
-        now: Picos,
-        schedule: &mut impl Schedule<ChipEvent>,
-    ) {
-        for slot in self.table.take_moved() {
-            let at = self.aging.retry(slot, now);
+    /// A moved entry may lie in a block that was not watched for it: watch where it went.
+    fn watch_moved(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
+        for at in 0..self.table.moved().len() {
+            let (_, new) = self.table.moved()[at];
+            let at = self.aging.retry(new, now);
             self.schedule_aging(at, schedule);
         }
     }

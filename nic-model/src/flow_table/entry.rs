@@ -103,6 +103,19 @@ impl FlowKey {
         Self(words)
     }
 
+    /// Whether two keys are the same: like `==`, but without the call of a function that compares bytes.
+    #[inline]
+    pub const fn is(&self, other: &Self) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) == 0
+    }
+
+    /// Bits in which two keys differ.
+    pub fn distance_bits(&self, other: &Self) -> u32 {
+        let words = self.0.iter().zip(other.0);
+        words.map(|(a, b)| (a ^ b).count_ones()).sum()
+    }
+
     /// IP protocol number.
     pub const fn protocol(&self) -> u8 {
         (self.0[4] >> 32) as u8
@@ -239,6 +252,12 @@ impl EntryState {
     #[inline]
     pub const fn cookie(&self) -> u32 {
         (self.0[3] >> 32) as u32
+    }
+
+    /// Ticks of [`LAST_SEEN_TICK`] at which the last packet hit, modulo 2^32.
+    #[inline]
+    pub const fn ticks(&self) -> u32 {
+        self.0[3] as u32
     }
 
     /// Counts a packet of `bytes` bytes seen at `now`.

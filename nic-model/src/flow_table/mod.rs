@@ -1,16 +1,29 @@
 //! Flow tables: where the chip keeps connections, and how it finds them.
 //!
-//! A table organisation is one file. Today: [`cuckoo`] with a stash ([`cam`]). The layout of an entry is in
-//! [`entry`], the hash functions in [`hash`].
+//! One organisation is one file, which says where a new entry goes: [`cuckoo`], [`dleft`], [`set_associative`], [`chained`]. What
+//! they have in common, the memory with its slots, is in [`slots`]; [`cam`] is the stash beside any of them, or a table by
+//! itself. The layout of an entry is in [`entry`], the hash functions are in [`hash`].
 
 pub mod cam;
+pub mod chained;
 pub mod cuckoo;
+pub mod dleft;
 pub mod entry;
 pub mod hash;
+pub mod set_associative;
+pub mod slots;
+pub mod toeplitz;
 
-pub use cuckoo::CuckooTable;
 pub use entry::{EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection};
 pub use hash::Hashes;
+
+use crate::config::{Organisation, TableConfig};
+use cam::Cam;
+use chained::Chained;
+use cuckoo::Cuckoo;
+use hash::Hasher;
+use set_associative::SetAssociative;
+use slots::{Shape, SlotMemory};
 
 /// Where an entry lies: a slot of the main table, or a cell of the stash counted after the last slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,10 +34,12 @@ pub struct Slot(pub u32);
 pub struct Inserted {
     /// Where the new entry lies.
     pub slot: Slot,
-    /// Entries moved to their other bucket to make room.
+    /// Entries moved to make room.
     pub moves: u32,
     /// Buckets visited in the search.
     pub visited_buckets: u32,
+    /// The entry that gave way, with its final counters.
+    pub evicted: Option<(FlowKey, EntryState)>,
 }
 
 /// Why an insertion did not happen.
@@ -43,3 +58,324 @@ pub enum InsertError {
         visited_buckets: u32,
     },
 }
+
+/// What an organisation found for a new entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// A free slot.
+    pub slot: Option<u32>,
+    /// Buckets visited in the search.
+    pub visited_buckets: u32,
+}
+
+/// Where new entries go.
+#[derive(Debug)]
+enum Placement {
+    Cuckoo(Box<Cuckoo>),
+    DLeft,
+    SetAssociative(SetAssociative),
+    Chained(Chained),
+    Cam,
+}
+
+/// A flow table. Slots are numbered bucket by bucket; cells of the stash follow.
+#[derive(Debug)]
+pub struct FlowTable {
+    hasher: Hasher,
+    slots: SlotMemory,
+    placement: Placement,
+    stash: Cam,
+    moves: u64,
+    moved: Vec<(Slot, Slot)>,
+}
+
+impl FlowTable {
+    /// An empty table. The configuration must be valid.
+    pub fn new(config: &TableConfig) -> Self {
+        let placement = match config.organisation {
+            Organisation::Cuckoo => Placement::Cuckoo(Box::new(Cuckoo::new(config))),
+            Organisation::DLeft => Placement::DLeft,
+            Organisation::SetAssociative => Placement::SetAssociative(SetAssociative::new(config)),
+            Organisation::Chained => Placement::Chained(Chained::new(config)),
+            Organisation::Cam => Placement::Cam,
+        };
+        Self {
+            hasher: Hasher::new(config),
+            slots: SlotMemory::new(Shape::new(config)),
+            placement,
+            stash: Cam::new(config.stash_entries as usize),
+            moves: 0,
+            moved: Vec::new(),
+        }
+    }
+
+    /// Where keys may lie.
+    pub const fn shape(&self) -> Shape {
+        self.slots.shape()
+    }
+
+    /// Slots of the main table.
+    pub const fn main_slots(&self) -> u32 {
+        self.slots.shape().slots()
+    }
+
+    /// Slots of the main table and the stash.
+    pub fn capacity(&self) -> u32 {
+        self.main_slots() + self.stash.capacity() as u32
+    }
+
+    /// Entries in the main table and the stash.
+    pub const fn occupied(&self) -> u32 {
+        self.slots.occupied() + self.stash.occupied() as u32
+    }
+
+    /// Entries in the stash.
+    pub const fn stash_occupied(&self) -> u32 {
+        self.stash.occupied() as u32
+    }
+
+    /// The stash, to look at.
+    pub const fn stash(&self) -> &Cam {
+        &self.stash
+    }
+
+    /// Entries moved so far.
+    pub const fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// From where to where the last insertion or removal moved entries, in order.
+    pub fn moved(&self) -> &[(Slot, Slot)] {
+        &self.moved
+    }
+
+    /// The hashes of `key`.
+    #[inline]
+    pub fn hash(&self, key: &FlowKey) -> Hashes {
+        self.hasher.hash(key)
+    }
+
+    /// Asks for the tags of the buckets of a key.
+    #[inline]
+    pub fn prefetch_tags(&self, hashes: Hashes) {
+        for bucket in self.shape().homes(hashes) {
+            self.slots.prefetch_tags(bucket);
+        }
+    }
+
+    /// Asks for the entry whose tag matches first: the one wanted, most likely.
+    #[inline]
+    pub fn prefetch_entry(&self, hashes: Hashes) {
+        let tag = hashes.tag();
+        let mut homes = self.shape().homes(hashes);
+        homes.any(|bucket| self.slots.prefetch_entry(bucket, tag));
+    }
+
+    /// Where `key` lies.
+    #[inline]
+    pub fn find(&self, key: &FlowKey, hashes: Hashes) -> Option<Slot> {
+        let tag = hashes.tag();
+        let mut homes = self.shape().homes(hashes);
+        let found = match &self.placement {
+            Placement::Chained(chained) => homes
+                .flat_map(|home| chained.chain(home))
+                .find_map(|bucket| self.slots.find(bucket, tag, key)),
+            _ => homes.find_map(|bucket| self.slots.find(bucket, tag, key)),
+        };
+        if found.is_some() {
+            return found.map(Slot);
+        }
+        let cell = self.stash.find(key)?;
+        Some(Slot(self.main_slots() + cell as u32))
+    }
+
+    /// Buckets that a look-up for a key reads one after the other: those of different choices are read at once. `found` is where
+    /// it lies.
+    pub fn reads(&self, hashes: Hashes, found: Option<Slot>) -> u32 {
+        match &self.placement {
+            Placement::Chained(chained) => {
+                let home = self.shape().bucket(0, hashes);
+                let there = found.filter(|slot| !self.is_stash(*slot));
+                let there = there.map(|slot| self.shape().bucket_of(slot.0));
+                let mut chain = chained.chain(home);
+                let before = chain.position(|bucket| Some(bucket) == there);
+                before.map_or_else(
+                    || chained.chain(home).count() as u32,
+                    |before| before as u32 + 1,
+                )
+            }
+            Placement::Cam => 0,
+            _ => 1,
+        }
+    }
+
+    /// The key in a slot in use.
+    pub fn key(&self, slot: Slot) -> Option<FlowKey> {
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.key(cell).copied(),
+            None => self.slots.key(slot.0),
+        }
+    }
+
+    /// The state in a slot in use.
+    pub fn state(&self, slot: Slot) -> Option<EntryState> {
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.state(cell).copied(),
+            None => self.slots.state(slot.0),
+        }
+    }
+
+    /// The state in a slot in use, to change.
+    #[inline]
+    pub fn state_mut(&mut self, slot: Slot) -> Option<&mut EntryState> {
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.state_mut(cell),
+            None => self.slots.state_mut(slot.0),
+        }
+    }
+
+    /// Puts a new entry into the table. Entries that moved to make room are in [`FlowTable::moved`].
+    ///
+    /// # Errors
+    /// [`InsertError::Duplicate`] if the key is there, [`InsertError::Full`] if no place was found; the
+    /// table is as before then.
+    pub fn insert(&mut self, key: FlowKey, state: EntryState) -> Result<Inserted, InsertError> {
+        self.moved.clear();
+        let hashes = self.hash(&key);
+        if let Some(slot) = self.find(&key, hashes) {
+            return Err(InsertError::Duplicate { slot });
+        }
+        let (place, evicted) = self.make_room(hashes, &state);
+        let visited_buckets = place.visited_buckets;
+        let slot = match place.slot {
+            Some(slot) => {
+                self.slots.write(slot, hashes.tag(), key, state);
+                Some(slot)
+            }
+            None => self
+                .stash
+                .insert(key, state)
+                .map(|cell| self.main_slots() + cell as u32),
+        };
+        self.moves += self.moved.len() as u64;
+        match slot {
+            Some(slot) => Ok(Inserted {
+                slot: Slot(slot),
+                moves: self.moved.len() as u32,
+                visited_buckets,
+                evicted,
+            }),
+            None => Err(InsertError::Full { visited_buckets }),
+        }
+    }
+
+    fn make_room(
+        &mut self,
+        hashes: Hashes,
+        new: &EntryState,
+    ) -> (Place, Option<(FlowKey, EntryState)>) {
+        let slots = &mut self.slots;
+        let place = match &mut self.placement {
+            Placement::Cuckoo(cuckoo) => {
+                cuckoo.make_room(slots, &self.hasher, hashes, &mut self.moved)
+            }
+            Placement::DLeft => dleft::make_room(slots, hashes),
+            Placement::SetAssociative(set) => return set.make_room(slots, hashes, new),
+            Placement::Chained(chained) => chained.make_room(slots, hashes),
+            Placement::Cam => Place {
+                slot: None,
+                visited_buckets: 0,
+            },
+        };
+        (place, None)
+    }
+
+    /// Takes an entry out. A stashed entry that fits the freed slot returns to the main table; where it and others went is in
+    /// [`FlowTable::moved`].
+    pub fn remove(&mut self, slot: Slot) -> Option<(FlowKey, EntryState)> {
+        self.moved.clear();
+        if let Some(cell) = self.stash_cell(slot) {
+            return self.stash.remove(cell);
+        }
+        let key = self.slots.key(slot.0)?;
+        let removed = match &mut self.placement {
+            Placement::Chained(chained) => {
+                let home = self.slots.shape().bucket(0, self.hasher.hash(&key));
+                chained.remove(&mut self.slots, slot.0, home, &mut self.moved)
+            }
+            _ => self.slots.erase(slot.0),
+        };
+        self.return_from_stash(&key, slot.0);
+        self.moves += self.moved.len() as u64;
+        removed
+    }
+
+    /// Moves the first stashed entry that may lie where an entry was taken out into the main table.
+    fn return_from_stash(&mut self, removed: &FlowKey, slot: u32) {
+        if self.stash.occupied() == 0 {
+            return;
+        }
+        let shape = self.slots.shape();
+        // A chain is one place, whichever of its slots became free.
+        let bucket = match self.placement {
+            Placement::Chained(_) => shape.bucket(0, self.hasher.hash(removed)),
+            _ => shape.bucket_of(slot),
+        };
+        let fits = |cell: &usize| {
+            let key = self.stash.key(*cell);
+            key.is_some_and(|key| cuckoo::may_lie_in(&self.slots, &self.hasher, key, bucket))
+        };
+        let Some(cell) = self.stash.cells_in_use().find(fits) else {
+            return;
+        };
+        let Some((key, state)) = self.stash.remove(cell) else {
+            return;
+        };
+        let hashes = self.hasher.hash(&key);
+        let free = match &mut self.placement {
+            Placement::Chained(chained) => chained.make_room(&self.slots, hashes).slot,
+            _ => self.slots.free(bucket),
+        };
+        let old = Slot(self.main_slots() + cell as u32);
+        match free {
+            Some(free) => {
+                self.slots.write(free, hashes.tag(), key, state);
+                self.moved.push((old, Slot(free)));
+            }
+            None => {
+                self.stash.insert(key, state);
+            }
+        }
+    }
+
+    /// Slots in use, main table first, in ascending order.
+    pub fn slots_in_use(&self) -> impl Iterator<Item = Slot> + '_ {
+        let stash = self.stash.cells_in_use();
+        let stash = stash.map(|cell| self.main_slots() + cell as u32);
+        self.slots.slots_in_use().chain(stash).map(Slot)
+    }
+
+    /// Takes every entry out.
+    pub fn clear(&mut self) {
+        self.moved.clear();
+        self.slots.clear();
+        self.stash.clear();
+        if let Placement::Chained(chained) = &mut self.placement {
+            chained.clear(self.slots.shape());
+        }
+    }
+
+    /// Whether the slot lies in the stash.
+    pub const fn is_stash(&self, slot: Slot) -> bool {
+        slot.0 >= self.main_slots()
+    }
+
+    #[inline]
+    fn stash_cell(&self, slot: Slot) -> Option<usize> {
+        let cell = slot.0.checked_sub(self.main_slots())?;
+        Some(cell as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests;

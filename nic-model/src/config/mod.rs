@@ -1,0 +1,202 @@
+//! Every parameter of the card, declared once with its unit, default, range and source: one file for each part of the card.
+//!
+//! A configuration is a TOML document; unknown keys are refused. Presets are such documents, in
+//! `presets/*.toml` beside this file. Values without a source in a preset are assumptions of the
+//! textbook design and say so there.
+
+mod aging;
+pub mod field;
+mod firmware;
+mod pcie;
+mod pipeline;
+mod port;
+mod ring;
+mod table;
+mod trap;
+
+pub use aging::AgingConfig;
+pub use firmware::FirmwareConfig;
+pub use pcie::PcieConfig;
+pub use pipeline::PipelineConfig;
+pub use port::PortConfig;
+pub use ring::RingConfig;
+pub use table::{HashFunction, Insertion, Organisation, TableConfig, Victim};
+pub use trap::TrapConfig;
+
+use crate::clock::ClockDomain;
+use field::{Field, Section};
+use serde::{Deserialize, Serialize};
+
+/// A whole card: chip, control processor and host interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct NicConfig {
+    /// Name of the card.
+    pub name: String,
+    /// What the card stands for, in a sentence.
+    pub description: String,
+    /// Ethernet ports.
+    pub port: PortConfig,
+    /// The packet pipeline.
+    pub pipeline: PipelineConfig,
+    /// The flow table.
+    pub table: TableConfig,
+    /// Which packets of an installed flow go to the host all the same.
+    pub trap: TrapConfig,
+    /// The aging engine.
+    pub aging: AgingConfig,
+    /// The link to the host.
+    pub pcie: PcieConfig,
+    /// Descriptor rings.
+    pub ring: RingConfig,
+    /// The control processor.
+    pub firmware: FirmwareConfig,
+}
+
+/// A configuration that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is not TOML, or has a key that does not exist, or a value of the wrong type.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value lies outside its range.
+    #[error("{key} = {value} is out of range: allowed is {allowed}")]
+    OutOfRange {
+        /// Dotted key.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// The allowed values, for people.
+        allowed: String,
+    },
+    /// Two choices of the table would be the same.
+    #[error(
+        "table.hash_{choice} = \"{function}\" is the function of an earlier choice: whatever the seeds, keys that collide in one \
+         collide in both; take another function"
+    )]
+    SameHash {
+        /// Number of the choice, from 1.
+        choice: usize,
+        /// The function.
+        function: &'static str,
+    },
+    /// There is no preset of this name.
+    #[error("there is no NIC preset \"{name}\"; there are: {known}")]
+    UnknownPreset {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// Names and texts of the presets, in the order in which they are listed.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("fpga-100g", include_str!("presets/fpga-100g.toml")),
+    ("fpga-small", include_str!("presets/fpga-small.toml")),
+];
+
+impl NicConfig {
+    /// The preset used when none is named.
+    pub const DEFAULT_PRESET: &'static str = "fpga-100g";
+
+    /// The text of a preset.
+    pub fn preset_text(name: &str) -> Result<&'static str, ConfigError> {
+        PRESETS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, text)| *text)
+            .ok_or_else(|| ConfigError::UnknownPreset {
+                name: name.to_owned(),
+                known: PRESETS
+                    .iter()
+                    .map(|(name, _)| *name)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+
+    /// A preset, validated.
+    pub fn preset(name: &str) -> Result<Self, ConfigError> {
+        Self::from_toml(Self::preset_text(name)?)
+    }
+
+    /// Reads and validates a TOML document. Keys left out take their defaults; unknown keys are refused.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax(error.to_string().trim_end().to_owned()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Every parameter with its value, section by section.
+    pub fn fields(&self) -> Vec<Field> {
+        [
+            self.port.fields(),
+            self.pipeline.fields(),
+            self.table.fields(),
+            self.trap.fields(),
+            self.aging.fields(),
+            self.pcie.fields(),
+            self.ring.fields(),
+            self.firmware.fields(),
+        ]
+        .concat()
+    }
+
+    /// Checks every value against its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fields = self.fields();
+        let wrong = fields
+            .into_iter()
+            .find(|field| !field.allowed.admits(&field.value));
+        if let Some(field) = wrong {
+            return Err(ConfigError::OutOfRange {
+                key: field.key,
+                value: field.value.to_string(),
+                allowed: field.allowed.to_string(),
+            });
+        }
+        self.table.check()
+    }
+
+    /// The pipeline's clock.
+    pub fn pipeline_clock(&self) -> ClockDomain {
+        ClockDomain::from_khz(self.pipeline.clock_khz)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid_and_carries_its_own_name() {
+        for (name, _) in PRESETS {
+            let config = NicConfig::preset(name).expect(name);
+            assert_eq!(&config.name, name);
+            assert!(!config.description.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = NicConfig::from_toml("[table]\nbuckest = 8\n").unwrap_err();
+        assert!(error.to_string().contains("buckest"), "{error}");
+    }
+
+    #[test]
+    fn an_impossible_value_names_key_value_and_range() {
+        let error = NicConfig::from_toml("[table]\nbuckets = 1000\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "table.buckets = 1000 is out of range: allowed is 2 times a power of two, because there are 2 choices"
+        );
+    }
+
+    #[test]
+    fn an_unknown_preset_lists_those_there_are() {
+        let error = NicConfig::preset("cx9").unwrap_err();
+        assert!(error.to_string().contains("fpga-100g"), "{error}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The link to the host.
+
+use super::field::section;
+
+section! {
+    /// The link to the host.
+    PcieConfig, "pcie" {
+        /// Generation: 2.5, 5, 8, 16, 32 or 64 GT/s per lane.
+        generation: u32 = 3, Range(1, 6), "", "PCI Express Base Specification";
+        /// Lanes.
+        lanes: u32 = 16, OneOf(&[1, 2, 4, 8, 16]), "lanes", "PCI Express Base Specification";
+        /// Largest payload of a write or completion TLP.
+        max_payload_bytes: u32 = 256, PowerOfTwo(128, 4_096), "bytes", "pcie-bench (SIGCOMM 2018), section 3";
+        /// Largest read request.
+        max_read_request_bytes: u32 = 512, PowerOfTwo(128, 4_096), "bytes", "pcie-bench (SIGCOMM 2018), section 3";
+        /// From a read request leaving the card to its first data arriving.
+        read_latency_ns: u32 = 550, Range(1, 10_000_000), "ns", "pcie-bench data: 64-byte DMA read, Haswell and Broadwell, cache warm";
+        /// From a posted write leaving the card to its data being visible to the host.
+        write_latency_ns: u32 = 250, Range(1, 10_000_000), "ns", "assumed: about half a round trip";
+        /// From a host register write to the card seeing it.
+        doorbell_latency_ns: u32 = 200, Range(1, 10_000_000), "ns", "assumed: a posted write";
+        /// From the card raising an interrupt to the host's handler running.
+        interrupt_latency_ns: u32 = 2_000, Range(1, 10_000_000), "ns", "assumed";
+        /// Shortest time between two interrupts.
+        interrupt_moderation_ns: u32 = 8_000, Range(0, 1_000_000_000), "ns", "assumed";
+    }
+}

@@ -1,0 +1,235 @@
+//! The memory that entries lie in, whatever the organisation: slots in buckets, with the tags of a bucket side by side.
+//!
+//! Memory is laid out for look-ups in bursts: the tags of a bucket lie in one line of the cache, and an entry, key and state
+//! together, in two that follow each other.
+
+use super::entry::{EntryState, FlowKey, flag};
+use super::hash::{Hashes, MAX_CHOICES};
+use crate::config::TableConfig;
+use packet::prefetch;
+use std::ops::Range;
+
+/// An entry as it lies in a slot: 72 bytes.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+struct Entry {
+    key: FlowKey,
+    state: EntryState,
+}
+
+/// Where a key may lie: in one bucket of each choice's memory. Buckets of all memories are numbered through, and after them
+/// those that chains go on in; slots are numbered bucket by bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Memories.
+    pub choices: u32,
+    /// Buckets of each, a power of two.
+    pub buckets_per_choice: u32,
+    /// Slots of a bucket.
+    pub slots_per_bucket: u32,
+    /// Buckets that belong to no choice.
+    pub overflow_buckets: u32,
+}
+
+impl Shape {
+    /// The shape a configuration asks for.
+    pub fn new(config: &TableConfig) -> Self {
+        let chained = config.organisation == crate::config::Organisation::Chained;
+        Self {
+            choices: config.choices_used(),
+            buckets_per_choice: config.buckets_per_choice(),
+            slots_per_bucket: config.slots_per_bucket,
+            overflow_buckets: if chained { config.overflow_buckets } else { 0 },
+        }
+    }
+
+    /// Buckets that a hash leads to.
+    pub const fn home_buckets(&self) -> u32 {
+        self.choices * self.buckets_per_choice
+    }
+
+    /// All buckets.
+    pub const fn buckets(&self) -> u32 {
+        self.home_buckets() + self.overflow_buckets
+    }
+
+    /// All slots.
+    pub const fn slots(&self) -> u32 {
+        self.buckets() * self.slots_per_bucket
+    }
+
+    /// The bucket of a key in one choice's memory.
+    #[inline]
+    pub const fn bucket(&self, choice: u32, hashes: Hashes) -> u32 {
+        let hash = hashes.0[choice as usize % MAX_CHOICES];
+        choice * self.buckets_per_choice + (hash & self.buckets_per_choice.wrapping_sub(1))
+    }
+
+    /// The buckets of a key, in the order of choices.
+    #[inline]
+    pub fn homes(self, hashes: Hashes) -> impl Iterator<Item = u32> + Clone {
+        (0..self.choices).map(move |choice| self.bucket(choice, hashes))
+    }
+
+    /// The slots of a bucket.
+    #[inline]
+    pub const fn slots_of(&self, bucket: u32) -> Range<u32> {
+        let first = bucket * self.slots_per_bucket;
+        first..first + self.slots_per_bucket
+    }
+
+    /// The bucket of a slot.
+    #[inline]
+    pub const fn bucket_of(&self, slot: u32) -> u32 {
+        slot / self.slots_per_bucket
+    }
+}
+
+/// Tags and entries.
+#[derive(Debug)]
+pub struct SlotMemory {
+    shape: Shape,
+    tags: Vec<u16>,
+    entries: Vec<Entry>,
+    occupied: u32,
+}
+
+impl SlotMemory {
+    /// Empty slots.
+    pub fn new(shape: Shape) -> Self {
+        let slots = shape.slots() as usize;
+        Self {
+            shape,
+            tags: vec![0; slots],
+            entries: vec![Entry::default(); slots],
+            occupied: 0,
+        }
+    }
+
+    /// Where keys may lie.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Slots in use.
+    pub const fn occupied(&self) -> u32 {
+        self.occupied
+    }
+
+    /// Asks for the tags of a bucket.
+    #[inline]
+    pub fn prefetch_tags(&self, bucket: u32) {
+        if let Some(tag) = self.tags.get(self.shape.slots_of(bucket).start as usize) {
+            prefetch(tag);
+        }
+    }
+
+    /// Asks for the first entry in a bucket whose tag is this, and tells whether there is one.
+    #[inline]
+    pub fn prefetch_entry(&self, bucket: u32, tag: u16) -> bool {
+        let Some(slot) = self.with_tag(bucket, tag).next() else {
+            return false;
+        };
+        let entry = &self.entries[slot as usize];
+        prefetch(&entry.key);
+        prefetch(&entry.state);
+        true
+    }
+
+    /// The slots of a bucket whose tag is this.
+    #[inline]
+    fn with_tag(&self, bucket: u32, tag: u16) -> impl Iterator<Item = u32> + '_ {
+        let slots = self.shape.slots_of(bucket);
+        let tags = &self.tags[slots.start as usize..slots.end as usize];
+        slots
+            .zip(tags)
+            .filter(move |(_, stored)| **stored == tag)
+            .map(|(slot, _)| slot)
+    }
+
+    /// The slot of a bucket that holds a key.
+    #[inline]
+    pub fn find(&self, bucket: u32, tag: u16, key: &FlowKey) -> Option<u32> {
+        self.with_tag(bucket, tag)
+            .find(|slot| self.entries[*slot as usize].key.is(key))
+    }
+
+    /// The first free slot of a bucket.
+    #[inline]
+    pub fn free(&self, bucket: u32) -> Option<u32> {
+        self.with_tag(bucket, 0).next()
+    }
+
+    /// Slots of a bucket that are in use.
+    pub fn load(&self, bucket: u32) -> u32 {
+        self.shape.slots_per_bucket - self.with_tag(bucket, 0).count() as u32
+    }
+
+    /// Whether a slot is in use.
+    #[inline]
+    pub fn in_use(&self, slot: u32) -> bool {
+        self.tags.get(slot as usize).is_some_and(|tag| *tag != 0)
+    }
+
+    /// The key in a slot in use.
+    #[inline]
+    pub fn key(&self, slot: u32) -> Option<FlowKey> {
+        self.in_use(slot).then(|| self.entries[slot as usize].key)
+    }
+
+    /// The state in a slot in use.
+    #[inline]
+    pub fn state(&self, slot: u32) -> Option<EntryState> {
+        let state = self.entries.get(slot as usize)?.state;
+        state.has(flag::VALID).then_some(state)
+    }
+
+    /// The state in a slot in use, to change.
+    #[inline]
+    pub fn state_mut(&mut self, slot: u32) -> Option<&mut EntryState> {
+        let state = &mut self.entries.get_mut(slot as usize)?.state;
+        state.has(flag::VALID).then_some(state)
+    }
+
+    /// Writes an entry into a free slot.
+    pub fn write(&mut self, slot: u32, tag: u16, key: FlowKey, state: EntryState) {
+        debug_assert!(!self.in_use(slot), "slot {slot} is in use");
+        self.entries[slot as usize] = Entry { key, state };
+        self.tags[slot as usize] = tag;
+        self.occupied += 1;
+    }
+
+    /// Empties a slot; what it held.
+    pub fn erase(&mut self, slot: u32) -> Option<(FlowKey, EntryState)> {
+        if !self.in_use(slot) {
+            return None;
+        }
+        self.tags[slot as usize] = 0;
+        self.occupied -= 1;
+        let Entry { key, state } = std::mem::take(&mut self.entries[slot as usize]);
+        Some((key, state))
+    }
+
+    /// Moves an entry to a free slot: it is there before its old place is free.
+    pub fn relocate(&mut self, from: u32, to: u32) {
+        debug_assert!(self.in_use(from) && !self.in_use(to));
+        self.entries[to as usize] = self.entries[from as usize];
+        self.tags[to as usize] = self.tags[from as usize];
+        self.occupied += 1;
+        self.erase(from);
+    }
+
+    /// Slots in use, in ascending order.
+    pub fn slots_in_use(&self) -> impl Iterator<Item = u32> + '_ {
+        let all = self.tags.iter().enumerate();
+        all.filter(|(_, tag)| **tag != 0)
+            .map(|(slot, _)| slot as u32)
+    }
+
+    /// Empties every slot.
+    pub fn clear(&mut self) {
+        self.tags.fill(0);
+        self.entries.fill(Entry::default());
+        self.occupied = 0;
+    }
+}
