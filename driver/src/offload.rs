@@ -46,17 +46,20 @@ pub enum RemoveCause {
     StateChanged = 4,
     /// It is gone in software.
     Destroyed = 5,
+    /// It gave way to another in the card's table.
+    Evicted = 6,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
         Self::Aged,
         Self::StateChanged,
         Self::Destroyed,
+        Self::Evicted,
     ];
 
     /// Short name.
@@ -68,6 +71,7 @@ impl RemoveCause {
             Self::Aged => "aged",
             Self::StateChanged => "state-changed",
             Self::Destroyed => "destroyed",
+            Self::Evicted => "evicted",
         }
     }
 }

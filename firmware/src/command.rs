@@ -93,10 +93,13 @@ fn insert(
             let moves = inserted.moves.min(u16::MAX.into()) as u16;
             let cycles = search(inserted.visited_buckets)
                 + u64::from(inserted.moves) * u64::from(config.move_cycles);
-            (
-                completion.with_slot(inserted.slot.0).with_moves(moves),
-                cycles,
-            )
+            let completion = match inserted.evicted {
+                Some((_, state)) => with_counters(completion, inserted.slot, &state.counters(now))
+                    .with_evicted(true)
+                    .with_evicted_cookie(state.cookie()),
+                None => completion.with_slot(inserted.slot.0),
+            };
+            (completion.with_moves(moves), cycles)
         }
         Err(InsertError::Duplicate { slot }) => (
             completion.with_status(Status::Duplicate).with_slot(slot.0),

@@ -41,6 +41,8 @@ pub struct ChipStats {
     pub table_inserted: u64,
     /// Entries removed.
     pub table_removed: u64,
+    /// Entries that gave way to others.
+    pub table_evicted: u64,
     /// Most entries at once.
     pub table_peak: u32,
     /// Most stash entries at once.

@@ -486,7 +486,7 @@ impl Simulation {
                 peak_live: driver.peak_connections,
             },
             table: TableTotals {
-                organisation: organisation(chip.config()),
+                organisation: chip.config().table.to_string(),
                 capacity: table.capacity().into(),
                 stash_capacity: u64::from(table.capacity() - table.main_slots()),
                 occupied_at_end: table.occupied().into(),
@@ -496,6 +496,7 @@ impl Simulation {
                 insert_failed: self.board.firmware_stats().table_full,
                 moves: table.moves(),
                 removed: stats.table_removed,
+                evicted: stats.table_evicted,
             },
             insertion_latency: watch.insertion_latency.distribution(),
             counters: CounterTotals {
@@ -522,14 +523,6 @@ impl Simulation {
     pub const fn now(&self) -> Picos {
         self.now
     }
-}
-
-fn organisation(config: &NicConfig) -> String {
-    let t = &config.table;
-    format!(
-        "cuckoo 2x{}, {} buckets, stash {}",
-        t.slots_per_bucket, t.buckets, t.stash_entries
-    )
 }
 
 fn reason_count(reason: &str, meaning: &str, packets: u64, bytes: u64) -> ReasonCount {

@@ -174,6 +174,8 @@ pub struct TableTotals {
     pub moves: u64,
     /// Entries removed.
     pub removed: u64,
+    /// Entries that gave way to others.
+    pub evicted: u64,
 }
 
 /// Hardware counters brought back into the software entries.

@@ -161,3 +161,47 @@ fn a_capture_cut_short_is_reported_as_far_as_it_goes() {
     );
     assert!(folder.path().join("ctnic-out/report.html").exists());
 }
+
+#[test]
+fn every_table_organisation_runs_full_and_keeps_the_invariants() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let run = |settings: &[&str]| {
+        let settings: Vec<String> = settings
+            .iter()
+            .map(|set| format!("--set=table.{set}"))
+            .collect();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let common = [
+            "run",
+            "--quiet",
+            "--nic",
+            "fpga-small",
+            "--set=table.stash_entries=2",
+        ];
+        let output = ctnic(folder.path(), &[&common[..], &settings].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{settings:?}: {}",
+            stderr(&output)
+        );
+        let path = folder.path().join("ctnic-out/summary.json");
+        let text = std::fs::read_to_string(path).expect("written");
+        let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let table = &summary["table"];
+        ["insert_failed", "evicted", "moves"].map(|name| table[name].as_u64().expect(name))
+    };
+    let small = "buckets=16";
+    let [failed, evicted, moves] = run(&[small, "insertion=random-walk"]);
+    assert!(failed > 0 && evicted == 0 && moves > 0);
+    let [failed, evicted, _] = run(&[small, "organisation=d-left", "choices=4"]);
+    assert!(failed > 0 && evicted == 0);
+    for victim in ["victim=lru", "victim=random"] {
+        let [failed, evicted, _] = run(&[small, "organisation=set-associative", victim]);
+        assert!(failed == 0 && evicted > 0, "{victim}: {failed}, {evicted}");
+    }
+    let [failed, ..] = run(&["buckets=1", "organisation=chained", "overflow_buckets=3"]);
+    assert!(failed > 0);
+    let [failed, evicted, moves] = run(&["organisation=cam"]);
+    assert!(failed > 0 && evicted == 0 && moves == 0);
+}

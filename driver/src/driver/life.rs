@@ -116,6 +116,9 @@ impl Driver {
         pending: Pending,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
+        if completion.evicted() {
+            self.evicted(platform, completion, observer);
+        }
         let Some((_, generation)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
         };
@@ -176,11 +179,7 @@ impl Driver {
         observer: &mut impl Observer,
     ) {
         if completion.status_or_err() == Ok(Status::Done) {
-            let reading = Reading {
-                packets: [completion.packets_0(), completion.packets_1()],
-                bytes: [completion.bytes_0(), completion.bytes_1()],
-            };
-            self.synchronise(cookie, &reading, observer);
+            self.synchronise(cookie, &reading(completion), observer);
         }
         let cause = self
             .records
@@ -188,11 +187,19 @@ impl Driver {
             .map_or(RemoveCause::Aged, |(record, _)| record.cause);
         self.records.enter(id.index(), Life::Software);
         self.stats.removed[cause as usize] += 1;
-        let offloaded = self
-            .tracker
-            .connection(id)
-            .is_some_and(|connection| connection.is_offloaded());
-        if offloaded {
+        self.resume(platform, id, completion);
+        observer.removed(id, cause, platform.now());
+    }
+
+    /// The connection goes on in software, if it still is in hardware as far as connection tracking knows.
+    fn resume(
+        &mut self,
+        platform: &impl Platform,
+        id: ConnectionId,
+        completion: &CommandCompletion,
+    ) {
+        let connection = self.tracker.connection(id);
+        if connection.is_some_and(|connection| connection.is_offloaded()) {
             let last_seen = match self.config.clock {
                 Clock::Running => Time(completion.last_seen_ns()),
                 Clock::Frozen => Time(0),
@@ -200,7 +207,28 @@ impl Driver {
             let now = self.time(platform);
             self.tracker.resume_software(id, last_seen, now);
         }
-        observer.removed(id, cause, platform.now());
+    }
+
+    /// An entry gave way to the one that was inserted. If its removal is on its way already, that will find nothing.
+    fn evicted(
+        &mut self,
+        platform: &impl Platform,
+        completion: &CommandCompletion,
+        observer: &mut impl Observer,
+    ) {
+        let cookie = Cookie(completion.evicted_cookie());
+        self.synchronise(cookie, &reading(completion), observer);
+        let Some((record, generation)) = self.records.by_cookie(cookie) else {
+            return;
+        };
+        let is_installed = record.life == Life::Installed;
+        let id = ConnectionId::from_parts(cookie.index(), generation);
+        self.resume(platform, id, completion);
+        if is_installed {
+            self.records.enter(id.index(), Life::Software);
+            self.stats.removed[RemoveCause::Evicted as usize] += 1;
+            observer.removed(id, RemoveCause::Evicted, platform.now());
+        }
     }
 
     /// What the tracker did by itself: new connections, and those that are gone.
@@ -242,5 +270,13 @@ impl Driver {
         }
         let (key, _) = offload::flow_key(last);
         self.remove_key(platform, id, &key, RemoveCause::Destroyed)
+    }
+}
+
+/// The counters of a completion.
+fn reading(completion: &CommandCompletion) -> Reading {
+    Reading {
+        packets: [completion.packets_0(), completion.packets_1()],
+        bytes: [completion.bytes_0(), completion.bytes_1()],
     }
 }

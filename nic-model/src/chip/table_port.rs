@@ -13,6 +13,7 @@ impl Chip {
     ) -> Result<Inserted, InsertError> {
         let inserted = self.table.insert(key, state)?;
         self.stats.table_inserted += 1;
+        self.stats.table_evicted += u64::from(inserted.evicted.is_some());
         self.stats
             .note_occupancy(self.table.occupied(), self.table.stash_occupied());
         self.watch_moved(now, schedule);

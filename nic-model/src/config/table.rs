@@ -162,3 +162,21 @@ impl TableConfig {
         Ok(())
     }
 }
+
+impl std::fmt::Display for TableConfig {
+    /// `cuckoo 2x4, 65536 buckets, stash 16`, for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (choices, slots) = (self.choices_used(), self.slots_per_bucket);
+        write!(f, "{}", self.organisation.name())?;
+        match self.organisation {
+            Organisation::Cam => return write!(f, ", {} entries", self.stash_entries),
+            Organisation::Cuckoo | Organisation::DLeft => write!(f, " {choices}x{slots}")?,
+            Organisation::SetAssociative | Organisation::Chained => write!(f, " of {slots}")?,
+        }
+        write!(f, ", {} buckets", self.buckets)?;
+        if self.organisation == Organisation::Chained {
+            write!(f, " and {} for chains", self.overflow_buckets)?;
+        }
+        write!(f, ", stash {}", self.stash_entries)
+    }
+}

@@ -138,7 +138,7 @@ pub enum Status {
     Invalid = 4,
 }
 
-/// Completion of a command; counters are those of the entry at that moment (delete, read).
+/// Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert).
 #[bitfield(bytes = 64)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandCompletion {
@@ -150,8 +150,10 @@ pub struct CommandCompletion {
     pub status: Status,
     /// What it was.
     pub opcode: Opcode,
+    /// Insert: another entry gave way; counters and last-seen time are its final ones.
+    pub evicted: bool,
     #[skip]
-    __: B4,
+    __: B3,
     /// Entries moved to make room.
     pub moves: B16,
     /// The command's sequence number.
@@ -172,8 +174,10 @@ pub struct CommandCompletion {
     __: B32,
     /// No packet hit the entry after this time, nanoseconds.
     pub last_seen_ns: B64,
+    /// Insert: the cookie of the entry that gave way.
+    pub evicted_cookie: B32,
     #[skip]
-    __: B128,
+    __: B96,
 }
 
 /// An idle entry, reported by the aging engine.

@@ -187,13 +187,14 @@ fn connections(out: &mut String, s: &RunSummary) {
     writeln!(out, "Table: {}", t.organisation).ok();
     writeln!(
         out,
-        "  peak {} of {} ({:.2} %), stash peak {} of {}, moves {}, failed insertions {}",
+        "  peak {} of {} ({:.2} %), stash peak {} of {}, moves {}, evicted {}, failed insertions {}",
         thousands(t.peak_occupied),
         thousands(t.capacity),
         share(t.peak_occupied, t.capacity) * 100.0,
         t.peak_stash,
         t.stash_capacity,
         thousands(t.moves),
+        thousands(t.evicted),
         thousands(t.insert_failed)
     )
     .ok();
