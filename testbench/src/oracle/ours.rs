@@ -58,6 +58,23 @@ impl Choices<'_> {
             .unwrap_or(*among.start())
     }
 
+    /// Ports of connections that had been announced before, and were again.
+    fn renewed_ports(&self, only: &str) -> BTreeSet<u16> {
+        let mut first = BTreeMap::new();
+        for (happened, tuple) in self.events {
+            let port = tuple
+                .rsplit_once(':')
+                .and_then(|(_, port)| port.parse().ok());
+            if let Some(port) = port.filter(|_: &u16| tuple.starts_with(only)) {
+                first.entry(port).or_insert(*happened);
+            }
+        }
+        let renewed = first
+            .into_iter()
+            .filter(|(_, happened)| *happened == Happened::Unexpect);
+        renewed.map(|(port, _)| port).collect()
+    }
+
     /// Ports of the connections that were announced, in order; only of those whose names begin so.
     fn expected_ports(&self, only: &'static str) -> impl Iterator<Item = u16> + use<'_> {
         let port = |tuple: &str| tuple.rsplit_once(':')?.1.parse().ok();
@@ -269,7 +286,7 @@ impl Ours {
         let is_named = |port: &u16| {
             let digits = port.to_string().into_bytes();
             named.windows(digits.len()).any(|text| text == digits)
-                || in_binary && named.windows(2).any(|bytes| bytes == port.to_be_bytes())
+                || in_binary && follows_an_address(&named, *port)
         };
         // Those of media come in pairs.
         let of_media: Vec<u16> = match helper {
@@ -277,14 +294,14 @@ impl Ours {
             _ => Vec::new(),
         };
         // One that is announced again is not chosen again.
-        let mut seen = BTreeSet::new();
+        let mut seen = choices.renewed_ports(only);
         let ports = choices.expected_ports(only);
-        let mut ports = ports.filter(|port| {
-            !is_named(port) && !of_media.contains(&(port ^ 1)) && seen.insert(*port)
-        });
+        let mut ports: Vec<u16> = ports
+            .filter(|port| !is_named(port) && !of_media.contains(&(port ^ 1)) && seen.insert(*port))
+            .collect();
         let mut random = |among: RangeInclusive<u16>| {
-            let mut admissible = ports.by_ref().filter(|port| among.contains(port));
-            admissible.next().unwrap_or(*among.start())
+            let admissible = ports.iter().position(|port| among.contains(port));
+            admissible.map_or(*among.start(), |at| ports.remove(at))
         };
         self.tracker.help(entered, bytes, &mut random, self.now)
     }
@@ -511,4 +528,17 @@ fn directional(zone: Zone) -> [u16; 2] {
         ZoneScope::Both => [0; 2],
         _ => Direction::ALL.map(|direction| zone.effective(direction)),
     }
+}
+
+/// Whether a message has this port behind an address of those that generated conversations have: two octets alone would be
+/// there by chance once in three hundred messages.
+fn follows_an_address(message: &[u8], port: u16) -> bool {
+    const V4: [u8; 6] = [10, 20, 21, 127, 198, 203];
+    let v4 = message
+        .windows(6)
+        .any(|bytes| V4.contains(&bytes[0]) && bytes[4..] == port.to_be_bytes());
+    let v6 = message
+        .windows(18)
+        .any(|bytes| bytes[..2] == [0x20, 0x01] && bytes[16..] == port.to_be_bytes());
+    v4 || v6
 }
