@@ -34,6 +34,7 @@ use crate::host::memory::DmaAddress;
 use crate::host::pcie::PcieLink;
 use crate::host::rings::Ring;
 use crate::host::{Outside, registers};
+use crate::memory::{MemoryStats, TableMemory};
 use crate::probe::Probe;
 use crate::stage::Stage;
 use crate::stats::ChipStats;
@@ -205,6 +206,7 @@ struct Timing {
     cycle: Picos,
     bus_bytes: u64,
     lookup: Picos,
+    compare: Picos,
     trap: Picos,
     rewrite: Picos,
     counter_interval: Picos,
@@ -221,6 +223,7 @@ pub struct Chip {
     counter_stage: Stage,
     /// The flow table; the firmware writes it, everybody else looks.
     table: FlowTable,
+    memory: TableMemory,
     aging: AgingEngine,
     idle: Vec<Slot>,
     pcie: PcieLink,
@@ -244,6 +247,7 @@ impl Chip {
                 cycle: clock.period(),
                 bus_bytes: p.bus_bytes.into(),
                 lookup: clock.cycles(u64::from(p.table_read_cycles) + u64::from(p.compare_cycles)),
+                compare: clock.cycles(p.compare_cycles.into()),
                 trap: clock.cycles(p.trap_latency_cycles.into()),
                 rewrite: clock.cycles(p.rewrite_latency_cycles.into()),
                 counter_interval: clock.cycles(p.counter_interval_cycles.into()),
@@ -262,6 +266,7 @@ impl Chip {
             transmit: TransmitPath::default(),
             stats: ChipStats::default(),
             probe: Probe::off(),
+            memory: TableMemory::new(config, table.shape()),
             table,
             config: config.clone(),
         }
@@ -275,6 +280,11 @@ impl Chip {
     /// The flow table, to look at.
     pub const fn table(&self) -> &FlowTable {
         &self.table
+    }
+
+    /// What the flow table's memory did, to look at.
+    pub const fn memory_stats(&self) -> &MemoryStats {
+        self.memory.stats()
     }
 
     /// Counts of everything that happened, to look at.

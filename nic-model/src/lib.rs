@@ -1,7 +1,7 @@
 //! A cycle-approximate SmartNIC.
 //!
 //! The model is read like a block diagram: [`chip`] says which stage feeds which, [`datapath`] holds the stages,
-//! [`flow_table`] the tables, [`aging`] the engine that finds idle entries, [`host`] the contract with the driver.
+//! [`flow_table`] the tables, [`memory`] where they lie, [`aging`] the engine that finds idle entries, [`host`] the contract with the driver.
 //! Time is one line of picoseconds ([`clock`]); a stage is a resource ([`stage`]) that a packet passes in one
 //! step, however many cycles that stands for; everything else is an ordered [`event`].
 //!
@@ -17,6 +17,7 @@ pub mod datapath;
 pub mod event;
 pub mod flow_table;
 pub mod host;
+pub mod memory;
 pub mod probe;
 pub mod stage;
 pub mod stats;

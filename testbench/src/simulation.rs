@@ -458,6 +458,7 @@ impl Simulation {
             .collect();
         dropped.sort_by_key(|count| std::cmp::Reverse(count.packets));
         let table = chip.table();
+        let memory = chip.memory_stats();
         RunSummary {
             packets: PacketTotals {
                 received: stats.received_frames,
@@ -497,6 +498,9 @@ impl Simulation {
                 moves: table.moves(),
                 removed: stats.table_removed,
                 evicted: stats.table_evicted,
+                memory_reads: memory.reads,
+                memory_cache_hits: memory.cache_hits,
+                memory_writes: memory.writes,
             },
             insertion_latency: watch.insertion_latency.distribution(),
             counters: CounterTotals {

@@ -176,6 +176,12 @@ pub struct TableTotals {
     pub removed: u64,
     /// Entries that gave way to others.
     pub evicted: u64,
+    /// Lines of memory read, if the table is not on the chip.
+    pub memory_reads: u64,
+    /// Those of them that the cache answered.
+    pub memory_cache_hits: u64,
+    /// Lines of memory written.
+    pub memory_writes: u64,
 }
 
 /// Hardware counters brought back into the software entries.

@@ -168,7 +168,7 @@ fn every_table_organisation_runs_full_and_keeps_the_invariants() {
     let run = |settings: &[&str]| {
         let settings: Vec<String> = settings
             .iter()
-            .map(|set| format!("--set=table.{set}"))
+            .map(|set| format!("--set=table.{set}").replace("table.memory", "memory"))
             .collect();
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let common = [
@@ -202,6 +202,10 @@ fn every_table_organisation_runs_full_and_keeps_the_invariants() {
     }
     let [failed, ..] = run(&["buckets=1", "organisation=chained", "overflow_buckets=3"]);
     assert!(failed > 0);
+    for memory in ["memory.kind=dram", "memory.kind=host"] {
+        run(&[small, memory, "memory.outstanding=2"]);
+        run(&[memory, "memory.cache_sets=16", "memory.tags_on_chip=true"]);
+    }
     let [failed, evicted, moves] = run(&["organisation=cam"]);
     assert!(failed > 0 && evicted == 0 && moves == 0);
 }

@@ -48,7 +48,9 @@ impl Chip {
         // The bus carries the whole frame through the parser, one beat per cycle.
         let beats = u64::from(wire_len).div_ceil(self.timing.bus_bytes).max(1);
         let interval = Picos(self.timing.cycle.0 * beats);
-        let parse = self.parser_stage.admit(reception.header_in, interval);
+        // A packet that no look-up can be made for yet waits in the port's FIFO.
+        let ready = reception.header_in.max(self.memory.room_at());
+        let parse = self.parser_stage.admit(ready, interval);
         mac.taken(parse.start, wire_len);
         let hash = self.hash_stage.admit(parse.done, self.timing.cycle);
         let fifo_bytes = mac.receive_fifo_used_bytes();
@@ -80,11 +82,11 @@ impl Chip {
         ingress_tag: u64,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Fate {
-        let looked_up = front.lookup_at + self.timing.lookup;
+        let (found, looked_up) = self.find(front.lookup_at, parsed);
         let decided = looked_up + self.timing.trap;
-        let (reason, cookie) = match self.look_up(front.lookup_at, parsed, schedule) {
+        let (reason, cookie) = match self.look_up(front.lookup_at, parsed, found, schedule) {
             Err(verdict) => verdict,
-            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
+            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, looked_up),
         };
         self.probe
             .verdict(front.lookup_at, looked_up, Some(reason), cookie);
@@ -113,22 +115,42 @@ impl Chip {
         }
     }
 
+    /// The entry of a packet, and when it has been read and compared.
+    #[inline]
+    fn find(&mut self, now: Picos, parsed: &Parsed) -> (Option<Slot>, Picos) {
+        if parsed.to_host.is_some() {
+            return (None, now + self.timing.lookup);
+        }
+        self.stats.lookups += 1;
+        let found = self.table.find(&parsed.key, parsed.hashes);
+        if self.table.stash_occupied() > 0 {
+            let in_stash = found.is_some_and(|slot| self.table.is_stash(slot));
+            self.table.note_search(&parsed.key, in_stash);
+        }
+        if self.memory.is_on_chip() {
+            return (found, now + self.timing.lookup);
+        }
+        let read = self
+            .memory
+            .look_up(now, &self.table, parsed.hashes, found, &mut self.pcie);
+        (found, read + self.timing.compare)
+    }
+
     /// The slot of the entry that forwards the packet; else why not, and the cookie of an entry it hit.
     #[inline]
-    pub(super) fn look_up(
+    fn look_up(
         &mut self,
         now: Picos,
         parsed: &Parsed,
+        found: Option<Slot>,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> LookUp {
         if let Some(reason) = parsed.to_host {
             return Err((reason, None));
         }
-        self.stats.lookups += 1;
-        let slot = self.table.find(&parsed.key, parsed.hashes);
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let protocol = parsed.key.protocol();
-        let Some((slot, state)) = slot.and_then(|slot| Some((slot, self.table.state_mut(slot)?)))
+        let Some((slot, state)) = found.and_then(|slot| Some((slot, self.table.state_mut(slot)?)))
         else {
             return Err((Reason::Miss, None));
         };
@@ -149,18 +171,20 @@ impl Chip {
     }
 
     #[inline]
-    pub(super) fn forward(
+    fn forward(
         &mut self,
         front: &Front,
         parsed: &Parsed,
         frame: &mut [u8],
         wire_len: u32,
         (slot, state): (Slot, EntryState),
-        decided: Picos,
+        looked_up: Picos,
     ) -> Fate {
+        let decided = looked_up + self.timing.trap;
         let counted = self
             .counter_stage
             .admit(decided, self.timing.counter_interval);
+        self.memory.count(counted.start, slot, &mut self.pcie);
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
         if state.has(flag::DECREMENT_TTL) {
@@ -173,7 +197,6 @@ impl Chip {
             rewritten
         };
         let port = state.egress(parsed.direction);
-        let looked_up = front.lookup_at + self.timing.lookup;
         self.probe
             .hit(front.lookup_at, looked_up, slot, state.cookie());
         let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);

@@ -7,6 +7,7 @@
 mod aging;
 pub mod field;
 mod firmware;
+mod memory;
 mod pcie;
 mod pipeline;
 mod port;
@@ -16,6 +17,7 @@ mod trap;
 
 pub use aging::AgingConfig;
 pub use firmware::FirmwareConfig;
+pub use memory::{MemoryConfig, MemoryKind, Replacement};
 pub use pcie::PcieConfig;
 pub use pipeline::PipelineConfig;
 pub use port::PortConfig;
@@ -41,6 +43,8 @@ pub struct NicConfig {
     pub pipeline: PipelineConfig,
     /// The flow table.
     pub table: TableConfig,
+    /// Where the flow table lies.
+    pub memory: MemoryConfig,
     /// Which packets of an installed flow go to the host all the same.
     pub trap: TrapConfig,
     /// The aging engine.
@@ -135,6 +139,7 @@ impl NicConfig {
             self.port.fields(),
             self.pipeline.fields(),
             self.table.fields(),
+            self.memory.fields(),
             self.trap.fields(),
             self.aging.fields(),
             self.pcie.fields(),
@@ -157,6 +162,7 @@ impl NicConfig {
                 allowed: field.allowed.to_string(),
             });
         }
+        self.memory.check()?;
         self.table.check()
     }
 

@@ -139,6 +139,12 @@ impl FlowTable {
         &self.stash
     }
 
+    /// Counts what searching the stash for a key costs; it is searched beside the table, whatever that finds.
+    #[inline]
+    pub fn note_search(&mut self, key: &FlowKey, hit: bool) {
+        self.stash.note_search(key, hit);
+    }
+
     /// Entries moved so far.
     pub const fn moves(&self) -> u64 {
         self.moves
@@ -189,23 +195,24 @@ impl FlowTable {
         Some(Slot(self.main_slots() + cell as u32))
     }
 
-    /// Buckets that a look-up for a key reads one after the other: those of different choices are read at once. `found` is where
-    /// it lies.
-    pub fn reads(&self, hashes: Hashes, found: Option<Slot>) -> u32 {
-        match &self.placement {
-            Placement::Chained(chained) => {
-                let home = self.shape().bucket(0, hashes);
-                let there = found.filter(|slot| !self.is_stash(*slot));
-                let there = there.map(|slot| self.shape().bucket_of(slot.0));
-                let mut chain = chained.chain(home);
-                let before = chain.position(|bucket| Some(bucket) == there);
-                before.map_or_else(
-                    || chained.chain(home).count() as u32,
-                    |before| before as u32 + 1,
-                )
+    /// Whether a look-up reads the buckets of a key one after the other, and not all at once.
+    pub const fn is_chained(&self) -> bool {
+        matches!(self.placement, Placement::Chained(_))
+    }
+
+    /// Calls `visit` with every bucket that a look-up for a key reads; `found` is where it lies.
+    pub fn buckets_read(&self, hashes: Hashes, found: Option<Slot>, mut visit: impl FnMut(u32)) {
+        let shape = self.shape();
+        let Placement::Chained(chained) = &self.placement else {
+            return shape.homes(hashes).for_each(visit);
+        };
+        let there = found.filter(|slot| !self.is_stash(*slot));
+        let there = there.map(|slot| shape.bucket_of(slot.0));
+        for bucket in chained.chain(shape.bucket(0, hashes)) {
+            visit(bucket);
+            if Some(bucket) == there {
+                return;
             }
-            Placement::Cam => 0,
-            _ => 1,
         }
     }
 

@@ -198,6 +198,16 @@ fn connections(out: &mut String, s: &RunSummary) {
         thousands(t.insert_failed)
     )
     .ok();
+    if t.memory_reads > 0 {
+        writeln!(
+            out,
+            "  memory: {} lines read, {:.1} % of them from the cache; {} written",
+            thousands(t.memory_reads),
+            share(t.memory_cache_hits, t.memory_reads) * 100.0,
+            thousands(t.memory_writes)
+        )
+        .ok();
+    }
     let verdict = if s.counters.reconciled {
         "reconciled"
     } else {
