@@ -15,3 +15,4 @@ pub mod scenario;
 pub mod simulation;
 pub mod summary;
 pub mod traffic;
+pub mod validate;

@@ -1,15 +1,18 @@
 //! The PCIe link: how long a DMA takes.
 //!
-//! Each direction is a resource that serialises the bytes of its TLPs. A TLP carries at most the maximum
-//! payload and costs [`TLP_OVERHEAD_BYTES`] beside it (framing 2 + sequence 2 + header 12 with 64-bit address
-//! 16 + LCRC 4, i.e. 24 bytes; Neugebauer et al., "Understanding PCIe performance for end host networking",
-//! SIGCOMM 2018, section 3). Data link layer packets (acknowledgements, credits) are not modelled.
+//! Each direction is a resource that serialises the bytes of its TLPs. A TLP carries at most the maximum payload and costs
+//! [`REQUEST_OVERHEAD_BYTES`] or [`COMPLETION_OVERHEAD_BYTES`] beside it: 2 of framing, 6 of the data link layer, 4 of common
+//! header, and 12 (a request with a 64-bit address) or 8 (a completion) of its own (Neugebauer and others, "Understanding PCIe
+//! performance for end host networking", SIGCOMM 2018, section 3). Acknowledgements and flow-control updates take a share of
+//! the link, as often as the specification recommends. Credits that run out, and the host's completion boundary, are not modelled.
 
 use crate::clock::Picos;
 use crate::config::PcieConfig;
 
-/// Bytes of a TLP beside its payload.
-pub const TLP_OVERHEAD_BYTES: u64 = 24;
+/// Bytes of a write or a read request beside its payload.
+pub const REQUEST_OVERHEAD_BYTES: u64 = 24;
+/// Bytes of a completion beside its payload.
+pub const COMPLETION_OVERHEAD_BYTES: u64 = 20;
 
 /// The link.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ impl PcieLink {
     /// An idle link.
     pub fn new(config: &PcieConfig) -> Self {
         Self {
-            byte_time_q16: byte_time_q16(config.generation, config.lanes),
+            byte_time_q16: tlp_byte_time_q16(config),
             max_payload_bytes: config.max_payload_bytes.into(),
             max_read_request_bytes: config.max_read_request_bytes.into(),
             read_latency: Picos::from_nanos(config.read_latency_ns.into()),
@@ -46,7 +49,7 @@ impl PcieLink {
     pub fn write(&mut self, now: Picos, bytes: usize) -> Picos {
         let bytes = bytes as u64;
         let tlps = bytes.div_ceil(self.max_payload_bytes).max(1);
-        let wire = bytes + tlps * TLP_OVERHEAD_BYTES;
+        let wire = bytes + tlps * REQUEST_OVERHEAD_BYTES;
         self.bytes_to_host += wire;
         let start = now.max(self.to_host_free);
         self.to_host_free = start + self.duration(wire);
@@ -57,12 +60,12 @@ impl PcieLink {
     pub fn read(&mut self, now: Picos, bytes: usize) -> Picos {
         let bytes = bytes as u64;
         let requests = bytes.div_ceil(self.max_read_request_bytes).max(1);
-        let request_wire = requests * TLP_OVERHEAD_BYTES;
+        let request_wire = requests * REQUEST_OVERHEAD_BYTES;
         self.bytes_to_host += request_wire;
         let start = now.max(self.to_host_free);
         self.to_host_free = start + self.duration(request_wire);
         let completions = bytes.div_ceil(self.max_payload_bytes).max(1);
-        let wire = bytes + completions * TLP_OVERHEAD_BYTES;
+        let wire = bytes + completions * COMPLETION_OVERHEAD_BYTES;
         self.bytes_from_host += wire;
         let first = (start + self.read_latency).max(self.from_host_free);
         self.from_host_free = first + self.duration(wire);
@@ -96,17 +99,46 @@ fn byte_time_q16(generation: u32, lanes: u32) -> u64 {
     (numerator / denominator) as u64
 }
 
+/// Time per byte of TLPs: what is left of the link beside acknowledgements and flow-control updates (8 bytes each, one after as
+/// many symbols as the PCI Express Base Specification recommends, tables of the acknowledgement latency limit) and skip
+/// symbols (4 in 1,538).
+fn tlp_byte_time_q16(config: &PcieConfig) -> u64 {
+    const DLLP_BYTES: f64 = 8.0;
+    let lanes = f64::from(config.lanes.max(1));
+    let small = config.max_payload_bytes <= 256;
+    let factor = match (config.lanes, small) {
+        (..=4, true) => 1.4,
+        (..=8, true) => 2.5,
+        (_, true) => 3.0,
+        (..=8, false) => 1.0,
+        (_, false) => 2.0,
+    };
+    let internal_delay = match config.generation {
+        1 => 19.0,
+        2 => 70.0,
+        _ => 115.0,
+    };
+    let tlp = f64::from(config.max_payload_bytes) + 28.0;
+    let interval = (tlp * factor / lanes).floor() + internal_delay;
+    let left = 1.0 - 2.0 * DLLP_BYTES / interval - 4.0 / 1_538.0;
+    (byte_time_q16(config.generation, config.lanes) as f64 / left).round() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn generation_3_by_8_carries_62_96_gigabits() {
-        // Neugebauer et al.: 62.96 Gb/s at the physical layer after coding... 8 GT/s x 8 x 128/130 = 63.02 Gb/s,
-        // of which the data link layer takes the rest.
-        let byte_ps = byte_time_q16(3, 8) as f64 / 65_536.0;
-        let gbps = 8.0 / byte_ps * 1_000.0;
-        assert!((gbps - 63.015).abs() < 0.01, "{gbps}");
+    fn generation_3_by_8_has_57_88_gigabits_for_tlps() {
+        let gbps = |byte_q16: u64| 8_000.0 / (byte_q16 as f64 / 65_536.0);
+        assert!((gbps(byte_time_q16(3, 8)) - 63.015).abs() < 0.01);
+        // Neugebauer and others, section 3, with a payload of 256 bytes.
+        let config = PcieConfig {
+            lanes: 8,
+            ..PcieConfig::default()
+        };
+        let tlp = gbps(tlp_byte_time_q16(&config));
+        assert!((tlp - 57.88).abs() < 0.01, "{tlp}");
     }
 
     #[test]
@@ -115,7 +147,7 @@ mod tests {
         let first = link.write(Picos::ZERO, 1_024);
         let second = link.write(Picos::ZERO, 1_024);
         assert!(second > first);
-        let wire_bytes = 1_024 + 4 * TLP_OVERHEAD_BYTES;
+        let wire_bytes = 1_024 + 4 * REQUEST_OVERHEAD_BYTES;
         assert_eq!(second - first, link.duration(wire_bytes));
     }
 
@@ -125,6 +157,6 @@ mod tests {
         let mut link = PcieLink::new(&config);
         let done = link.read(Picos::ZERO, 64);
         assert!(done >= Picos::from_nanos(config.read_latency_ns.into()));
-        assert_eq!(link.bytes(), (24, 88));
+        assert_eq!(link.bytes(), (24, 84));
     }
 }

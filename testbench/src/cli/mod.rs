@@ -19,6 +19,7 @@ mod oracle;
 mod progress;
 mod run;
 mod trace;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Command {
     Oracle(oracle::OracleArgs),
     /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
     Trace(trace::TraceArgs),
+    /// Hold the chip's tables, memories and timing against mathematics and published measurements.
+    Validate(validate::ValidateArgs),
 }
 
 /// Parses the command line and does what it says.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),
         Command::Trace(args) => trace::trace(&args),
+        Command::Validate(args) => validate::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

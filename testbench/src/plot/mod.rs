@@ -1,5 +1,6 @@
 //! Plots, one file each, as SVG and PNG with the same content and no system fonts.
 
+pub mod chart;
 mod hit_rate;
 mod insertion;
 mod latency;
@@ -94,7 +95,7 @@ fn render(name: &'static str, title: &'static str, summary: &RunSummary) -> Resu
         draw(name, &area, summary).map_err(fail)?;
         area.present().map_err(|error| fail(error.to_string()))?;
     }
-    let png = encode(&pixels).map_err(|error| fail(error.to_string()))?;
+    let png = encode(&pixels, SIZE).map_err(|error| fail(error.to_string()))?;
     Ok(Plot {
         name,
         title,
@@ -103,9 +104,9 @@ fn render(name: &'static str, title: &'static str, summary: &RunSummary) -> Resu
     })
 }
 
-fn encode(pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, png::EncodingError> {
     let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, SIZE.0, SIZE.1);
+    let mut encoder = png::Encoder::new(&mut out, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.write_header()?.write_image_data(pixels)?;

@@ -1,0 +1,170 @@
+//! `ctnic validate`: the chip before mathematics and published measurements.
+
+use crate::validate::{Chapter, Effort, names, validate};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ValidateArgs {
+    /// Claims to check; all without any
+    claims: Vec<String>,
+    /// List the claims
+    #[arg(long)]
+    list: bool,
+    /// A fraction of the work, with bounds as much wider
+    #[arg(long)]
+    quick: bool,
+    /// Seed of all that is random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write validation.md and validation/CLAIM.svg into this directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  ctnic validate                     every claim: expected, measured, error
+  ctnic validate cuckoo cache        these two
+  ctnic validate --out docs          write docs/validation.md and its plots again
+
+The same seed gives the same figures on every machine.
+Exit codes: 0 all within their bounds, 2 bad input, 3 some are not.";
+
+pub(super) fn run(args: &ValidateArgs) -> Result<bool, String> {
+    if args.list {
+        names().into_iter().for_each(|name| say!("{name}"));
+        return Ok(true);
+    }
+    let effort = Effort {
+        quick: args.quick,
+        seed: args.seed,
+    };
+    let total = match args.claims.len() {
+        0 => names().len(),
+        count => count,
+    };
+    let bar = bar(total as u64);
+    let chapters = validate(&args.claims, &effort, |_| bar.inc(1))?;
+    bar.finish_and_clear();
+    for chapter in &chapters {
+        print(chapter);
+    }
+    if let Some(directory) = &args.out {
+        write(directory, &chapters)?;
+        say!("{}", directory.join("validation.md").display());
+    }
+    Ok(chapters.iter().all(Chapter::holds))
+}
+
+fn bar(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} claims, {elapsed}");
+    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn print(chapter: &Chapter) {
+    say!("{}: {}", chapter.name, chapter.title);
+    for row in &chapter.rows {
+        say!(
+            "  {:<68} {:>12} {:>12} {:>10}  {:<8} {}",
+            row.what,
+            number(row.expected),
+            number(row.measured),
+            row.error(),
+            row.allowed(),
+            if row.holds() { "" } else { "NOT WITHIN" }
+        );
+    }
+}
+
+fn write(directory: &Path, chapters: &[Chapter]) -> Result<(), String> {
+    let fail = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let plots = directory.join("validation");
+    std::fs::create_dir_all(&plots).map_err(|error| fail(&plots, error))?;
+    for chapter in chapters {
+        let path = plots.join(format!("{}.svg", chapter.name));
+        std::fs::write(&path, chapter.chart.svg()?).map_err(|error| fail(&path, error))?;
+    }
+    let path = directory.join("validation.md");
+    std::fs::write(&path, document(chapters)).map_err(|error| fail(&path, error))
+}
+
+/// The document: a table and a plot for each claim.
+fn document(chapters: &[Chapter]) -> String {
+    let mut out = String::from(
+        "# The chip before mathematics and published measurements\n\n\
+         Written by `ctnic validate --out docs`; the same command reprints every figure.\n\
+         SE: standard errors of the measurement.\n",
+    );
+    for chapter in chapters {
+        // Writing to a String cannot fail.
+        write!(
+            out,
+            "\n## {}\n\n{}\n\n![{}](validation/{}.svg)\n\n",
+            chapter.title, chapter.about, chapter.chart.title, chapter.name
+        )
+        .ok();
+        out.push_str(
+            "| | expected | measured | error | allowed | |\n|---|---:|---:|---:|---:|---|\n",
+        );
+        for row in &chapter.rows {
+            writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} |",
+                row.what,
+                number(row.expected),
+                number(row.measured),
+                row.error(),
+                row.allowed(),
+                if row.holds() {
+                    "holds"
+                } else {
+                    "**does not hold**"
+                }
+            )
+            .ok();
+        }
+    }
+    out
+}
+
+/// A number with five digits that mean something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        v if v >= 1e5 => format!("{value:.0}"),
+        v if v >= 1e-3 => {
+            let digits = 4 - v.log10().floor() as i32;
+            format!("{value:.*}", digits.clamp(0, 8) as usize)
+        }
+        _ => format!("{value:.3e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_five_digits() {
+        let all = [
+            0.0,
+            0.918_35,
+            14.880_952,
+            12_345.6,
+            1_234_567.0,
+            0.000_123_4,
+        ]
+        .map(number);
+        assert_eq!(
+            all,
+            ["0", "0.91835", "14.881", "12346", "1234567", "1.234e-4"]
+        );
+    }
+}
