@@ -209,3 +209,49 @@ fn every_table_organisation_runs_full_and_keeps_the_invariants() {
     let [failed, evicted, moves] = run(&["organisation=cam"]);
     assert!(failed > 0 && evicted == 0 && moves == 0);
 }
+
+#[test]
+fn cards_are_listed_shown_checked_and_explained() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let text = |args: &[&str]| {
+        let output = ctnic(folder.path(), &[&["nic"], args].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let list = text(&["list"]);
+    for line in list.lines() {
+        let name = line.split_whitespace().next().expect("a name");
+        let file = format!("{name}.toml");
+        let shown = text(&["show", name]);
+        std::fs::write(folder.path().join(&file), &shown).expect("written");
+        assert!(text(&["check", &file]).contains("valid"));
+        assert_eq!(shown, text(&["show", &file]), "what is shown is the card");
+        std::fs::write(
+            folder.path().join(&file),
+            text(&["show", "--changed", name]),
+        )
+        .expect("written");
+        assert_eq!(
+            shown,
+            text(&["show", &file]),
+            "and so is what differs from the defaults"
+        );
+    }
+    let explained = text(&["explain", "memory.row_hit_ps"]);
+    for part in ["open row", "ps", "73300", "Shuhai"] {
+        assert!(explained.contains(part), "{explained}");
+    }
+    assert!(text(&["explain", "table"]).matches("  source ").count() > 10);
+    let output = ctnic(folder.path(), &["nic", "explain", "buckest"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("table, memory"),
+        "{}",
+        stderr(&output)
+    );
+}

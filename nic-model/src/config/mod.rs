@@ -98,6 +98,10 @@ pub enum ConfigError {
 pub const PRESETS: &[(&str, &str)] = &[
     ("fpga-100g", include_str!("presets/fpga-100g.toml")),
     ("fpga-small", include_str!("presets/fpga-small.toml")),
+    ("fpga-dram", include_str!("presets/fpga-dram.toml")),
+    ("asic-host", include_str!("presets/asic-host.toml")),
+    ("many-core", include_str!("presets/many-core.toml")),
+    ("cam-switch", include_str!("presets/cam-switch.toml")),
 ];
 
 impl NicConfig {

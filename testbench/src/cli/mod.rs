@@ -13,6 +13,7 @@ macro_rules! say {
     }};
 }
 mod bench;
+mod nic;
 mod options;
 #[cfg(target_os = "linux")]
 mod oracle;
@@ -53,6 +54,8 @@ enum Command {
     Run(run::RunArgs),
     /// List the built-in scenarios.
     Scenarios,
+    /// List cards, show one, check a file, explain a parameter.
+    Nic(nic::NicArgs),
     /// Measure this build on this machine.
     Bench(bench::BenchArgs),
     /// Put packets before the running kernel and the tracker alike, and tell every difference.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Scenarios => run::list_scenarios(),
+        Command::Nic(args) => nic::nic(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),

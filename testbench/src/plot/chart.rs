@@ -97,6 +97,31 @@ impl Chart {
         }
     }
 
+    /// Where the names of the curves hide the fewest of their points.
+    fn emptiest_corner(&self) -> SeriesLabelPosition {
+        let all = || self.series.iter().flat_map(|series| &series.points);
+        let x = span(all().map(|(x, _)| *x), self.log_x);
+        let y = span(all().map(|(_, y)| *y), self.log_y);
+        let hidden = |right: bool, upper: bool| {
+            let inside = |(at_x, at_y): &&(f64, f64)| {
+                let (across, up) = (along(*at_x, &x, self.log_x), along(*at_y, &y, self.log_y));
+                (across > 0.65 || !right)
+                    && (across < 0.35 || right)
+                    && (up > 0.5 || !upper)
+                    && (up < 0.5 || upper)
+            };
+            all().filter(inside).count()
+        };
+        let corners = [
+            (hidden(false, true), SeriesLabelPosition::UpperLeft),
+            (hidden(true, true), SeriesLabelPosition::UpperRight),
+            (hidden(true, false), SeriesLabelPosition::LowerRight),
+            (hidden(false, false), SeriesLabelPosition::LowerLeft),
+        ];
+        let best = corners.into_iter().min_by_key(|(hidden, _)| *hidden);
+        best.map_or(SeriesLabelPosition::UpperLeft, |(_, corner)| corner)
+    }
+
     fn draw_on<B: DrawingBackend, X, Y>(&self, area: &Area<B>, x: X, y: Y) -> Result<(), String>
     where
         X: AsRangedCoord<Value = f64>,
@@ -146,11 +171,24 @@ impl Chart {
             .configure_series_labels()
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(180, 180, 180))
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(self.emptiest_corner())
             .label_font(("sans-serif", 13))
             .draw()
             .map_err(text)
     }
+}
+
+/// How far along an axis a value lies, 0 to 1.
+fn along(value: f64, span: &Range<f64>, logarithmic: bool) -> f64 {
+    let scale = |value: f64| {
+        if logarithmic {
+            value.max(1e-300).ln()
+        } else {
+            value
+        }
+    };
+    let (low, high) = (scale(span.start), scale(span.end));
+    (scale(value) - low) / (high - low)
 }
 
 /// From a little below the least to a little above the most.

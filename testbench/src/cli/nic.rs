@@ -1,0 +1,152 @@
+//! `ctnic nic`: the cards there are, and what each of their parameters means.
+
+use super::options::one_line;
+use clap::{Args, Subcommand};
+use nic_model::config::field::{Field, Value};
+use nic_model::config::{NicConfig, PRESETS};
+use std::path::Path;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct NicArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "Examples:
+  ctnic nic list
+  ctnic nic show fpga-small > my-card.toml     a card to change
+  ctnic nic check my-card.toml
+  ctnic nic explain memory.cache_sets
+  ctnic nic explain table                      every parameter of the flow table
+  ctnic run --nic my-card.toml";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the presets
+    List,
+    /// Print every parameter of a card as TOML that can be changed and used
+    Show {
+        /// Preset, or file that ends in .toml
+        card: String,
+        /// Only what differs from the defaults
+        #[arg(long)]
+        changed: bool,
+    },
+    /// Check a card's file
+    Check {
+        /// File
+        file: String,
+    },
+    /// Say what a parameter means, its unit, range, default and source
+    Explain {
+        /// Parameter, such as table.buckets, or the beginning of several
+        key: String,
+    },
+}
+
+pub(super) fn nic(args: &NicArgs) -> Result<bool, String> {
+    match &args.what {
+        What::List => list()?,
+        What::Show { card, changed } => show(card, *changed)?,
+        What::Check { file } => {
+            let card = read(file)?;
+            say!("{file}: valid; {}", card.table);
+        }
+        What::Explain { key } => explain(key)?,
+    }
+    Ok(true)
+}
+
+fn list() -> Result<(), String> {
+    for (name, _) in PRESETS {
+        let card = NicConfig::preset(name).map_err(|error| error.to_string())?;
+        say!("{name:<14} {}", card.description);
+    }
+    Ok(())
+}
+
+fn read(card: &str) -> Result<NicConfig, String> {
+    let is_file = Path::new(card)
+        .extension()
+        .is_some_and(|extension| extension == "toml");
+    if !is_file {
+        return NicConfig::preset(card).map_err(|error| error.to_string());
+    }
+    let text = std::fs::read_to_string(card).map_err(|error| format!("{card}: {error}"))?;
+    NicConfig::from_toml(&text).map_err(|error| format!("{card}: {}", one_line(&error.to_string())))
+}
+
+fn show(name: &str, changed: bool) -> Result<(), String> {
+    let card = read(name)?;
+    let defaults = NicConfig::default().fields();
+    say!("name = {:?}", card.name);
+    say!("description = {:?}", card.description);
+    let mut section = "";
+    for (field, default) in card.fields().into_iter().zip(defaults) {
+        if changed && field.value == default.value {
+            continue;
+        }
+        let (prefix, key) = field.key.split_once('.').unwrap_or(("", field.key));
+        if prefix != section {
+            section = prefix;
+            say!("\n[{section}]");
+        }
+        let setting = format!("{key} = {}", field.value);
+        let source = if field.value == default.value {
+            format!("; {}", field.source)
+        } else {
+            String::new()
+        };
+        say!("{setting:<36} # {}{source}", unit_and_range(&field));
+    }
+    Ok(())
+}
+
+fn unit_and_range(field: &Field) -> String {
+    match (&field.value, field.unit) {
+        (Value::Number(_), "") => field.allowed.to_string(),
+        (Value::Number(_), unit) => format!("{unit}, {}", field.allowed),
+        _ => field.allowed.to_string(),
+    }
+}
+
+fn explain(key: &str) -> Result<(), String> {
+    let fields = NicConfig::default().fields();
+    let exact = fields.iter().any(|field| field.key == key);
+    let mut found: Vec<&Field> = fields
+        .iter()
+        .filter(|field| {
+            if exact {
+                field.key == key
+            } else {
+                field.key.starts_with(key)
+            }
+        })
+        .collect();
+    if found.is_empty() {
+        found = fields
+            .iter()
+            .filter(|field| field.key.contains(key))
+            .collect();
+    }
+    if found.is_empty() {
+        let mut sections: Vec<&str> = fields
+            .iter()
+            .filter_map(|field| Some(field.key.split_once('.')?.0))
+            .collect();
+        sections.dedup();
+        return Err(format!(
+            "there is no parameter \"{key}\"; there are those of {}",
+            sections.join(", ")
+        ));
+    }
+    for field in found {
+        say!("{}", field.key);
+        say!("  {}", field.meaning);
+        say!("  allowed  {}", unit_and_range(field));
+        say!("  default  {}", field.value);
+        say!("  source   {}", field.source);
+    }
+    Ok(())
+}
