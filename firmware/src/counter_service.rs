@@ -5,7 +5,6 @@ use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::flow_table::Slot;
-use nic_model::flow_table::entry::flag;
 use nic_model::host::descriptors::CounterRecord;
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
@@ -52,17 +51,16 @@ impl CounterService {
         }
         self.batch.clear();
         let table = chip.table();
-        let mut slot = cursor;
-        while slot < table.capacity() && (self.batch.len() as u32) < want {
-            if table
-                .state(Slot(slot))
-                .is_some_and(|state| state.has(flag::DIRTY))
-            {
-                self.batch.push(Slot(slot));
-            }
-            slot += 1;
+        self.cursor = Some(cursor);
+        while (self.batch.len() as u32) < want {
+            let from = self.cursor.unwrap_or(cursor);
+            let Some(slot) = table.next_dirty(Slot(from)) else {
+                self.cursor = None;
+                break;
+            };
+            self.batch.push(slot);
+            self.cursor = Some(slot.0 + 1);
         }
-        self.cursor = (slot < table.capacity()).then_some(slot);
         if self.batch.is_empty() {
             return None;
         }

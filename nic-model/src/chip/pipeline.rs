@@ -150,20 +150,25 @@ impl Chip {
         }
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let protocol = parsed.key.protocol();
-        let Some((slot, state)) = found.and_then(|slot| Some((slot, self.table.state_mut(slot)?)))
-        else {
-            return Err((Reason::Miss, None));
-        };
-        if let Some(reason) = crate::datapath::trap::check(trap, parsed, state, mtu) {
-            if matches!(reason, Reason::TcpFin | Reason::TcpRst) {
+        let decide = |state: &mut EntryState| {
+            let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
+            if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
                 state.set(flag::CLOSING);
             }
-            return Err((reason, Some(state.cookie())));
-        }
-        let before = *state;
-        state.count(parsed.direction, parsed.ip_bytes, now);
-        state.clear(flag::AGE_REPORTED);
-        state.set(flag::DIRTY);
+            let before = *state;
+            if reason.is_none() {
+                state.count(parsed.direction, parsed.ip_bytes, now);
+                state.clear(flag::AGE_REPORTED);
+                state.set(flag::DIRTY);
+            }
+            (before, reason)
+        };
+        let hit = found.and_then(|slot| Some((slot, self.table.with_state(slot, decide)?)));
+        let (slot, before) = match hit {
+            None => return Err((Reason::Miss, None)),
+            Some((_, (state, Some(reason)))) => return Err((reason, Some(state.cookie()))),
+            Some((slot, (before, None))) => (slot, before),
+        };
         if before.has(flag::AGE_REPORTED) {
             self.watch_age(slot, protocol, now, schedule);
         }

@@ -48,9 +48,10 @@ impl Chip {
 
     /// Reads an entry's counters and marks it clean (firmware only).
     pub fn read_counters(&mut self, now: Picos, slot: Slot) -> Option<(EntryCounters, u32)> {
-        let state = self.table.state_mut(slot)?;
-        state.clear(flag::DIRTY);
-        Some((state.counters(now), state.cookie()))
+        self.table.with_state(slot, |state| {
+            state.clear(flag::DIRTY);
+            (state.counters(now), state.cookie())
+        })
     }
 
     /// The idle entries the aging engine found since the last call (firmware only).
@@ -63,13 +64,14 @@ impl Chip {
     pub fn mark_reported(&mut self, now: Picos, slot: Slot) -> Option<(u32, Picos)> {
         let protocol = self.table.key(slot)?.protocol();
         let timeout = self.aging.timeout(protocol);
-        let state = self.table.state_mut(slot)?;
-        let last_seen = state.last_seen_no_later_than(now);
-        if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
-            return None;
-        }
-        state.set(flag::AGE_REPORTED);
-        Some((state.cookie(), last_seen))
+        self.table.with_state(slot, |state| {
+            let last_seen = state.last_seen_no_later_than(now);
+            if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
+                return None;
+            }
+            state.set(flag::AGE_REPORTED);
+            Some((state.cookie(), last_seen))
+        })?
     }
 
     /// An idle entry could not be reported (firmware only): look at it again in the next pass.

@@ -232,13 +232,32 @@ impl FlowTable {
         }
     }
 
-    /// The state in a slot in use, to change.
+    /// Changes the state in a slot in use, and gives what `change` gives.
     #[inline]
-    pub fn state_mut(&mut self, slot: Slot) -> Option<&mut EntryState> {
+    pub fn with_state<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut EntryState) -> R,
+    ) -> Option<R> {
         match self.stash_cell(slot) {
-            Some(cell) => self.stash.state_mut(cell),
-            None => self.slots.state_mut(slot.0),
+            Some(cell) => self.stash.state_mut(cell).map(change),
+            None => self.slots.with_state(slot.0, change),
         }
+    }
+
+    /// The first slot from this one on whose counters have changed since they were read.
+    pub fn next_dirty(&self, from: Slot) -> Option<Slot> {
+        let in_table = self.slots.next_dirty(from.0).map(Slot);
+        in_table.or_else(|| {
+            let mut cells = self.stash.cells_in_use();
+            let first = from.0.saturating_sub(self.main_slots()) as usize;
+            let dirty = |cell: &usize| {
+                let state = self.stash.state(*cell);
+                *cell >= first && state.is_some_and(|state| state.has(entry::flag::DIRTY))
+            };
+            let cell = cells.find(dirty)?;
+            Some(Slot(self.main_slots() + cell as u32))
+        })
     }
 
     /// Puts a new entry into the table. Entries that moved to make room are in [`FlowTable::moved`].

@@ -9,12 +9,26 @@ use crate::config::TableConfig;
 use packet::prefetch;
 use std::ops::Range;
 
-/// An entry as it lies in a slot: 72 bytes.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C)]
-struct Entry {
-    key: FlowKey,
-    state: EntryState,
+/// An entry as it lies in a slot: five words of key, four of state.
+type Entry = [u64; 9];
+
+fn entry(key: FlowKey, state: EntryState) -> Entry {
+    let mut words = [0; 9];
+    words[..5].copy_from_slice(&key.0);
+    words[5..].copy_from_slice(&state.0);
+    words
+}
+
+#[inline]
+fn key_of(entry: &Entry) -> FlowKey {
+    let [a, b, c, d, e, ..] = *entry;
+    FlowKey([a, b, c, d, e])
+}
+
+#[inline]
+fn state_of(entry: &Entry) -> EntryState {
+    let [.., a, b, c, d] = *entry;
+    EntryState([a, b, c, d])
 }
 
 /// Where a key may lie: in one bucket of each choice's memory. Buckets of all memories are numbered through, and after them
@@ -85,12 +99,14 @@ impl Shape {
     }
 }
 
-/// Tags and entries.
+/// Tags and entries. Memory that was never used costs nothing: both begin as zeros that nobody has written.
 #[derive(Debug)]
 pub struct SlotMemory {
     shape: Shape,
     tags: Vec<u16>,
     entries: Vec<Entry>,
+    /// One bit per slot: whether its counters have changed since they were read.
+    dirty: Vec<u64>,
     occupied: u32,
 }
 
@@ -101,7 +117,8 @@ impl SlotMemory {
         Self {
             shape,
             tags: vec![0; slots],
-            entries: vec![Entry::default(); slots],
+            entries: vec![[0; 9]; slots],
+            dirty: vec![0; slots.div_ceil(64)],
             occupied: 0,
         }
     }
@@ -130,9 +147,10 @@ impl SlotMemory {
         let Some(slot) = self.with_tag(bucket, tag).next() else {
             return false;
         };
+        // An entry lies in two lines that follow each other.
         let entry = &self.entries[slot as usize];
-        prefetch(&entry.key);
-        prefetch(&entry.state);
+        prefetch(&entry[0]);
+        prefetch(&entry[8]);
         true
     }
 
@@ -151,7 +169,7 @@ impl SlotMemory {
     #[inline]
     pub fn find(&self, bucket: u32, tag: u16, key: &FlowKey) -> Option<u32> {
         self.with_tag(bucket, tag)
-            .find(|slot| self.entries[*slot as usize].key.is(key))
+            .find(|slot| key_of(&self.entries[*slot as usize]).is(key))
     }
 
     /// The first free slot of a bucket.
@@ -174,29 +192,67 @@ impl SlotMemory {
     /// The key in a slot in use.
     #[inline]
     pub fn key(&self, slot: u32) -> Option<FlowKey> {
-        self.in_use(slot).then(|| self.entries[slot as usize].key)
+        self.in_use(slot)
+            .then(|| key_of(&self.entries[slot as usize]))
     }
 
     /// The state in a slot in use.
     #[inline]
     pub fn state(&self, slot: u32) -> Option<EntryState> {
-        let state = self.entries.get(slot as usize)?.state;
-        state.has(flag::VALID).then_some(state)
+        self.in_use(slot)
+            .then(|| state_of(&self.entries[slot as usize]))
     }
 
-    /// The state in a slot in use, to change.
+    /// Changes the state in a slot in use, and gives what `change` gives.
     #[inline]
-    pub fn state_mut(&mut self, slot: u32) -> Option<&mut EntryState> {
-        let state = &mut self.entries.get_mut(slot as usize)?.state;
-        state.has(flag::VALID).then_some(state)
+    pub fn with_state<R>(
+        &mut self,
+        slot: u32,
+        change: impl FnOnce(&mut EntryState) -> R,
+    ) -> Option<R> {
+        let entry = self.entries.get_mut(slot as usize)?;
+        let mut state = state_of(entry);
+        if !state.has(flag::VALID) {
+            return None;
+        }
+        let was_dirty = state.has(flag::DIRTY);
+        let result = change(&mut state);
+        entry[5..].copy_from_slice(&state.0);
+        if state.has(flag::DIRTY) != was_dirty {
+            self.note_dirty(slot, !was_dirty);
+        }
+        Some(result)
+    }
+
+    fn note_dirty(&mut self, slot: u32, dirty: bool) {
+        let bit = 1 << (slot % 64);
+        let word = &mut self.dirty[slot as usize / 64];
+        *word = *word & !bit | if dirty { bit } else { 0 };
+    }
+
+    /// The first slot from this one on whose counters have changed since they were read.
+    pub fn next_dirty(&self, from: u32) -> Option<u32> {
+        let first = from as usize / 64;
+        let mut mask = u64::MAX << (from % 64);
+        for (at, word) in self.dirty.iter().enumerate().skip(first) {
+            let there = word & mask;
+            if there != 0 {
+                return Some(at as u32 * 64 + there.trailing_zeros());
+            }
+            mask = u64::MAX;
+        }
+        None
     }
 
     /// Writes an entry into a free slot.
     pub fn write(&mut self, slot: u32, tag: u16, key: FlowKey, state: EntryState) {
         debug_assert!(!self.in_use(slot), "slot {slot} is in use");
-        self.entries[slot as usize] = Entry { key, state };
+        self.entries[slot as usize] = entry(key, state);
         self.tags[slot as usize] = tag;
         self.occupied += 1;
+        if state.has(flag::DIRTY) {
+            self.note_dirty(slot, true);
+        }
     }
 
     /// Empties a slot; what it held.
@@ -206,16 +262,20 @@ impl SlotMemory {
         }
         self.tags[slot as usize] = 0;
         self.occupied -= 1;
-        let Entry { key, state } = std::mem::take(&mut self.entries[slot as usize]);
-        Some((key, state))
+        self.note_dirty(slot, false);
+        let entry = std::mem::take(&mut self.entries[slot as usize]);
+        Some((key_of(&entry), state_of(&entry)))
     }
 
     /// Moves an entry to a free slot: it is there before its old place is free.
     pub fn relocate(&mut self, from: u32, to: u32) {
-        debug_assert!(self.in_use(from) && !self.in_use(to));
-        self.entries[to as usize] = self.entries[from as usize];
-        self.tags[to as usize] = self.tags[from as usize];
-        self.occupied += 1;
+        let entry = self.entries[from as usize];
+        self.write(
+            to,
+            self.tags[from as usize],
+            key_of(&entry),
+            state_of(&entry),
+        );
         self.erase(from);
     }
 
@@ -228,8 +288,11 @@ impl SlotMemory {
 
     /// Empties every slot.
     pub fn clear(&mut self) {
-        self.tags.fill(0);
-        self.entries.fill(Entry::default());
-        self.occupied = 0;
+        if self.occupied > 0 {
+            self.tags.fill(0);
+            self.entries.fill([0; 9]);
+            self.dirty.fill(0);
+            self.occupied = 0;
+        }
     }
 }

@@ -153,9 +153,9 @@ fn the_entry_idle_for_longest_gives_way() {
     assert_eq!(evicted(&mut table, 10), key(1));
     let slot = find(&table, &key(2)).expect("there");
     let hit = Picos::from_secs(60);
-    if let Some(state) = table.state_mut(slot) {
-        state.count(KeyDirection::LowerToHigher, 40, hit);
-    }
+    table.with_state(slot, |state| {
+        state.count(KeyDirection::LowerToHigher, 40, hit)
+    });
     assert_eq!(evicted(&mut table, 11), key(0));
     assert_eq!(table.occupied(), 4);
 }
