@@ -69,18 +69,28 @@ impl FlowKey {
         ip_version: u8,
         zone: u16,
     ) -> (Self, KeyDirection) {
-        let (lower, higher, direction) = if source <= destination {
-            (source, destination, KeyDirection::LowerToHigher)
-        } else {
-            (destination, source, KeyDirection::HigherToLower)
+        // The order of bytes is that of the numbers they are in network order. Either end sends as often as the other: no branch,
+        // because it could not be predicted.
+        let order = |end: &Endpoint| (u128::from_be_bytes(end.address), end.port);
+        let swapped = order(&source) > order(&destination);
+        let mask = u64::from(swapped).wrapping_neg();
+        let pick = |one: u64, other: u64| {
+            let change = (one ^ other) & mask;
+            [one ^ change, other ^ change]
         };
-        let [a0, a1] = halves(lower.address);
-        let [b0, b1] = halves(higher.address);
-        let last = u64::from(lower.port)
-            | u64::from(higher.port) << 16
+        let ([s0, s1], [d0, d1]) = (halves(source.address), halves(destination.address));
+        let ([a0, b0], [a1, b1]) = (pick(s0, d0), pick(s1, d1));
+        let [lower, higher] = pick(source.port.into(), destination.port.into());
+        let last = lower
+            | higher << 16
             | u64::from(protocol) << 32
             | u64::from(ip_version) << 40
             | u64::from(zone) << 48;
+        let direction = if swapped {
+            KeyDirection::HigherToLower
+        } else {
+            KeyDirection::LowerToHigher
+        };
         (Self([a0, a1, b0, b1, last]), direction)
     }
 
@@ -352,6 +362,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_lower_endpoint_comes_first(
+            addresses in any::<[[u8; 16]; 2]>(),
+            ports in any::<[u16; 2]>(),
+            same in any::<bool>(),
+        ) {
+            let [a, mut b] = [0, 1].map(|i| Endpoint { address: addresses[i], port: ports[i] });
+            if same {
+                b.address = a.address;
+            }
+            let (key, direction) = FlowKey::new(a, b, 17, 6, 3);
+            prop_assert_eq!(direction == KeyDirection::LowerToHigher, a <= b);
+            prop_assert_eq!(key.sender(direction), a);
+            prop_assert_eq!(key.sender(direction.reverse()), b);
+            prop_assert_eq!((key.protocol(), key.ip_version(), key.zone()), (17, 6, 3));
+        }
+
         #[test]
         fn last_seen_is_never_early_and_at_most_one_tick_late(seen in 0u64..1 << 60, idle in 0u64..1 << 50) {
             let mut state = EntryState::new(EntryAction::default(), Picos::ZERO);

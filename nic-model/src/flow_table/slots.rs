@@ -1,7 +1,7 @@
 //! The memory that entries lie in, whatever the organisation: slots in buckets, with the tags of a bucket side by side.
 //!
-//! Memory is laid out for look-ups in bursts: the tags of a bucket lie in one line of the cache, and an entry, key and state
-//! together, in two that follow each other.
+//! Memory is laid out for look-ups in bursts: the tags of a bucket lie in words that are compared four tags at a time, and an
+//! entry, key and state together, in two lines of the cache that follow each other.
 
 use super::entry::{EntryState, FlowKey, flag};
 use super::hash::{Hashes, MAX_CHOICES};
@@ -99,11 +99,21 @@ impl Shape {
     }
 }
 
+/// Tags compared at once.
+const TAGS_PER_WORD: u32 = 4;
+/// The lowest bit of each lane, and the topmost.
+const ONES: u64 = 0x0001_0001_0001_0001;
+const TOPS: u64 = ONES << 15;
+
 /// Tags and entries. Memory that was never used costs nothing: both begin as zeros that nobody has written.
 #[derive(Debug)]
 pub struct SlotMemory {
     shape: Shape,
-    tags: Vec<u16>,
+    /// Four tags a word, the first in the low bits; a bucket begins with a word of its own.
+    tags: Vec<u64>,
+    words_per_bucket: u32,
+    /// The lanes of a bucket's last word that are slots: their topmost bits.
+    last_lanes: u64,
     entries: Vec<Entry>,
     /// One bit per slot: whether its counters have changed since they were read.
     dirty: Vec<u64>,
@@ -114,9 +124,13 @@ impl SlotMemory {
     /// Empty slots.
     pub fn new(shape: Shape) -> Self {
         let slots = shape.slots() as usize;
+        let words_per_bucket = shape.slots_per_bucket.div_ceil(TAGS_PER_WORD);
+        let in_last = shape.slots_per_bucket - (words_per_bucket.max(1) - 1) * TAGS_PER_WORD;
         Self {
             shape,
-            tags: vec![0; slots],
+            tags: vec![0; (shape.buckets() * words_per_bucket) as usize],
+            words_per_bucket,
+            last_lanes: TOPS >> (16 * (TAGS_PER_WORD - in_last.min(TAGS_PER_WORD))),
             entries: vec![[0; 9]; slots],
             dirty: vec![0; slots.div_ceil(64)],
             occupied: 0,
@@ -136,15 +150,15 @@ impl SlotMemory {
     /// Asks for the tags of a bucket.
     #[inline]
     pub fn prefetch_tags(&self, bucket: u32) {
-        if let Some(tag) = self.tags.get(self.shape.slots_of(bucket).start as usize) {
-            prefetch(tag);
+        if let Some(word) = self.tags.get((bucket * self.words_per_bucket) as usize) {
+            prefetch(word);
         }
     }
 
     /// Asks for the first entry in a bucket whose tag is this, and tells whether there is one.
     #[inline]
     pub fn prefetch_entry(&self, bucket: u32, tag: u16) -> bool {
-        let Some(slot) = self.with_tag(bucket, tag).next() else {
+        let Some(slot) = self.first_with_tag(bucket, tag, Some) else {
             return false;
         };
         // An entry lies in two lines that follow each other.
@@ -154,39 +168,84 @@ impl SlotMemory {
         true
     }
 
-    /// The slots of a bucket whose tag is this.
+    /// What `matches` makes of the first slot of a bucket whose tag is this and that it accepts.
     #[inline]
-    fn with_tag(&self, bucket: u32, tag: u16) -> impl Iterator<Item = u32> + '_ {
-        let slots = self.shape.slots_of(bucket);
-        let tags = &self.tags[slots.start as usize..slots.end as usize];
-        slots
-            .zip(tags)
-            .filter(move |(_, stored)| **stored == tag)
-            .map(|(slot, _)| slot)
+    fn first_with_tag<T>(
+        &self,
+        bucket: u32,
+        tag: u16,
+        mut matches: impl FnMut(u32) -> Option<T>,
+    ) -> Option<T> {
+        let mut first_slot = bucket * self.shape.slots_per_bucket;
+        for number in 0..self.words_per_bucket {
+            let mut lanes = self.lanes_with_tag(bucket, number, tag);
+            while lanes != 0 {
+                let found = matches(first_slot + lanes.trailing_zeros() / 16);
+                if found.is_some() {
+                    return found;
+                }
+                lanes &= lanes - 1;
+            }
+            first_slot += TAGS_PER_WORD;
+        }
+        None
+    }
+
+    /// The lanes of a bucket's word that hold a tag: their topmost bits.
+    #[inline]
+    fn lanes_with_tag(&self, bucket: u32, number: u32, tag: u16) -> u64 {
+        let word = self.tags[(bucket * self.words_per_bucket + number) as usize];
+        let differs = word ^ (u64::from(tag) * ONES);
+        // A lane is zero if neither its lower bits carry into the topmost one nor that is set.
+        let zero = !(((differs & !TOPS) + !TOPS) | differs) & TOPS;
+        let is_last = number + 1 == self.words_per_bucket;
+        zero & if is_last { self.last_lanes } else { TOPS }
+    }
+
+    fn set_tag(&mut self, slot: u32, tag: u16) {
+        let (word, shift) = self.tag_place(slot);
+        self.tags[word] = self.tags[word] & !(0xffff << shift) | u64::from(tag) << shift;
+    }
+
+    fn tag(&self, slot: u32) -> u16 {
+        let (word, shift) = self.tag_place(slot);
+        (self.tags[word] >> shift) as u16
+    }
+
+    /// The word of a slot's tag, and how far up it is there.
+    const fn tag_place(&self, slot: u32) -> (usize, u32) {
+        let bucket = self.shape.bucket_of(slot);
+        let at = slot - bucket * self.shape.slots_per_bucket;
+        let word = bucket * self.words_per_bucket + at / TAGS_PER_WORD;
+        (word as usize, 16 * (at % TAGS_PER_WORD))
     }
 
     /// The slot of a bucket that holds a key.
     #[inline]
     pub fn find(&self, bucket: u32, tag: u16, key: &FlowKey) -> Option<u32> {
-        self.with_tag(bucket, tag)
-            .find(|slot| key_of(&self.entries[*slot as usize]).is(key))
+        self.first_with_tag(bucket, tag, |slot| {
+            key_of(&self.entries[slot as usize]).is(key).then_some(slot)
+        })
     }
 
     /// The first free slot of a bucket.
     #[inline]
     pub fn free(&self, bucket: u32) -> Option<u32> {
-        self.with_tag(bucket, 0).next()
+        self.first_with_tag(bucket, 0, Some)
     }
 
     /// Slots of a bucket that are in use.
     pub fn load(&self, bucket: u32) -> u32 {
-        self.shape.slots_per_bucket - self.with_tag(bucket, 0).count() as u32
+        let free = |number| self.lanes_with_tag(bucket, number, 0).count_ones();
+        self.shape.slots_per_bucket - (0..self.words_per_bucket).map(free).sum::<u32>()
     }
 
     /// Whether a slot is in use.
     #[inline]
     pub fn in_use(&self, slot: u32) -> bool {
-        self.tags.get(slot as usize).is_some_and(|tag| *tag != 0)
+        self.entries
+            .get(slot as usize)
+            .is_some_and(|entry| state_of(entry).has(flag::VALID))
     }
 
     /// The key in a slot in use.
@@ -248,7 +307,7 @@ impl SlotMemory {
     pub fn write(&mut self, slot: u32, tag: u16, key: FlowKey, state: EntryState) {
         debug_assert!(!self.in_use(slot), "slot {slot} is in use");
         self.entries[slot as usize] = entry(key, state);
-        self.tags[slot as usize] = tag;
+        self.set_tag(slot, tag);
         self.occupied += 1;
         if state.has(flag::DIRTY) {
             self.note_dirty(slot, true);
@@ -260,7 +319,7 @@ impl SlotMemory {
         if !self.in_use(slot) {
             return None;
         }
-        self.tags[slot as usize] = 0;
+        self.set_tag(slot, 0);
         self.occupied -= 1;
         self.note_dirty(slot, false);
         let entry = std::mem::take(&mut self.entries[slot as usize]);
@@ -270,20 +329,21 @@ impl SlotMemory {
     /// Moves an entry to a free slot: it is there before its old place is free.
     pub fn relocate(&mut self, from: u32, to: u32) {
         let entry = self.entries[from as usize];
-        self.write(
-            to,
-            self.tags[from as usize],
-            key_of(&entry),
-            state_of(&entry),
-        );
+        self.write(to, self.tag(from), key_of(&entry), state_of(&entry));
         self.erase(from);
     }
 
     /// Slots in use, in ascending order.
     pub fn slots_in_use(&self) -> impl Iterator<Item = u32> + '_ {
-        let all = self.tags.iter().enumerate();
-        all.filter(|(_, tag)| **tag != 0)
-            .map(|(slot, _)| slot as u32)
+        // Words of zeros are passed over without a look at their entries.
+        let words = self.words_per_bucket;
+        let used = self.tags.iter().enumerate().filter(|(_, word)| **word != 0);
+        used.flat_map(move |(at, _)| {
+            let (bucket, number) = (at as u32 / words, at as u32 % words);
+            let slots = self.shape.slots_of(bucket);
+            let first = slots.start + number * TAGS_PER_WORD;
+            (first..slots.end.min(first + TAGS_PER_WORD)).filter(|slot| self.in_use(*slot))
+        })
     }
 
     /// Empties every slot.
