@@ -16,3 +16,4 @@ pub mod simulation;
 pub mod summary;
 pub mod traffic;
 pub mod validate;
+pub mod vectors;

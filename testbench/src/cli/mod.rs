@@ -21,6 +21,7 @@ mod progress;
 mod run;
 mod trace;
 mod validate;
+mod vectors;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -65,6 +66,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Hold the chip's tables, memories and timing against mathematics and published measurements.
     Validate(validate::ValidateArgs),
+    /// Write test vectors for RTL: operations cycle by cycle, with the answers.
+    Vectors(vectors::VectorsArgs),
 }
 
 /// Parses the command line and does what it says.
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Oracle(args) => oracle::oracle(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Vectors(args) => vectors::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
