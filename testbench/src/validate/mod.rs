@@ -8,6 +8,7 @@ mod birthday;
 mod cache;
 mod cuckoo;
 mod d_left;
+mod document;
 mod finite_queue;
 mod graph;
 mod line_rate;
@@ -16,6 +17,8 @@ mod pcie;
 mod queue;
 mod stash;
 mod statistics;
+
+pub use document::{document, number, section};
 
 use crate::plot::chart::Chart;
 use nic_model::flow_table::FlowKey;
