@@ -4,7 +4,7 @@
 //! polynomials and seeds can craft colliding flows, and two CRCs of the same polynomial are the same hash whatever their
 //! seeds. That is a property of the cards modelled, not an oversight. SipHash is there to compare.
 //!
-//! Being linear, any of them is the XOR of one number per byte of the key ([`LinearHash`]): all choices of a table are computed
+//! Being linear, any of them is the XOR of one number per byte of the key (`LinearHash`): all choices of a table are computed
 //! in one go that way, from what the definition says of each single bit.
 
 use super::entry::FlowKey;
