@@ -78,6 +78,10 @@ impl MemoryConfig {
                 "at most 64 with tree-plru",
             );
         }
+        if u64::from(self.cache_sets) * u64::from(self.cache_ways) > 1 << 24 {
+            let allowed = "at most 2^24 lines in all sets together";
+            return wrong("memory.cache_ways", self.cache_ways, allowed);
+        }
         if self.row_bytes < self.line_bytes {
             return wrong(
                 "memory.row_bytes",

@@ -205,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_no_host_has_is_refused() {
+        for text in [
+            "[memory]\ncache_sets = 262144\ncache_ways = 4096\n",
+            "[table]\nbuckets = 67108864\nslots_per_bucket = 16\n",
+        ] {
+            let error = NicConfig::from_toml(text).unwrap_err().to_string();
+            assert!(error.contains("together"), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_choices_with_one_polynomial_are_refused() {
+        let error = NicConfig::from_toml("[table]\nhash_2 = \"crc32c\"\n").unwrap_err();
+        assert!(error.to_string().contains("table.hash_2"), "{error}");
+    }
+
+    #[test]
     fn an_unknown_preset_lists_those_there_are() {
         let error = NicConfig::preset("cx9").unwrap_err();
         assert!(error.to_string().contains("fpga-100g"), "{error}");

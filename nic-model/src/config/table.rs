@@ -130,11 +130,11 @@ impl TableConfig {
         // Slots are numbered in 32 bits, stash and chains included.
         let slots = (u64::from(self.buckets) + u64::from(self.overflow_buckets))
             * u64::from(self.slots_per_bucket);
-        if slots > 1 << 30 {
+        if slots > 1 << 28 {
             return Err(ConfigError::OutOfRange {
                 key: "table.slots_per_bucket",
                 value: self.slots_per_bucket.to_string(),
-                allowed: "at most 2^30 slots in all buckets together".to_owned(),
+                allowed: "at most 2^28 slots in all buckets together".to_owned(),
             });
         }
         self.check_hashes(choices as usize)
