@@ -51,16 +51,17 @@ impl CounterService {
         }
         self.batch.clear();
         let table = chip.table();
-        self.cursor = Some(cursor);
-        while (self.batch.len() as u32) < want {
-            let from = self.cursor.unwrap_or(cursor);
-            let Some(slot) = table.next_dirty(Slot(from)) else {
-                self.cursor = None;
-                break;
+        let mut next = cursor;
+        self.cursor = loop {
+            if self.batch.len() as u32 == want {
+                break Some(next);
+            }
+            let Some(slot) = table.next_dirty(Slot(next)) else {
+                break None;
             };
             self.batch.push(slot);
-            self.cursor = Some(slot.0 + 1);
-        }
+            next = slot.0 + 1;
+        };
         if self.batch.is_empty() {
             return None;
         }

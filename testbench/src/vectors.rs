@@ -55,7 +55,7 @@ pub fn all(count: usize, seed: u64) -> Vec<Vectors> {
     vec![cuckoo(count, seed), cam(count, seed)]
 }
 
-/// A key at random that others resemble: only some of its bits differ from theirs.
+/// Keys at random that resemble each other: only some of their bits differ.
 fn keys(rng: &mut ChaCha8Rng, count: usize) -> Vec<FlowKey> {
     let base: [u64; 5] = std::array::from_fn(|_| rng.next_u64());
     (0..count)

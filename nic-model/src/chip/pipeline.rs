@@ -123,10 +123,8 @@ impl Chip {
         }
         self.stats.lookups += 1;
         let found = self.table.find(&parsed.key, parsed.hashes);
-        if self.table.stash_occupied() > 0 {
-            let in_stash = found.is_some_and(|slot| self.table.is_stash(slot));
-            self.table.note_search(&parsed.key, in_stash);
-        }
+        let in_stash = found.is_some_and(|slot| self.table.is_stash(slot));
+        self.table.note_search(&parsed.key, in_stash);
         if self.memory.is_on_chip() {
             return (found, now + self.timing.lookup);
         }

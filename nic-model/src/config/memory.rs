@@ -28,11 +28,11 @@ section! {
         kind: MemoryKind = MemoryKind::Sram, Names(MemoryKind::NAMES), "", "assumed";
         /// Whether the tags are on the chip all the same, so that only the entry is read.
         tags_on_chip: bool = false, Flag, "", "assumed";
-        /// Look-ups on their way at once; further packets wait at the parser.
+        /// Look-ups on their way to DRAM or the host's memory at once; further packets wait at the parser.
         outstanding: u32 = 64, Range(1, 4_096), "look-ups", "assumed";
         /// Bytes of one access.
         line_bytes: u32 = 64, PowerOfTwo(32, 256), "bytes", "DDR4: burst of 8 on 64 data lines (JEDEC JESD79-4)";
-        /// Sets of the cache; 0 for no cache.
+        /// Sets of the cache before DRAM or the host's memory; 0 for no cache.
         cache_sets: u32 = 0, OneOf(&[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144]), "sets", "assumed";
         /// Lines of a set.
         cache_ways: u32 = 8, PowerOfTwo(1, 4_096), "ways", "assumed";

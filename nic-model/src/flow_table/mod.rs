@@ -354,23 +354,19 @@ impl FlowTable {
         let Some(cell) = self.stash.cells_in_use().find(fits) else {
             return;
         };
-        let Some((key, state)) = self.stash.remove(cell) else {
+        let Some(hashes) = self.stash.key(cell).map(|key| self.hasher.hash(key)) else {
             return;
         };
-        let hashes = self.hasher.hash(&key);
         let free = match &mut self.placement {
             Placement::Chained(chained) => chained.make_room(&self.slots, hashes).slot,
             _ => self.slots.free(bucket),
         };
-        let old = Slot(self.main_slots() + cell as u32);
-        match free {
-            Some(free) => {
-                self.slots.write(free, hashes.tag(), key, state);
-                self.moved.push((old, Slot(free)));
-            }
-            None => {
-                self.stash.insert(key, state);
-            }
+        if let Some(free) = free
+            && let Some((key, state)) = self.stash.remove(cell)
+        {
+            self.slots.write(free, hashes.tag(), key, state);
+            let old = Slot(self.main_slots() + cell as u32);
+            self.moved.push((old, Slot(free)));
         }
     }
 

@@ -131,9 +131,9 @@ impl TableMemory {
         done
     }
 
-    /// The counters of an entry change at `now`.
+    /// The counters of an entry change at `now`; those of the stash are on the chip.
     pub fn count(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) {
-        if self.is_on_chip() {
+        if self.is_on_chip() || slot.0 >= self.shape.slots() {
             return;
         }
         // The state is in the entry's last line.
@@ -248,6 +248,15 @@ mod tests {
         assert_eq!(memory.stats().cache_hits, 4);
         memory.count(start, slot, &mut link);
         assert_eq!(memory.stats().writes, 0, "written when it gives way");
+    }
+
+    #[test]
+    fn counters_of_the_stash_are_on_the_chip() {
+        let (mut memory, table, mut link) = parts(|config| config.memory.kind = MemoryKind::Dram);
+        memory.count(Picos::ZERO, Slot(table.main_slots()), &mut link);
+        assert_eq!(memory.stats().writes, 0);
+        memory.count(Picos::ZERO, Slot(table.main_slots() - 1), &mut link);
+        assert_eq!(memory.stats().writes, 1);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! `ctnic nic`: the cards there are, and what each of their parameters means.
 
-use super::options::one_line;
+use super::options::{card_text, one_line};
 use clap::{Args, Subcommand};
 use nic_model::config::field::{Field, Value};
 use nic_model::config::{NicConfig, PRESETS};
-use std::path::Path;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -67,14 +66,8 @@ fn list() -> Result<(), String> {
 }
 
 fn read(card: &str) -> Result<NicConfig, String> {
-    let is_file = Path::new(card)
-        .extension()
-        .is_some_and(|extension| extension == "toml");
-    if !is_file {
-        return NicConfig::preset(card).map_err(|error| error.to_string());
-    }
-    let text = std::fs::read_to_string(card).map_err(|error| format!("{card}: {error}"))?;
-    NicConfig::from_toml(&text).map_err(|error| format!("{card}: {}", one_line(&error.to_string())))
+    NicConfig::from_toml(&card_text(card)?)
+        .map_err(|error| format!("{card}: {}", one_line(&error.to_string())))
 }
 
 fn show(name: &str, changed: bool) -> Result<(), String> {

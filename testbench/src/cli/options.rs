@@ -73,17 +73,7 @@ impl SystemArgs {
     /// The card's configuration: preset or file, then the scenario's values, then the command line's.
     pub(super) fn nic_config(&self, scenario: &FromScenario) -> Result<NicConfig, String> {
         let name = self.nic_name(scenario);
-        let from_file = Path::new(&name)
-            .extension()
-            .is_some_and(|extension| extension == "toml");
-        let text = if from_file {
-            std::fs::read_to_string(&name).map_err(|error| format!("{name}: {error}"))?
-        } else {
-            NicConfig::preset_text(&name)
-                .map_err(|error| error.to_string())?
-                .to_owned()
-        };
-        let mut table: toml::Table = toml::from_str(&text)
+        let mut table: toml::Table = toml::from_str(&card_text(&name)?)
             .map_err(|error| format!("{name}: {}", one_line(&error.to_string())))?;
         merge(&mut table, &scenario.nic);
         table.remove("preset");
@@ -158,6 +148,18 @@ impl SystemArgs {
             frozen,
         })
     }
+}
+
+/// The text of a card: of a file that ends in .toml, or of a preset.
+pub(super) fn card_text(name: &str) -> Result<String, String> {
+    let is_file = Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "toml");
+    if is_file {
+        return std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"));
+    }
+    let text = NicConfig::preset_text(name).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// The first line of an error that spans several, with the rest that matters.

@@ -304,7 +304,7 @@ fn write_files(
         let view = waveforms::view::gtkw(
             &Probe::design(),
             &name,
-            &["crc32c", "crc32", "cookie", "offset", "value"],
+            &["choice_1", "choice_2", "cookie", "offset", "value"],
         );
         write(&path.with_extension("gtkw"), view.as_bytes())?;
     }

@@ -86,9 +86,7 @@ impl Chart {
     }
 
     fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Result<(), String> {
-        let all = || self.series.iter().flat_map(|series| &series.points);
-        let x = span(all().map(|(x, _)| *x), self.log_x);
-        let y = span(all().map(|(_, y)| *y), self.log_y);
+        let (x, y) = self.spans();
         match (self.log_x, self.log_y) {
             (false, false) => self.draw_on(area, x, y),
             (true, false) => self.draw_on(area, x.log_scale(), y),
@@ -97,11 +95,21 @@ impl Chart {
         }
     }
 
+    fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        self.series.iter().flat_map(|series| &series.points)
+    }
+
+    /// What both axes show.
+    fn spans(&self) -> (Range<f64>, Range<f64>) {
+        (
+            span(self.points().map(|(x, _)| *x), self.log_x),
+            span(self.points().map(|(_, y)| *y), self.log_y),
+        )
+    }
+
     /// Where the names of the curves hide the fewest of their points.
     fn emptiest_corner(&self) -> SeriesLabelPosition {
-        let all = || self.series.iter().flat_map(|series| &series.points);
-        let x = span(all().map(|(x, _)| *x), self.log_x);
-        let y = span(all().map(|(_, y)| *y), self.log_y);
+        let (x, y) = self.spans();
         let hidden = |right: bool, upper: bool| {
             let inside = |(at_x, at_y): &&(f64, f64)| {
                 let (across, up) = (along(*at_x, &x, self.log_x), along(*at_y, &y, self.log_y));
@@ -110,7 +118,7 @@ impl Chart {
                     && (up > 0.5 || !upper)
                     && (up < 0.5 || upper)
             };
-            all().filter(inside).count()
+            self.points().filter(inside).count()
         };
         let corners = [
             (hidden(false, true), SeriesLabelPosition::UpperLeft),

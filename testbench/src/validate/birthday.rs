@@ -29,7 +29,7 @@ pub(super) fn chapter(effort: &Effort) -> Chapter {
     let sizes = [1_u64 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20];
     let measured = sizes.iter().filter(|size| **size <= keys).map(|size| {
         let pairs: u64 = (0..runs)
-            .map(|run| collisions(HashFunction::Crc32c, *size, 50 + run))
+            .map(|run| collisions(HashFunction::Crc32c, *size, effort.seed + 49 + run))
             .sum();
         (*size as f64, pairs as f64)
     });
