@@ -10,6 +10,7 @@ use nic_model::flow_table::Slot;
 use nic_model::host::descriptors::AgingReport;
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
+use nic_model::probe::RingIndex;
 
 fn ring(chip: &Chip) -> Ring {
     chip.ring(
@@ -52,6 +53,8 @@ pub(crate) fn report(
         .with_last_seen_ns(last_seen.as_nanos_up())
         .with_slot(slot.0);
     processor.events_produced = number.wrapping_add(1);
+    chip.probe
+        .ring(now, RingIndex::EventProduced, processor.events_produced);
     processor.stats.aging_reports += 1;
     chip.dma_write(
         now,

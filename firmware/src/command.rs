@@ -91,8 +91,13 @@ fn insert(
     match chip.insert(now, key, EntryState::new(action, now), schedule) {
         Ok(inserted) => {
             let moves = inserted.moves.min(u16::MAX.into()) as u16;
-            let cycles = search(inserted.visited_buckets)
-                + u64::from(inserted.moves) * u64::from(config.move_cycles);
+            let searched = search(inserted.visited_buckets);
+            let moved = u64::from(inserted.moves) * u64::from(config.move_cycles);
+            let cycles = searched + moved;
+            let (searched, moved) = (processor.after(now, searched), processor.after(now, cycles));
+            let searched = (inserted.visited_buckets, searched);
+            chip.probe
+                .insertion(now, searched, (inserted.moves, moved), false);
             let completion = match inserted.evicted {
                 Some((_, state)) => with_counters(completion, inserted.slot, &state.counters(now))
                     .with_evicted(true)
@@ -108,6 +113,9 @@ fn insert(
         Err(InsertError::Full { visited_buckets }) => {
             let cycles = search(visited_buckets);
             processor.stats.table_full += 1;
+            let searched = processor.after(now, cycles);
+            chip.probe
+                .insertion(now, (visited_buckets, searched), (0, searched), true);
             (completion.with_status(Status::TableFull), cycles)
         }
     }

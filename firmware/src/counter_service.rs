@@ -8,6 +8,7 @@ use nic_model::flow_table::Slot;
 use nic_model::host::descriptors::CounterRecord;
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
+use nic_model::probe::RingIndex;
 
 /// Records written in one DMA.
 const BATCH: u32 = 16;
@@ -98,6 +99,8 @@ pub(crate) fn read_batch(
         processor.stats.counter_records += 1;
     }
     if !bytes.is_empty() {
+        chip.probe
+            .ring(now, RingIndex::CounterProduced, service.produced);
         chip.dma_write(now, ring.address(first), bytes.into_boxed_slice(), schedule);
     }
 }

@@ -10,6 +10,7 @@ use nic_model::flow_table::Slot;
 use nic_model::host::descriptors::Command;
 use nic_model::host::rings::Ring;
 use nic_model::host::{Outside, registers as reg};
+use nic_model::probe::RingIndex;
 use std::collections::VecDeque;
 
 /// Something that happens in the processor at a time of its own.
@@ -158,7 +159,7 @@ impl Processor {
     ) {
         match event {
             FirmwareEvent::CommandsFetched { first, count } => {
-                self.commands_fetched(first, count, chip, outside);
+                self.commands_fetched(now, first, count, chip, outside);
                 self.fetch(now, chip, schedule);
             }
             FirmwareEvent::CounterPass => {
@@ -171,6 +172,11 @@ impl Processor {
             }
         }
         self.start(now, chip, schedule);
+    }
+
+    /// `cycles` of the processor after `now`.
+    pub(crate) fn after(&self, now: Picos, cycles: u64) -> Picos {
+        now + self.clock.cycles(cycles)
     }
 
     fn schedule_counter_pass(&self, now: Picos, schedule: &mut impl Scheduler) {
@@ -197,6 +203,7 @@ impl Processor {
 
     fn commands_fetched(
         &mut self,
+        now: Picos,
         first: u32,
         count: u32,
         chip: &mut Chip,
@@ -211,6 +218,8 @@ impl Processor {
             }
         }
         self.fetched = first.wrapping_add(count);
+        chip.probe
+            .ring(now, RingIndex::CommandFetched, self.fetched);
     }
 
     /// Takes the next piece of work if none is in hand.
@@ -288,6 +297,8 @@ impl Processor {
         let ring = command::completion_ring(chip);
         chip.dma_write(now, ring.address(self.completed), bytes, schedule);
         self.completed = self.completed.wrapping_add(1);
+        chip.probe
+            .ring(now, RingIndex::CommandCompleted, self.completed);
     }
 }
 

@@ -93,6 +93,11 @@ impl AgingEngine {
         self.reschedule(now)
     }
 
+    /// The block of entries that a step at `now` examines.
+    pub fn block_at(&self, now: Picos) -> u64 {
+        now.0 / self.step_interval.0 % self.not_before.len() as u64
+    }
+
     fn scan(&self, block: usize, now: Picos, table: &FlowTable, found: &mut Vec<Slot>) -> Picos {
         let first = block as u32 * self.entries_per_step;
         let end = first

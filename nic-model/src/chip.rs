@@ -348,9 +348,18 @@ impl Chip {
         }
     }
 
-    /// Reads host memory for the firmware: when `bytes` bytes will have come.
+    /// Reads host memory: when `bytes` bytes will have come.
     pub fn dma_read(&mut self, now: Picos, bytes: usize) -> Picos {
-        self.pcie.read(now, bytes)
+        let done = self.pcie.read(now, bytes);
+        self.probe.dma_read(now, bytes, done);
+        done
+    }
+
+    /// Writes host memory: when `bytes` bytes will be there.
+    fn pcie_write(&mut self, now: Picos, bytes: usize) -> Picos {
+        let done = self.pcie.write(now, bytes);
+        self.probe.dma_write(now, bytes, done);
+        done
     }
 
     /// Writes host memory for the firmware and lets the interrupt know.
@@ -361,7 +370,7 @@ impl Chip {
         data: Box<[u8]>,
         schedule: &mut impl Schedule<ChipEvent>,
     ) {
-        let done = self.pcie.write(now, data.len());
+        let done = self.pcie_write(now, data.len());
         schedule.schedule(done, ChipEvent::HostWrite { address, data });
     }
 

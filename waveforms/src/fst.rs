@@ -1,7 +1,7 @@
 //! FST, by the `fst-writer` crate.
 
 use crate::Sink;
-use crate::signal::{Design, Walk};
+use crate::signal::{Design, Names, Walk};
 use fst_writer::{
     FstBodyWriter, FstFileType, FstHeaderWriter, FstInfo, FstScopeType, FstSignalId, FstSignalType,
     FstVarDirection, FstVarType,
@@ -32,6 +32,10 @@ const fn digits() -> [[u8; 8]; 256] {
 pub(crate) struct FstSink {
     body: FstBodyWriter<BufWriter<File>>,
     ids: Vec<FstSignalId>,
+    widths: Vec<u32>,
+    /// Beside the enumerations.
+    texts: Vec<Option<(FstSignalId, u32)>>,
+    names: Vec<Option<Names>>,
     last_time: u64,
     since_check: u32,
 }
@@ -48,6 +52,17 @@ impl FstSink {
         };
         let mut header = FstHeaderWriter::new(BufWriter::new(file), &info).map_err(text)?;
         let mut ids = vec![None; design.widths().len()];
+        let mut texts = vec![None; ids.len()];
+        let wire = |header: &mut FstHeaderWriter<_>, name: &str, width_bits| {
+            let kind = FstSignalType::bit_vec(width_bits);
+            header.var(
+                name,
+                kind,
+                FstVarType::Wire,
+                FstVarDirection::Implicit,
+                None,
+            )
+        };
         design
             .walk(&mut |step| {
                 match step {
@@ -57,16 +72,12 @@ impl FstSink {
                         index,
                         name,
                         width_bits,
-                    } => {
-                        let id = header.var(
-                            name,
-                            FstSignalType::bit_vec(width_bits),
-                            FstVarType::Wire,
-                            FstVarDirection::Implicit,
-                            None,
-                        )?;
-                        ids[index] = Some(id);
-                    }
+                    } => ids[index] = Some(wire(&mut header, name, width_bits)?),
+                    Walk::Text {
+                        index,
+                        name,
+                        width_bits,
+                    } => texts[index] = Some((wire(&mut header, name, width_bits)?, width_bits)),
                 }
                 Ok::<(), fst_writer::FstWriteError>(())
             })
@@ -74,14 +85,14 @@ impl FstSink {
         let mut sink = Self {
             body: header.finish().map_err(text)?,
             ids: ids.into_iter().flatten().collect(),
+            widths: design.widths(),
+            texts,
+            names: design.names(),
             last_time: 0,
             since_check: 0,
         };
         sink.body.set_deduplicate(false);
         sink.body.time_change(0).map_err(text)?;
-        for (signal, width) in design.widths().into_iter().enumerate() {
-            sink.change(signal, width, 0)?;
-        }
         Ok(sink)
     }
 }
@@ -103,15 +114,29 @@ impl Sink for FstSink {
     }
 
     #[inline]
-    fn change(&mut self, signal: usize, width: u32, value: u64) -> Result<(), String> {
+    fn change(&mut self, signal: usize, value: u64) -> Result<(), String> {
         let mut digits = [[0u8; 8]; 8];
         for (eight, byte) in digits.iter_mut().zip(value.to_be_bytes()) {
             *eight = DIGITS[usize::from(byte)];
         }
-        let digits = &digits.as_flattened()[64 - width as usize..];
+        let digits = &digits.as_flattened()[64 - self.widths[signal] as usize..];
         self.body
             .signal_change(self.ids[signal], digits)
-            .map_err(text)
+            .map_err(text)?;
+        if let (Some((id, _)), Some(names)) = (&self.texts[signal], &self.names[signal]) {
+            let digits = names.digits(value);
+            self.body.signal_change(*id, digits).map_err(text)?;
+        }
+        Ok(())
+    }
+
+    fn unknown(&mut self, signal: usize) -> Result<(), String> {
+        let own = (self.ids[signal], self.widths[signal]);
+        for (id, width) in [Some(own), self.texts[signal]].into_iter().flatten() {
+            let digits = vec![b'x'; width as usize];
+            self.body.signal_change(id, &digits).map_err(text)?;
+        }
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>, end_ps: u64) -> Result<(), String> {

@@ -13,6 +13,53 @@ pub(crate) struct Signal {
     pub(crate) scope: usize,
     pub(crate) name: String,
     pub(crate) width_bits: u32,
+    pub(crate) initial: u64,
+    /// Names of values, of an enumeration.
+    pub(crate) labels: Vec<(u64, String)>,
+}
+
+impl Signal {
+    pub(crate) const fn mask(&self) -> u64 {
+        u64::MAX >> (64 - self.width_bits)
+    }
+
+    /// Name and width of the signal beside an enumeration that spells its values out.
+    pub(crate) fn text(&self) -> Option<(String, u32)> {
+        let longest = self.labels.iter().map(|(_, label)| label.len()).max()?;
+        Some((format!("{}_name", self.name), 8 * longest.max(1) as u32))
+    }
+}
+
+/// The names of an enumeration's values, as the binary digits of their ASCII characters.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// By value.
+    names: Vec<(u64, Vec<u8>)>,
+    unknown: Vec<u8>,
+}
+
+impl Names {
+    fn new(labels: &[(u64, String)], width_bits: u32) -> Self {
+        let digits = |text: &str| {
+            let bits = text.bytes().map(|byte| format!("{byte:08b}"));
+            let bits: String = bits.collect();
+            format!("{bits:0>width$}", width = width_bits as usize).into_bytes()
+        };
+        let mut names: Vec<(u64, Vec<u8>)> = (labels.iter())
+            .map(|(value, label)| (*value, digits(label)))
+            .collect();
+        names.sort();
+        Self {
+            names,
+            unknown: digits("?"),
+        }
+    }
+
+    /// The digits of a value's name, most significant first.
+    pub(crate) fn digits(&self, value: u64) -> &[u8] {
+        let found = self.names.binary_search_by_key(&value, |(value, _)| *value);
+        found.map_or(&self.unknown, |at| &self.names[at].1)
+    }
 }
 
 /// The hierarchy of scopes and the signals in them.
@@ -44,8 +91,63 @@ impl Design {
             scope: scope.0,
             name: name.to_owned(),
             width_bits: width_bits.clamp(1, 64),
+            initial: 0,
+            labels: Vec::new(),
         });
         SignalId(self.signals.len() - 1)
+    }
+
+    /// Makes a signal an enumeration: its values have names, which triggers understand. A signal beside it, whose name ends in
+    /// `_name`, spells them out in ASCII for every viewer. Its first value is the one it has from the start.
+    pub fn enumerate<'a>(
+        &mut self,
+        signal: SignalId,
+        labels: impl IntoIterator<Item = (u64, &'a str)>,
+    ) {
+        let signal = &mut self.signals[signal.0];
+        let mask = signal.mask();
+        signal.labels = labels
+            .into_iter()
+            .map(|(value, name)| (value & mask, name.to_owned()))
+            .collect();
+        signal.initial = signal.labels.first().map_or(0, |(value, _)| *value);
+    }
+
+    /// The value a signal has until its first change, instead of 0.
+    pub fn begin_with(&mut self, signal: SignalId, value: u64) {
+        let signal = &mut self.signals[signal.0];
+        signal.initial = value & signal.mask();
+    }
+
+    /// Names of a signal's values; none unless it is an enumeration.
+    pub fn labels(&self, signal: SignalId) -> &[(u64, String)] {
+        &self.signals[signal.0].labels
+    }
+
+    /// The signals whose dotted path is `name` or ends in it, as `trap.reason` is the end of `board.trap.reason`.
+    pub fn find(&self, name: &str) -> Vec<SignalId> {
+        let whole = |path: &str| path == name || path.ends_with(&format!(".{name}"));
+        (0..self.signals.len())
+            .filter(|index| whole(&self.path(&self.signals[*index])))
+            .map(SignalId)
+            .collect()
+    }
+
+    /// The dotted path and the width in bits of the signal that spells an enumeration's values out.
+    pub fn text(&self, signal: SignalId) -> Option<(String, u32)> {
+        let signal = &self.signals[signal.0];
+        let (name, width_bits) = signal.text()?;
+        Some((format!("{}.{name}", self.scopes[signal.scope]), width_bits))
+    }
+
+    /// Width of a signal, bits.
+    pub fn width(&self, signal: SignalId) -> u32 {
+        self.signals[signal.0].width_bits
+    }
+
+    /// The dotted path of a signal.
+    pub fn name(&self, signal: SignalId) -> String {
+        self.path(&self.signals[signal.0])
     }
 
     /// Dotted path and width of every signal, in order of declaration.
@@ -60,11 +162,29 @@ impl Design {
         self.scopes.iter().map(String::as_str)
     }
 
+    /// Every signal, in order of declaration.
+    pub fn ids(&self) -> impl Iterator<Item = SignalId> {
+        (0..self.signals.len()).map(SignalId)
+    }
+
     pub(crate) fn widths(&self) -> Vec<u32> {
         self.signals
             .iter()
             .map(|signal| signal.width_bits)
             .collect()
+    }
+
+    /// Of every signal, the names of its values if it has some.
+    pub(crate) fn names(&self) -> Vec<Option<Names>> {
+        let names = |signal: &Signal| {
+            let (_, width_bits) = signal.text()?;
+            Some(Names::new(&signal.labels, width_bits))
+        };
+        self.signals.iter().map(names).collect()
+    }
+
+    pub(crate) fn initial(&self) -> Vec<u64> {
+        self.signals.iter().map(|signal| signal.initial).collect()
     }
 
     fn path(&self, signal: &Signal) -> String {
@@ -97,6 +217,13 @@ impl Design {
                 name: &signal.name,
                 width_bits: signal.width_bits,
             })?;
+            if let Some((name, width_bits)) = signal.text() {
+                visit(Walk::Text {
+                    index,
+                    name: &name,
+                    width_bits,
+                })?;
+            }
         }
         open.iter().try_for_each(|_| visit(Walk::Leave))
     }
@@ -126,6 +253,12 @@ pub(crate) enum Walk<'a> {
         name: &'a str,
         width_bits: u32,
     },
+    /// Its values spelled out.
+    Text {
+        index: usize,
+        name: &'a str,
+        width_bits: u32,
+    },
 }
 
 #[cfg(test)]
@@ -151,7 +284,7 @@ mod tests {
                 match step {
                     Walk::Enter(name) => out.push_str(&format!("{name}(")),
                     Walk::Leave => out.push(')'),
-                    Walk::Signal { name, .. } => out.push_str(name),
+                    Walk::Signal { name, .. } | Walk::Text { name, .. } => out.push_str(name),
                 }
                 Ok::<(), ()>(())
             })

@@ -1,19 +1,39 @@
 //! Batches of changes in any order, made into one sorted stream without repetitions.
 
-/// A signal takes a value.
+/// What happens to a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It takes the value.
+    Set,
+    /// It takes the value unless it is set at the same time.
+    Rest,
+    /// Its level rises by the value, or falls (two's complement).
+    Add,
+}
+
+/// Something happens to a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Change {
     pub time_ps: u64,
     pub value: u64,
     pub signal: u32,
+    pub kind: Kind,
+}
+
+/// What a signal of this mask shows of a level: the number, at most its largest; of one bit, whether it is above zero.
+pub(crate) const fn shown(level: i64, mask: u64) -> u64 {
+    let level = if level < 0 { 0 } else { level as u64 };
+    if level > mask { mask } else { level }
 }
 
 /// Sorts batches and drops what changes nothing.
 pub(crate) struct Sorter {
-    /// What the file says of each signal.
+    /// What was given out of each signal.
     written: Vec<u64>,
-    /// The value each signal takes at the time being put together.
-    staged: Vec<Option<u64>>,
+    levels: Vec<i64>,
+    masks: Vec<u64>,
+    /// The value each signal takes at the time being put together, and how.
+    staged: Vec<Option<(u64, Kind)>>,
     touched: Vec<u32>,
     /// Not final yet, in the order of the calls.
     kept: Vec<Change>,
@@ -21,10 +41,13 @@ pub(crate) struct Sorter {
 }
 
 impl Sorter {
-    pub(crate) fn new(signals: usize) -> Self {
+    /// Signals with these masks, which begin with these values and levels.
+    pub(crate) fn new(masks: Vec<u64>, initial: Vec<u64>, levels: Vec<i64>) -> Self {
         Self {
-            written: vec![0; signals],
-            staged: vec![None; signals],
+            staged: vec![None; masks.len()],
+            written: initial,
+            levels,
+            masks,
             touched: Vec::new(),
             kept: Vec::new(),
             keys: Vec::new(),
@@ -94,21 +117,35 @@ impl Sorter {
                 self.settle(now, out);
                 now = change.time_ps;
             }
-            if self.staged[change.signal as usize]
-                .replace(change.value)
-                .is_none()
-            {
-                self.touched.push(change.signal);
-            }
+            self.stage(change);
         }
         self.settle(now, out);
         self.keys = keys;
     }
 
+    fn stage(&mut self, change: &Change) {
+        let at = change.signal as usize;
+        let value = match change.kind {
+            Kind::Set | Kind::Rest => change.value,
+            Kind::Add => {
+                self.levels[at] = self.levels[at].wrapping_add(change.value as i64);
+                shown(self.levels[at], self.masks[at])
+            }
+        };
+        match &mut self.staged[at] {
+            Some((_, Kind::Set)) if change.kind == Kind::Rest => {}
+            Some(staged) => *staged = (value, change.kind),
+            empty => {
+                *empty = Some((value, change.kind));
+                self.touched.push(change.signal);
+            }
+        }
+    }
+
     fn settle(&mut self, time_ps: u64, out: &mut Vec<Change>) {
         for signal in self.touched.drain(..) {
             let at = signal as usize;
-            if let Some(value) = self.staged[at].take()
+            if let Some((value, _)) = self.staged[at].take()
                 && self.written[at] != value
             {
                 self.written[at] = value;
@@ -116,6 +153,7 @@ impl Sorter {
                     time_ps,
                     value,
                     signal,
+                    kind: Kind::Set,
                 });
             }
         }

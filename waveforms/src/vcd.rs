@@ -1,7 +1,7 @@
 //! VCD, by the `vcd` crate.
 
 use crate::Sink;
-use crate::signal::{Design, Walk};
+use crate::signal::{Design, Names, Walk};
 use std::fs::File;
 use std::io::{self, BufWriter};
 use vcd::{IdCode, SimulationCommand, TimescaleUnit, Value, VarType, Writer};
@@ -9,6 +9,10 @@ use vcd::{IdCode, SimulationCommand, TimescaleUnit, Value, VarType, Writer};
 pub(crate) struct VcdSink {
     writer: Writer<BufWriter<File>>,
     ids: Vec<IdCode>,
+    widths: Vec<u32>,
+    /// Beside the enumerations.
+    texts: Vec<Option<(IdCode, usize)>>,
+    names: Vec<Option<Names>>,
     last_time: u64,
 }
 
@@ -18,6 +22,7 @@ impl VcdSink {
         writer.version(concat!("ctnic ", env!("CARGO_PKG_VERSION")))?;
         writer.timescale(1, TimescaleUnit::PS)?;
         let mut ids = vec![None; design.widths().len()];
+        let mut texts = vec![None; ids.len()];
         design.walk(&mut |step| {
             match step {
                 Walk::Enter(name) => writer.add_module(name)?,
@@ -29,6 +34,14 @@ impl VcdSink {
                 } => {
                     ids[index] = Some(writer.add_var(VarType::Wire, width_bits, name, None)?);
                 }
+                Walk::Text {
+                    index,
+                    name,
+                    width_bits,
+                } => {
+                    let id = writer.add_var(VarType::Wire, width_bits, name, None)?;
+                    texts[index] = Some((id, width_bits as usize));
+                }
             }
             Ok::<(), io::Error>(())
         })?;
@@ -37,14 +50,42 @@ impl VcdSink {
         let ids: Vec<IdCode> = ids.into_iter().flatten().collect();
         writer.begin(SimulationCommand::Dumpvars)?;
         for (id, width) in ids.iter().zip(design.widths()) {
-            write_value(&mut writer, *id, width, 0)?;
+            write_value(&mut writer, *id, width, None)?;
+        }
+        for (id, width) in texts.iter().flatten() {
+            writer.change_vector(*id, std::iter::repeat_n(Value::X, *width))?;
         }
         writer.end()?;
         Ok(Self {
             writer,
             ids,
+            widths: design.widths(),
+            texts,
+            names: design.names(),
             last_time: 0,
         })
+    }
+}
+
+impl VcdSink {
+    fn write(&mut self, signal: usize, value: Option<u64>) -> Result<(), String> {
+        let (id, width) = (self.ids[signal], self.widths[signal]);
+        write_value(&mut self.writer, id, width, value)
+            .and_then(|()| self.write_name(signal, value))
+            .map_err(|error| error.to_string())
+    }
+
+    fn write_name(&mut self, signal: usize, value: Option<u64>) -> io::Result<()> {
+        let (Some((id, width)), Some(names)) = (&self.texts[signal], &self.names[signal]) else {
+            return Ok(());
+        };
+        let Some(value) = value else {
+            let unknown = std::iter::repeat_n(Value::X, *width);
+            return self.writer.change_vector(*id, unknown);
+        };
+        let bit = |digit: &u8| if *digit == b'1' { Value::V1 } else { Value::V0 };
+        self.writer
+            .change_vector(*id, names.digits(value).iter().map(bit))
     }
 }
 
@@ -59,9 +100,12 @@ impl Sink for VcdSink {
         Ok(())
     }
 
-    fn change(&mut self, signal: usize, width: u32, value: u64) -> Result<(), String> {
-        write_value(&mut self.writer, self.ids[signal], width, value)
-            .map_err(|error| error.to_string())
+    fn change(&mut self, signal: usize, value: u64) -> Result<(), String> {
+        self.write(signal, Some(value))
+    }
+
+    fn unknown(&mut self, signal: usize) -> Result<(), String> {
+        self.write(signal, None)
     }
 
     fn finish(mut self: Box<Self>, end_ps: u64) -> Result<(), String> {
@@ -78,14 +122,12 @@ fn write_value(
     writer: &mut Writer<BufWriter<File>>,
     id: IdCode,
     width: u32,
-    value: u64,
+    value: Option<u64>,
 ) -> io::Result<()> {
-    let bit = |i: u32| {
-        if value >> i & 1 == 1 {
-            Value::V1
-        } else {
-            Value::V0
-        }
+    let bit = |i: u32| match value {
+        None => Value::X,
+        Some(value) if value >> i & 1 == 1 => Value::V1,
+        Some(_) => Value::V0,
     };
     if width == 1 {
         return writer.change_scalar(id, bit(0));

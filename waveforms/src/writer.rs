@@ -1,8 +1,10 @@
 //! Two threads in a row: one sorts batches of changes, one encodes them.
 
-use crate::Sink;
+use crate::capture::{Captured, Gate};
 use crate::sorter::{Change, Sorter};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
@@ -22,19 +24,19 @@ pub(crate) struct Writer {
     used: Receiver<Vec<Change>>,
     sorting: JoinHandle<()>,
     encoding: JoinHandle<Encoder>,
+    over: Arc<AtomicBool>,
 }
 
 impl Writer {
-    pub(crate) fn start(sink: Box<dyn Sink>, widths: Vec<u32>) -> io::Result<Self> {
+    pub(crate) fn start(mut sorter: Sorter, gate: Gate) -> io::Result<Self> {
         let (batches, to_sort) = sync_channel::<Batch>(BATCHES_AHEAD);
         let (give_back, used) = sync_channel(BATCHES_AHEAD);
         let (sorted, to_encode) = sync_channel::<Vec<Change>>(BATCHES_AHEAD);
         let (give_back_sorted, used_sorted) = sync_channel(BATCHES_AHEAD);
-        let mut sorter = Sorter::new(widths.len());
+        let over = Arc::new(AtomicBool::new(false));
         let mut encoder = Encoder {
-            sink,
-            widths,
-            changes: 0,
+            gate,
+            over: Arc::clone(&over),
             error: None,
         };
         let sorting = Builder::new().name("wave-sort".into()).spawn(move || {
@@ -60,7 +62,13 @@ impl Writer {
             used,
             sorting,
             encoding,
+            over,
         })
+    }
+
+    /// Whether the file is known to be complete; it may be so for a while before this is known.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Hands `changes` over and leaves an empty vector in its place; those before `limit_ps` are final.
@@ -71,8 +79,8 @@ impl Writer {
         self.batches.send(Batch { changes, limit_ps }).ok();
     }
 
-    /// Waits for everything to be written; the number of changes in the file.
-    pub(crate) fn finish(self, end_ps: u64) -> Result<u64, String> {
+    /// Waits for everything to be written; the number of changes in the file, and the times it covers.
+    pub(crate) fn finish(self, end_ps: u64) -> Result<(u64, Vec<Captured>), String> {
         drop(self.batches);
         let sorted = self.sorting.join();
         let encoder = self.encoding.join();
@@ -90,11 +98,10 @@ impl Writer {
     }
 }
 
-/// Feeds a [`Sink`] until its first error.
+/// Feeds a [`Gate`] until its first error.
 struct Encoder {
-    sink: Box<dyn Sink>,
-    widths: Vec<u32>,
-    changes: u64,
+    gate: Gate,
+    over: Arc<AtomicBool>,
     error: Option<String>,
 }
 
@@ -103,28 +110,21 @@ impl Encoder {
         if self.error.is_none() {
             self.error = self.try_encode(changes).err();
         }
+        if self.error.is_some() || self.gate.is_over() {
+            self.over.store(true, Ordering::Relaxed);
+        }
     }
 
     fn try_encode(&mut self, changes: &[Change]) -> Result<(), String> {
-        let mut now = None;
-        for change in changes {
-            if now != Some(change.time_ps) {
-                now = Some(change.time_ps);
-                self.sink.time(change.time_ps)?;
-            }
-            let signal = change.signal as usize;
-            self.sink
-                .change(signal, self.widths[signal], change.value)?;
-        }
-        self.changes += changes.len() as u64;
-        Ok(())
+        changes
+            .chunk_by(|one, next| one.time_ps == next.time_ps)
+            .try_for_each(|changes| self.gate.pass(changes))
     }
 
-    fn finish(self, end_ps: u64) -> Result<u64, String> {
-        if let Some(error) = self.error {
-            return Err(error);
+    fn finish(self, end_ps: u64) -> Result<(u64, Vec<Captured>), String> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.gate.finish(end_ps),
         }
-        self.sink.finish(end_ps)?;
-        Ok(self.changes)
     }
 }

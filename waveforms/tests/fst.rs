@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::process::Command;
-use waveforms::{Design, Format, Recorder};
+use waveforms::{Capture, Design, Recorder};
 
 /// Changes of a VCD: time, name, value.
 fn changes(text: &[u8]) -> Vec<(u64, String, u64)> {
@@ -64,7 +64,7 @@ fn gtkwave_reads_what_was_recorded() {
         design.signal(parser, "valid", 1),
         design.signal(parser, "length", 18),
     );
-    let mut recorder = Recorder::create(&path, &design, Format::Fst).expect("created");
+    let mut recorder = Recorder::create(&path, &design, Capture::default()).expect("created");
     let mut expected = Vec::new();
     for packet in 0..10_000u64 {
         let start = 1_000 + packet * 4_000;

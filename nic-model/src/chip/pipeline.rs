@@ -43,6 +43,7 @@ impl Chip {
         let header_bytes = u32::from(parsed.header_bytes);
         let Some(reception) = mac.receive(arrival, wire_len, header_bytes) else {
             self.stats.count_drop(DropReason::ReceiveFifoFull);
+            self.probe.dropped(arrival, DropReason::ReceiveFifoFull);
             return Err(DropReason::ReceiveFifoFull);
         };
         // The bus carries the whole frame through the parser, one beat per cycle.
@@ -55,7 +56,7 @@ impl Chip {
         let hash = self.hash_stage.admit(parse.done, self.timing.cycle);
         let fifo_bytes = mac.receive_fifo_used_bytes();
         self.probe.front(
-            port, wire_len, fifo_bytes, &reception, &parse, &hash, parsed,
+            port, wire_len, fifo_bytes, &reception, ready, interval, &parse, &hash, parsed,
         );
         Ok(Front {
             first_bit: reception.first_bit,
@@ -84,12 +85,13 @@ impl Chip {
     ) -> Fate {
         let (found, looked_up) = self.find(front.lookup_at, parsed);
         let decided = looked_up + self.timing.trap;
-        let (reason, cookie) = match self.look_up(front.lookup_at, parsed, found, schedule) {
-            Err(verdict) => verdict,
-            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, looked_up),
-        };
+        let verdict = self.look_up(front.lookup_at, parsed, found, schedule);
         self.probe
-            .verdict(front.lookup_at, looked_up, Some(reason), cookie);
+            .decided(decided, verdict.err().map(|(reason, _)| reason));
+        let (reason, cookie) = match verdict {
+            Err(verdict) => verdict,
+            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
+        };
         let in_whole = decided.max(front.last_bit);
         let fate = self.give_to_host(
             in_whole,
@@ -110,6 +112,7 @@ impl Chip {
             }
             Err(drop) => {
                 self.stats.count_drop(drop);
+                self.probe.dropped(in_whole, drop);
                 Fate::Dropped(drop)
             }
         }
@@ -126,12 +129,36 @@ impl Chip {
         let in_stash = found.is_some_and(|slot| self.table.is_stash(slot));
         self.table.note_search(&parsed.key, in_stash);
         if self.memory.is_on_chip() {
-            return (found, now + self.timing.lookup);
+            let done = now + self.timing.lookup;
+            self.show_lookup(now, done, parsed, found, None);
+            return (found, done);
         }
+        let missed_before = self.memory.stats().misses();
         let read = self
             .memory
             .look_up(now, &self.table, parsed.hashes, found, &mut self.pcie);
-        (found, read + self.timing.compare)
+        let done = read + self.timing.compare;
+        let missed = self.memory.stats().misses() > missed_before;
+        self.show_lookup(now, done, parsed, found, Some(missed));
+        (found, done)
+    }
+
+    #[inline]
+    fn show_lookup(
+        &mut self,
+        now: Picos,
+        done: Picos,
+        parsed: &Parsed,
+        found: Option<Slot>,
+        beyond_chip: Option<bool>,
+    ) {
+        if self.probe.is_on() {
+            let found = found.map(|slot| {
+                let cookie = self.table.state(slot).map_or(0, |state| state.cookie());
+                (slot, cookie, self.table.is_stash(slot))
+            });
+            self.probe.lookup(now, done, parsed, found, beyond_chip);
+        }
     }
 
     /// The slot of the entry that forwards the packet; else why not, and the cookie of an entry it hit.
@@ -181,13 +208,13 @@ impl Chip {
         frame: &mut [u8],
         wire_len: u32,
         (slot, state): (Slot, EntryState),
-        looked_up: Picos,
+        decided: Picos,
     ) -> Fate {
-        let decided = looked_up + self.timing.trap;
         let counted = self
             .counter_stage
             .admit(decided, self.timing.counter_interval);
         self.memory.count(counted.start, slot, &mut self.pcie);
+        self.probe.counted(decided, counted.start);
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
         if state.has(flag::DECREMENT_TTL) {
@@ -200,20 +227,19 @@ impl Chip {
             rewritten
         };
         let port = state.egress(parsed.direction);
-        self.probe
-            .hit(front.lookup_at, looked_up, slot, state.cookie());
         let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
         let from_originator =
             originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
         let cookie = state.cookie();
         let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
             self.stats.count_drop(DropReason::EgressFull);
+            self.probe.dropped(ready, DropReason::EgressFull);
             return Fate::EgressFull {
                 cookie,
                 from_originator,
             };
         };
-        self.probe.egress(port, departs, wire_len, rewritten);
+        self.probe.egress(port, departs, wire_len, Some(rewritten));
         self.stats.forwarded_frames += 1;
         self.stats.forwarded_bytes += u64::from(wire_len);
         Fate::Forwarded {

@@ -6,6 +6,7 @@ use crate::event::Schedule;
 use crate::host::memory::DmaAddress;
 use crate::host::registers::{self as reg, Access};
 use crate::host::{Outside, rings::Ring};
+use crate::probe::RingIndex;
 
 const WORDS: usize = 0x100 / 4;
 
@@ -91,6 +92,18 @@ fn access(offset: u32) -> Option<Access> {
         .map(|register| register.access)
 }
 
+/// The count of descriptors a doorbell tells.
+const fn ring_index(offset: u32) -> Option<RingIndex> {
+    Some(match offset {
+        reg::RECEIVE_TAIL => RingIndex::ReceivePosted,
+        reg::TRANSMIT_TAIL => RingIndex::TransmitPosted,
+        reg::COMMAND_TAIL => RingIndex::CommandPosted,
+        reg::EVENT_HEAD => RingIndex::EventConsumed,
+        reg::COUNTER_HEAD => RingIndex::CounterConsumed,
+        _ => return None,
+    })
+}
+
 impl Chip {
     /// A register write arrives. Writes to registers that do not exist or may only be read are ignored, as a
     /// bus would.
@@ -106,6 +119,9 @@ impl Chip {
             return Notice::None;
         }
         self.probe.doorbell(now, offset, value);
+        if let Some(index) = ring_index(offset) {
+            self.probe.ring(now, index, value);
+        }
         if offset == reg::CONTROL {
             return if self.registers.enabled() {
                 Notice::Enabled

@@ -9,6 +9,7 @@ use crate::host::Outside;
 use crate::host::descriptors::{ReceiveBuffer, ReceiveCompletion};
 use crate::host::memory::DmaAddress;
 use crate::host::registers as reg;
+use crate::probe::RingIndex;
 use std::collections::VecDeque;
 
 /// Receive buffer descriptors fetched in one DMA read.
@@ -100,8 +101,8 @@ impl Chip {
             .with_cookie(cookie.unwrap_or(0))
             .with_arrival_ns(first_bit.as_nanos())
             .with_ingress_tag(ingress_tag);
-        self.pcie.write(now, frame.len());
-        let done = self.pcie.write(now, size_of::<ReceiveCompletion>());
+        self.pcie_write(now, frame.len());
+        let done = self.pcie_write(now, size_of::<ReceiveCompletion>());
         schedule.schedule(done, ChipEvent::FrameDelivered { held });
         self.probe.host_queue(now, self.receive.held());
         self.fetch_buffers(now, schedule);
@@ -130,6 +131,8 @@ impl Chip {
             return;
         }
         self.receive.completed = number.wrapping_add(1);
+        self.probe
+            .ring(now, RingIndex::ReceiveCompleted, self.receive.completed);
         self.probe.host_queue(now, self.receive.held());
         self.deliver_interrupt(now, outside);
     }
@@ -153,9 +156,7 @@ impl Chip {
             return;
         }
         self.receive.fetching = true;
-        let done = self
-            .pcie
-            .read(now, count as usize * size_of::<ReceiveBuffer>());
+        let done = self.dma_read(now, count as usize * size_of::<ReceiveBuffer>());
         let first = self.receive.fetched;
         schedule.schedule(done, ChipEvent::BuffersFetched { first, count });
     }
@@ -180,6 +181,8 @@ impl Chip {
             }
         }
         self.receive.fetched = first.wrapping_add(count);
+        self.probe
+            .ring(now, RingIndex::ReceiveFetched, self.receive.fetched);
         self.fetch_buffers(now, schedule);
     }
 

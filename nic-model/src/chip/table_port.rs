@@ -123,7 +123,8 @@ impl Chip {
         let found = self.idle.len();
         let next = self.aging.step(now, &self.table, &mut self.idle);
         self.schedule_aging(next, schedule);
-        self.probe.aging(now, self.idle.len() - found);
+        let block = self.aging.block_at(now);
+        self.probe.aging(now, block, self.idle.len() - found);
         if self.idle.len() > found {
             Notice::Idle
         } else {

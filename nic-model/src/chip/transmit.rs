@@ -8,6 +8,7 @@ use crate::host::descriptors::TransmitDescriptor;
 use crate::host::memory::DmaAddress;
 use crate::host::registers as reg;
 use crate::host::rings::Ring;
+use crate::probe::RingIndex;
 
 /// Transmit descriptors fetched in one DMA read.
 const FETCH_BATCH: u32 = 16;
@@ -39,9 +40,7 @@ impl Chip {
             return;
         }
         self.transmit.fetching = true;
-        let done = self
-            .pcie
-            .read(now, count as usize * size_of::<TransmitDescriptor>());
+        let done = self.dma_read(now, count as usize * size_of::<TransmitDescriptor>());
         schedule.schedule(done, ChipEvent::TransmitFetched { first, count });
     }
 
@@ -61,11 +60,13 @@ impl Chip {
             };
             let descriptor = TransmitDescriptor::from_bytes(bytes);
             let length = descriptor.captured_bytes().min(MAX_FRAME_BYTES) as usize;
-            let done = self.pcie.read(now, length);
+            let done = self.dma_read(now, length);
             self.transmit.payloads_outstanding += 1;
             schedule.schedule(done, ChipEvent::TransmitPayload { number, descriptor });
         }
         self.transmit.fetched = first.wrapping_add(count);
+        self.probe
+            .ring(now, RingIndex::TransmitFetched, self.transmit.fetched);
         self.fetch_transmit(now, schedule);
     }
 
@@ -80,9 +81,11 @@ impl Chip {
         self.transmit.payloads_outstanding = self.transmit.payloads_outstanding.saturating_sub(1);
         self.send(now, descriptor, outside);
         self.transmit.done = number.wrapping_add(1);
+        self.probe
+            .ring(now, RingIndex::TransmitDone, self.transmit.done);
         if self.transmit.payloads_outstanding == 0 {
             let value = self.transmit.done;
-            let at = self.pcie.write(now, size_of::<u32>());
+            let at = self.pcie_write(now, size_of::<u32>());
             schedule.schedule(at, ChipEvent::TransmitHead { value });
         }
     }
@@ -100,7 +103,7 @@ impl Chip {
         match self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) {
             Some(departs) => {
                 self.stats.host_sent_frames += 1;
-                self.probe.egress(port, departs, wire_len, ready);
+                self.probe.egress(port, departs, wire_len, None);
                 outside.frame_out(port, address, length as usize, tag, departs);
             }
             None => {

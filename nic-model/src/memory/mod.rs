@@ -32,6 +32,13 @@ pub struct MemoryStats {
     pub cache_hits: u64,
 }
 
+impl MemoryStats {
+    /// Reads the cache did not answer, if there is one.
+    pub const fn misses(&self) -> u64 {
+        self.reads - self.cache_hits
+    }
+}
+
 /// The memory of a flow table.
 #[derive(Debug)]
 pub struct TableMemory {

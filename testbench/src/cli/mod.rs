@@ -13,6 +13,7 @@ macro_rules! say {
     }};
 }
 mod bench;
+mod duration;
 mod nic;
 mod options;
 #[cfg(target_os = "linux")]
@@ -22,6 +23,7 @@ mod run;
 mod trace;
 mod validate;
 mod vectors;
+mod wave;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ const EXAMPLES: &str = "Examples:
   ctnic run syn-flood                        generated traffic: a scenario (ctnic scenarios lists them)
   ctnic run --pcap my.pcapng                 your capture
   ctnic run --pcap my.pcap --nic fpga-small  the same through a card with a small table
+  ctnic run syn-flood --wave-trigger 'insertion.full' --wave-before 100us
   ctnic trace my.pcap | jq -c 'select(.path==\"sw\")'
   ctnic trace --software-only --table table.txt my.pcap
 
@@ -55,6 +58,8 @@ enum Command {
     Run(run::RunArgs),
     /// List the built-in scenarios.
     Scenarios,
+    /// List the signals of a waveform: path, bits, names of values.
+    Signals,
     /// List cards, show one, check a file, explain a parameter.
     Nic(nic::NicArgs),
     /// Measure this build on this machine.
@@ -76,6 +81,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Scenarios => run::list_scenarios(),
+        Command::Signals => {
+            wave::list_signals();
+            Ok(true)
+        }
         Command::Nic(args) => nic::nic(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! `ctnic oracle`: the running kernel as the judge.
 
 use super::progress::progress_bar;
-use crate::capture::{Capture, LinkLayer, strip};
+use crate::capture::{Capture, CaptureError, LinkLayer, strip};
 use crate::oracle::case::{Case, Ruleset, Side, Step};
 use crate::oracle::coverage::Coverage;
 use crate::oracle::fuzz::{Found, FuzzConfig, FuzzReport, fuzz, judge_apart, smallest};
@@ -72,14 +72,28 @@ pub(super) fn oracle(args: &OracleArgs) -> Result<bool, String> {
         };
         return generated(args, &sysctls, &families, packets, &stop);
     }
-    let mut same = true;
+    let (mut same, mut judged, mut damaged) = (true, 0, None);
     for path in &args.captures {
-        same &= capture(args, &sysctls, path)?;
+        let opened = match Capture::open(path) {
+            // `captures/*` also names the README beside the captures.
+            Err(error @ CaptureError::NotACapture { .. }) if args.captures.len() > 1 => {
+                eprintln!("ctnic: passed over: {error}");
+                continue;
+            }
+            opened => opened.map_err(|error| error.to_string())?,
+        };
+        judged += 1;
+        same &= capture(args, &sysctls, path, &opened)?;
+        damaged = damaged.or(opened.cut_short().map(ToString::to_string));
         if stop.load(Ordering::Relaxed) {
             return Err("interrupted".into());
         }
     }
-    Ok(same)
+    match damaged {
+        _ if judged == 0 => Err("none of these files is a capture".into()),
+        Some(error) => Err(error),
+        None => Ok(same),
+    }
 }
 
 fn sysctls(assignments: &[String]) -> Result<Vec<(String, String)>, String> {
@@ -252,9 +266,13 @@ fn keep(
     Ok(())
 }
 
-fn capture(args: &OracleArgs, sysctls: &[(String, String)], path: &Path) -> Result<bool, String> {
-    let capture = Capture::open(path).map_err(|error| error.to_string())?;
-    let (case, left_out) = case_of(&capture, sysctls);
+fn capture(
+    args: &OracleArgs,
+    sysctls: &[(String, String)],
+    path: &Path,
+    capture: &Capture,
+) -> Result<bool, String> {
+    let (case, left_out) = case_of(capture, sysctls);
     let judgement = judge_apart(&case).map_err(|error| error.to_string())?;
     let found = match judgement.difference {
         Some(difference) => {
@@ -284,9 +302,6 @@ fn capture(args: &OracleArgs, sysctls: &[(String, String)], path: &Path) -> Resu
             .file_stem()
             .map_or_else(|| "capture".into(), |stem| stem.to_string_lossy());
         show(&args.out, &stem, found)?;
-    }
-    if let Some(error) = capture.cut_short() {
-        return Err(error.to_string());
     }
     Ok(found.is_none())
 }

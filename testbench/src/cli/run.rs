@@ -2,18 +2,18 @@
 
 use super::options::{FromScenario, SystemArgs, networks};
 use super::progress::progress_bar;
+use super::wave::{self, Wave, WaveArgs};
 use crate::capture::Capture;
 use crate::frame::{Burst, Traffic};
 use crate::report;
 use crate::scenario::{self, Scenario};
 use crate::simulation::{RunConfig, Simulation};
-use crate::summary::{RunInfo, RunSummary, WaveInfo};
+use crate::summary::{RunInfo, RunSummary};
 use crate::traffic::replay::{Replay, ReplayOptions};
 use clap::Args;
 use conntrack_core::Time;
 use conntrack_core::dump::conntrack_tools;
 use indicatif::ProgressBar;
-use nic_model::probe::Probe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,12 +32,8 @@ pub(super) struct RunArgs {
     /// Directory for the report, plots, tables and waveform
     #[arg(long, value_name = "DIR", default_value = "ctnic-out")]
     out: PathBuf,
-    /// Waveform file (.fst or .vcd); without it, wave.fst in the output directory
-    #[arg(long, value_name = "FILE")]
-    wave: Option<PathBuf>,
-    /// Record no waveform
-    #[arg(long, conflicts_with = "wave")]
-    no_wave: bool,
+    #[command(flatten)]
+    wave: WaveArgs,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
@@ -46,18 +42,6 @@ pub(super) struct RunArgs {
     json: bool,
     #[command(flatten)]
     system: SystemArgs,
-}
-
-/// The waveform covers this many frames of a longer run, unless a file was asked for by --wave.
-const WAVE_FRAMES: u64 = 100_000;
-
-/// A waveform being recorded.
-struct Wave {
-    path: PathBuf,
-    /// Its name in the report: relative to the output directory if it lies there.
-    shown: String,
-    limit: Option<u64>,
-    info: Option<WaveInfo>,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<bool, String> {
@@ -149,7 +133,7 @@ fn simulate(
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
-    let mut wave = begin_wave(args, &mut simulation)?;
+    let mut wave = wave::begin(&args.wave, &args.out, &mut simulation)?;
     let progress = if args.quiet || args.json {
         ProgressBar::hidden()
     } else {
@@ -169,17 +153,14 @@ fn simulate(
         if frames % 4_096 < Burst::CAPACITY as u64 {
             progress.set_position(frames);
         }
-        if let Some(wave) = wave
-            .as_mut()
-            .filter(|wave| wave.limit.is_some_and(|limit| frames >= limit))
-        {
-            end_wave(wave, &mut simulation)?;
+        if let Some(wave) = &mut wave {
+            wave.limit(&mut simulation)?;
         }
     }
     let traffic_end = simulation.now();
     simulation.finish().map_err(|error| error.to_string())?;
     if let Some(wave) = &mut wave {
-        end_wave(wave, &mut simulation)?;
+        wave.end(&mut simulation)?;
     }
     progress.finish_and_clear();
     let simulated_seconds = traffic_end.saturating_sub(simulation.start()).as_secs_f64();
@@ -187,9 +168,11 @@ fn simulate(
         simulated_seconds,
         ..info
     });
-    let wave_path = wave.as_ref().map(|wave| wave.path.clone());
-    summary.wave = wave.and_then(|wave| wave.info);
-    write_files(args, &simulation, &summary, wave_path.as_deref())?;
+    summary.wave = wave.as_ref().and_then(Wave::info);
+    write_files(args, &simulation, &summary)?;
+    for (path, text) in wave.iter().flat_map(Wave::views) {
+        write(&path, text.as_bytes())?;
+    }
     if args.json {
         say!(
             "{}",
@@ -214,53 +197,6 @@ fn on_interrupt() -> Arc<AtomicBool> {
     flag
 }
 
-fn begin_wave(args: &RunArgs, simulation: &mut Simulation) -> Result<Option<Wave>, String> {
-    if args.no_wave {
-        return Ok(None);
-    }
-    let path = args
-        .wave
-        .clone()
-        .unwrap_or_else(|| args.out.join("wave.fst"));
-    let probe = Probe::to_file(&path).map_err(|error| error.to_string())?;
-    simulation.board_mut().chip_mut().probe = probe;
-    let limit = if args.wave.is_some() {
-        None
-    } else {
-        Some(WAVE_FRAMES)
-    };
-    let shown = path
-        .strip_prefix(&args.out)
-        .unwrap_or(&path)
-        .display()
-        .to_string();
-    Ok(Some(Wave {
-        shown,
-        path,
-        limit,
-        info: None,
-    }))
-}
-
-fn end_wave(wave: &mut Wave, simulation: &mut Simulation) -> Result<(), String> {
-    let end = simulation.now();
-    let frames = simulation.frames();
-    let start = simulation.start();
-    let probe = &mut simulation.board_mut().chip_mut().probe;
-    let Some(written) = probe.finish(end).map_err(|error| error.to_string())? else {
-        return Ok(());
-    };
-    let limited = wave.limit.filter(|limit| frames >= *limit);
-    wave.info = Some(WaveInfo {
-        file: wave.shown.clone(),
-        changes: written.changes,
-        window_seconds: (0.0, end.saturating_sub(start).as_secs_f64()),
-        limited: limited
-            .map(|limit| format!("the first {limit} frames; --wave FILE records the whole run")),
-    });
-    Ok(())
-}
-
 /// Writes a file under a temporary name first, so that an interrupted run leaves none half-written.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut partial = path.as_os_str().to_owned();
@@ -275,7 +211,6 @@ fn write_files(
     args: &RunArgs,
     simulation: &Simulation,
     summary: &RunSummary,
-    wave: Option<&Path>,
 ) -> Result<(), String> {
     let out = &args.out;
     let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
@@ -296,17 +231,5 @@ fn write_files(
         &out.join("report.html"),
         report::html(summary, &plots)?.as_bytes(),
     )?;
-    if let Some(path) = wave {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let view = waveforms::view::gtkw(
-            &Probe::design(),
-            &name,
-            &["choice_1", "choice_2", "cookie", "offset", "value"],
-        );
-        write(&path.with_extension("gtkw"), view.as_bytes())?;
-    }
     Ok(())
 }
