@@ -4,224 +4,117 @@
 //! Rings written by the card carry a phase bit: it is 1 on the card's first way round the ring, 0 on the
 //! second, and so on, so that software can tell a new descriptor from an old one without reading a register.
 
+use super::layout::{CodeLayout, DescriptorLayout, FieldLayout, descriptors};
 use modular_bitfield::prelude::*;
 
-/// What the driver posts in the receive buffer ring: one empty buffer.
-#[bitfield(bytes = 16)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiveBuffer {
-    /// Where the frame is to be written.
-    pub address: B64,
-    /// Room in the buffer, bytes.
-    pub length_bytes: B32,
-    /// The driver's name for the buffer; comes back in the completion.
-    pub buffer: B32,
-}
+descriptors! {
+    16 ReceiveBuffer "What the driver posts in the receive buffer ring: one empty buffer." {
+        address: B64 "Where the frame is to be written.";
+        length_bytes: B32 "Room in the buffer, bytes.";
+        buffer: B32 "The driver's name for the buffer; comes back in the completion.";
+    }
 
-/// One received frame.
-#[bitfield(bytes = 48)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiveCompletion {
-    /// Phase of the ring.
-    pub phase: bool,
-    /// Why the frame came to the host: a `datapath::trap::Reason` code.
-    pub reason: B7,
-    /// Port it arrived at.
-    pub port: B8,
-    /// IP header checksum and TCP, UDP, ICMP checksum were verified and are right.
-    pub checksums_good: bool,
-    /// The frame hit a flow entry: `cookie` is valid.
-    pub hit: bool,
-    #[skip]
-    __: B14,
-    /// The buffer it lies in.
-    pub buffer: B32,
-    /// Bytes in the buffer.
-    pub captured_bytes: B32,
-    /// Length on the wire without FCS.
-    pub wire_bytes: B32,
-    /// Cookie of the entry it hit.
-    pub cookie: B32,
-    #[skip]
-    __: B32,
-    /// First bit at the port, nanoseconds on the card's clock.
-    pub arrival_ns: B64,
-    /// Number the port gave the frame; to be copied into the transmit descriptor if the frame is sent on.
-    pub ingress_tag: B64,
-    #[skip]
-    __: B64,
-}
+    48 ReceiveCompletion "One received frame." {
+        phase: bool "Phase of the ring.";
+        reason: B7 "Why the frame came to the host: a `datapath::trap::Reason` code.";
+        port: B8 "Port it arrived at.";
+        checksums_good: bool "IP header checksum and TCP, UDP, ICMP checksum were verified and are right.";
+        hit: bool "The frame hit a flow entry: `cookie` is valid.";
+        - B14;
+        buffer: B32 "The buffer it lies in.";
+        captured_bytes: B32 "Bytes in the buffer.";
+        wire_bytes: B32 "Length on the wire without FCS.";
+        cookie: B32 "Cookie of the entry it hit.";
+        - B32;
+        arrival_ns: B64 "First bit at the port, nanoseconds on the card's clock.";
+        ingress_tag: B64 "Number the port gave the frame; to be copied into the transmit descriptor if the frame is sent on.";
+        - B64;
+    }
 
-/// One frame to send.
-#[bitfield(bytes = 32)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransmitDescriptor {
-    /// Where the frame lies.
-    pub address: B64,
-    /// Bytes to send.
-    pub captured_bytes: B32,
-    /// Length on the wire without FCS (longer than `captured_bytes` only for frames cut by a capture).
-    pub wire_bytes: B32,
-    /// Port to send it by.
-    pub port: B8,
-    #[skip]
-    __: B56,
-    /// The received frame's tag, or all ones.
-    pub ingress_tag: B64,
-}
+    32 TransmitDescriptor "One frame to send." {
+        address: B64 "Where the frame lies.";
+        captured_bytes: B32 "Bytes to send.";
+        wire_bytes: B32 "Length on the wire without FCS (longer than `captured_bytes` only for frames cut by a capture).";
+        port: B8 "Port to send it by.";
+        - B56;
+        ingress_tag: B64 "The received frame's tag, or all ones.";
+    }
 
-/// What a command asks for.
-#[derive(Specifier, Debug, Clone, Copy, PartialEq, Eq)]
-#[bits = 4]
-pub enum Opcode {
-    /// Does nothing and completes.
-    Nop = 0,
-    /// Puts an entry into the table.
-    Insert = 1,
-    /// Takes an entry out and reads its final counters.
-    Delete = 2,
-    /// Reads the counters of an entry.
-    ReadCounters = 3,
-}
+    codes Opcode "What a command asks for." {
+        Nop = 0 "Does nothing and completes.";
+        Insert = 1 "Puts an entry into the table.";
+        Delete = 2 "Takes an entry out and reads its final counters.";
+        ReadCounters = 3 "Reads the counters of an entry.";
+    }
 
-/// A command to the firmware.
-#[bitfield(bytes = 64)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Command {
-    /// What to do.
-    pub opcode: Opcode,
-    #[skip]
-    __: B4,
-    /// Insert: decrement TTL or hop limit.
-    pub decrement_ttl: bool,
-    /// Insert: the originator is the key's lower endpoint.
-    pub originator_is_lower: bool,
-    #[skip]
-    __: B22,
-    /// Comes back in the completion.
-    pub sequence: B32,
-    /// Insert: name of the entry. Delete, read: the entry must carry this name.
-    pub cookie: B32,
-    /// Insert: egress port of packets from the key's lower endpoint.
-    pub egress_lower_to_higher: B8,
-    /// Insert: egress port of packets from the key's higher endpoint.
-    pub egress_higher_to_lower: B8,
-    #[skip]
-    __: B16,
-    /// Flow key, word 0.
-    pub key_0: B64,
-    /// Flow key, word 1.
-    pub key_1: B64,
-    /// Flow key, word 2.
-    pub key_2: B64,
-    /// Flow key, word 3.
-    pub key_3: B64,
-    /// Flow key, word 4.
-    pub key_4: B64,
-    #[skip]
-    __: B64,
-}
+    64 Command "A command to the firmware." {
+        opcode: Opcode "What to do.";
+        - B4;
+        decrement_ttl: bool "Insert: decrement TTL or hop limit.";
+        originator_is_lower: bool "Insert: the originator is the key's lower endpoint.";
+        - B22;
+        sequence: B32 "Comes back in the completion.";
+        cookie: B32 "Insert: name of the entry. Delete, read: the entry must carry this name.";
+        egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";
+        egress_higher_to_lower: B8 "Insert: egress port of packets from the key's higher endpoint.";
+        - B16;
+        key_0: B64 "Flow key, word 0.";
+        key_1: B64 "Flow key, word 1.";
+        key_2: B64 "Flow key, word 2.";
+        key_3: B64 "Flow key, word 3.";
+        key_4: B64 "Flow key, word 4.";
+        - B64;
+    }
 
-/// How a command ended.
-#[derive(Specifier, Debug, Clone, Copy, PartialEq, Eq)]
-#[bits = 4]
-pub enum Status {
-    /// Done.
-    Done = 0,
-    /// Insert: no place for the entry.
-    TableFull = 1,
-    /// Insert: an entry with this key is there already.
-    Duplicate = 2,
-    /// Delete, read: no entry with this key and cookie.
-    NotFound = 3,
-    /// The command's opcode or fields make no sense.
-    Invalid = 4,
-}
+    codes Status "How a command ended." {
+        Done = 0 "Done.";
+        TableFull = 1 "Insert: no place for the entry.";
+        Duplicate = 2 "Insert: an entry with this key is there already.";
+        NotFound = 3 "Delete, read: no entry with this key and cookie.";
+        Invalid = 4 "The command's opcode or fields make no sense.";
+    }
 
-/// Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert).
-#[bitfield(bytes = 64)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CommandCompletion {
-    /// Phase of the ring.
-    pub phase: bool,
-    #[skip]
-    __: B3,
-    /// How the command ended.
-    pub status: Status,
-    /// What it was.
-    pub opcode: Opcode,
-    /// Insert: another entry gave way; counters and last-seen time are its final ones.
-    pub evicted: bool,
-    #[skip]
-    __: B3,
-    /// Entries moved to make room.
-    pub moves: B16,
-    /// The command's sequence number.
-    pub sequence: B32,
-    /// The command's cookie.
-    pub cookie: B32,
-    /// Where the entry lies or lay.
-    pub slot: B32,
-    /// Packets lower to higher, modulo 2^32.
-    pub packets_0: B32,
-    /// Packets higher to lower, modulo 2^32.
-    pub packets_1: B32,
-    /// Bytes lower to higher, modulo 2^48.
-    pub bytes_0: B48,
-    /// Bytes higher to lower, modulo 2^48.
-    pub bytes_1: B48,
-    #[skip]
-    __: B32,
-    /// No packet hit the entry after this time, nanoseconds.
-    pub last_seen_ns: B64,
-    /// Insert: the cookie of the entry that gave way.
-    pub evicted_cookie: B32,
-    #[skip]
-    __: B96,
-}
+    64 CommandCompletion "Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert)." {
+        phase: bool "Phase of the ring.";
+        - B3;
+        status: Status "How the command ended.";
+        opcode: Opcode "What it was.";
+        evicted: bool "Insert: another entry gave way; counters and last-seen time are its final ones.";
+        - B3;
+        moves: B16 "Entries moved to make room.";
+        sequence: B32 "The command's sequence number.";
+        cookie: B32 "The command's cookie.";
+        slot: B32 "Where the entry lies or lay.";
+        packets_0: B32 "Packets lower to higher, modulo 2^32.";
+        packets_1: B32 "Packets higher to lower, modulo 2^32.";
+        bytes_0: B48 "Bytes lower to higher, modulo 2^48.";
+        bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
+        - B32;
+        last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
+        evicted_cookie: B32 "Insert: the cookie of the entry that gave way.";
+        - B96;
+    }
 
-/// An idle entry, reported by the aging engine.
-#[bitfield(bytes = 32)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AgingReport {
-    /// Phase of the ring.
-    pub phase: bool,
-    #[skip]
-    __: B31,
-    /// The entry's name.
-    pub cookie: B32,
-    /// No packet hit the entry after this time, nanoseconds.
-    pub last_seen_ns: B64,
-    /// Where it lies.
-    pub slot: B32,
-    #[skip]
-    __: B96,
-}
+    32 AgingReport "An idle entry, reported by the aging engine." {
+        phase: bool "Phase of the ring.";
+        - B31;
+        cookie: B32 "The entry's name.";
+        last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
+        slot: B32 "Where it lies.";
+        - B96;
+    }
 
-/// Counters of an entry that was hit since its last record.
-#[bitfield(bytes = 64)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CounterRecord {
-    /// Phase of the ring.
-    pub phase: bool,
-    #[skip]
-    __: B31,
-    /// The entry's name.
-    pub cookie: B32,
-    /// Packets lower to higher, modulo 2^32.
-    pub packets_0: B32,
-    /// Packets higher to lower, modulo 2^32.
-    pub packets_1: B32,
-    /// Bytes lower to higher, modulo 2^48.
-    pub bytes_0: B48,
-    /// Bytes higher to lower, modulo 2^48.
-    pub bytes_1: B48,
-    #[skip]
-    __: B32,
-    /// No packet hit the entry after this time, nanoseconds.
-    pub last_seen_ns: B64,
-    #[skip]
-    __: B128,
-    #[skip]
-    __: B64,
+    64 CounterRecord "Counters of an entry that was hit since its last record." {
+        phase: bool "Phase of the ring.";
+        - B31;
+        cookie: B32 "The entry's name.";
+        packets_0: B32 "Packets lower to higher, modulo 2^32.";
+        packets_1: B32 "Packets higher to lower, modulo 2^32.";
+        bytes_0: B48 "Bytes lower to higher, modulo 2^48.";
+        bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
+        - B32;
+        last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
+        - B128;
+        - B64;
+    }
 }

@@ -209,8 +209,13 @@ pub(super) fn routable(packet: &[u8]) -> bool {
             let (Some(hops), Some(addresses)) = (packet.get(7), packet.get(8..40)) else {
                 return false;
             };
-            // Global unicast; loopback, link-local, unspecified and multicast addresses stay where they are.
-            let host = |address: &[u8]| address[0] >> 5 == 1;
+            // Loopback, unspecified, link-local and multicast addresses stay where they are; all others go on, also those that
+            // nobody has been given.
+            let host = |address: &[u8]| {
+                let here = address[..8].iter().all(|byte| *byte == 0);
+                let link_local = address[0] == 0xfe && address[1] >> 6 == 0b10;
+                !here && !link_local && address[0] != 0xff
+            };
             *hops > 1 && host(&addresses[..16]) && host(&addresses[16..])
         }
         _ => false,
