@@ -17,6 +17,7 @@ pub mod datapath;
 pub mod event;
 pub mod flow_table;
 pub mod host;
+pub mod layout;
 pub mod memory;
 pub mod probe;
 pub mod stage;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod capture;
 pub mod cli;
+pub mod document;
 pub mod frame;
 pub mod host_cpu;
 pub mod metrics;

@@ -3,18 +3,59 @@
 //! One entry serves both directions of a connection. The key holds the two endpoints in ascending order,
 //! so that both directions give the same key; which endpoint sent a packet is its [`KeyDirection`].
 //!
-//! ```text
-//! key    word 0..1  lower endpoint's address (IPv4: first 4 bytes, rest zero)
-//!        word 2..3  higher endpoint's address
-//!        word 4     lower port (16) | higher port (16) | protocol (8) | IP version (8) | zone (16)
-//! state  word 0     packets lower->higher (32) | packets higher->lower (32)
-//!        word 1     bytes lower->higher (48)   | flags (16)
-//!        word 2     bytes higher->lower (48)   | egress lower->higher (8) | egress higher->lower (8)
-//!        word 3     last seen, ticks (32)      | cookie (32)
-//! ```
+//! [`KEY_FIELDS`] and [`STATE_FIELDS`] list the fields.
 //! The first field named lies in the low bits. Bytes are IP packet lengths, as conntrack counts them.
 
 use crate::clock::Picos;
+use crate::layout::FieldLayout;
+
+const fn field(name: &'static str, bits: usize, meaning: &'static str) -> FieldLayout {
+    FieldLayout {
+        name,
+        meaning,
+        bits,
+    }
+}
+
+/// The key: five 64-bit words.
+pub const KEY_FIELDS: &[FieldLayout] = &[
+    field(
+        "lower_address",
+        128,
+        "Address of the lower endpoint in network order; IPv4: the first 4 bytes, the rest zero.",
+    ),
+    field("higher_address", 128, "Address of the higher endpoint."),
+    field("lower_port", 16, "Port of the lower endpoint."),
+    field("higher_port", 16, "Port of the higher endpoint."),
+    field("protocol", 8, "IP protocol number."),
+    field("ip_version", 8, "4 or 6; 0 in a slot that is free."),
+    field("zone", 16, "Conntrack zone."),
+];
+
+/// The state: four 64-bit words.
+pub const STATE_FIELDS: &[FieldLayout] = &[
+    field("packets_0", 32, "Packets lower to higher, modulo 2^32."),
+    field("packets_1", 32, "Packets higher to lower, modulo 2^32."),
+    field("bytes_0", 48, "Bytes lower to higher, modulo 2^48."),
+    field("flags", 16, "See below."),
+    field("bytes_1", 48, "Bytes higher to lower, modulo 2^48."),
+    field(
+        "egress_0",
+        8,
+        "Port by which packets leave, lower to higher.",
+    ),
+    field(
+        "egress_1",
+        8,
+        "Port by which packets leave, higher to lower.",
+    ),
+    field(
+        "last_seen",
+        32,
+        "Last hit, ticks of 2^27 ps (about 134 us).",
+    ),
+    field("cookie", 32, "The driver's name for the entry."),
+];
 
 /// Which of the key's two endpoints sent the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,18 +203,21 @@ fn halves(address: [u8; 16]) -> [u64; 2] {
 
 /// Flags of an entry's state.
 pub mod flag {
-    /// The slot holds an entry.
-    pub const VALID: u16 = 1 << 0;
-    /// A FIN or RST was trapped: every later packet goes to the host too.
-    pub const CLOSING: u16 = 1 << 1;
-    /// The aging engine has reported the entry and no packet has hit it since.
-    pub const AGE_REPORTED: u16 = 1 << 2;
-    /// TTL or hop limit is decremented.
-    pub const DECREMENT_TTL: u16 = 1 << 3;
-    /// The connection's originator is the key's lower endpoint.
-    pub const ORIGINATOR_IS_LOWER: u16 = 1 << 4;
-    /// Hit since the counter service last read it.
-    pub const DIRTY: u16 = 1 << 5;
+    macro_rules! flags {
+        ($($name:ident = $bit:literal $meaning:literal;)*) => {
+            $(#[doc = $meaning] pub const $name: u16 = 1 << $bit;)*
+            /// Bit, name, meaning.
+            pub const ALL: &[(u8, &str, &str)] = &[$(($bit, stringify!($name), $meaning),)*];
+        };
+    }
+    flags! {
+        VALID = 0 "The slot holds an entry.";
+        CLOSING = 1 "A FIN or RST was trapped: every later packet goes to the host too.";
+        AGE_REPORTED = 2 "The aging engine has reported the entry and no packet has hit it since.";
+        DECREMENT_TTL = 3 "TTL or hop limit is decremented.";
+        ORIGINATOR_IS_LOWER = 4 "The connection's originator is the key's lower endpoint.";
+        DIRTY = 5 "Hit since the counter service last read it.";
+    }
 }
 
 /// Length of one tick of the last-seen clock: 2^27 ps, about 134 us; 32 bits wrap after 6.7 days.
@@ -333,6 +377,45 @@ mod tests {
             (there.protocol(), there.ip_version(), there.zone()),
             (6, 4, 7)
         );
+    }
+
+    /// The bits that a list of fields says are one field's.
+    fn extract(words: &[u64], fields: &[FieldLayout], name: &str) -> u64 {
+        let before = fields.iter().take_while(|field| field.name != name);
+        let from: usize = before.map(|field| field.bits).sum();
+        let bits = (fields.iter().find(|field| field.name == name)).map_or(0, |field| field.bits);
+        words[from / 64] >> (from % 64) & (u64::MAX >> (64 - bits.clamp(1, 64)))
+    }
+
+    #[test]
+    fn the_fields_lie_where_the_lists_say() {
+        let size = |fields: &[FieldLayout]| fields.iter().map(|field| field.bits).sum::<usize>();
+        assert_eq!((size(KEY_FIELDS), size(STATE_FIELDS)), (5 * 64, 4 * 64));
+        let (key, direction) = FlowKey::new(endpoint(9, 80), endpoint(1, 4_000), 17, 4, 7);
+        assert_eq!(direction, KeyDirection::HigherToLower);
+        let of = |name| extract(&key.0, KEY_FIELDS, name);
+        let low = |last: u8| u64::from_le_bytes([10, 0, 0, last, 0, 0, 0, 0]);
+        assert_eq!(
+            (of("lower_address"), of("higher_address")),
+            (low(1), low(9))
+        );
+        assert_eq!((of("lower_port"), of("higher_port")), (4_000, 80));
+        assert_eq!((of("protocol"), of("ip_version"), of("zone")), (17, 4, 7));
+        let action = EntryAction {
+            egress: [3, 4],
+            cookie: 5,
+            ..EntryAction::default()
+        };
+        let now = LAST_SEEN_TICK.0 * 6;
+        let mut state = EntryState::new(action, Picos::ZERO);
+        state.count(KeyDirection::LowerToHigher, 100, Picos(now));
+        (0..2).for_each(|_| state.count(KeyDirection::HigherToLower, 200, Picos(now)));
+        let of = |name| extract(&state.0, STATE_FIELDS, name);
+        assert_eq!((of("packets_0"), of("packets_1")), (1, 2));
+        assert_eq!((of("bytes_0"), of("bytes_1")), (100, 400));
+        assert_eq!((of("egress_0"), of("egress_1")), (3, 4));
+        assert_eq!((of("last_seen"), of("cookie")), (6, 5));
+        assert_eq!(of("flags"), flag::VALID.into());
     }
 
     #[test]

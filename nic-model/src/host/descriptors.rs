@@ -4,7 +4,7 @@
 //! Rings written by the card carry a phase bit: it is 1 on the card's first way round the ring, 0 on the
 //! second, and so on, so that software can tell a new descriptor from an old one without reading a register.
 
-use super::layout::{CodeLayout, DescriptorLayout, FieldLayout, descriptors};
+use crate::layout::{CodeLayout, DescriptorLayout, FieldLayout, descriptors};
 use modular_bitfield::prelude::*;
 
 descriptors! {

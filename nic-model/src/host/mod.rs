@@ -6,7 +6,6 @@
 
 pub mod descriptors;
 pub mod interrupt;
-pub mod layout;
 pub mod memory;
 pub mod pcie;
 pub mod registers;

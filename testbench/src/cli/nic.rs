@@ -1,6 +1,7 @@
 //! `ctnic nic`: the cards there are, and what each of their parameters means.
 
 use super::options::{card_text, one_line};
+use crate::document::{interface, timing};
 use clap::{Args, Subcommand};
 use nic_model::config::field::{Field, Value};
 use nic_model::config::{NicConfig, PRESETS};
@@ -37,6 +38,13 @@ enum What {
         /// File
         file: String,
     },
+    /// Print the registers, descriptors and codes (docs/hardware-interface.md)
+    Interface,
+    /// Print what each stage costs, of a card or of all presets (docs/timing-model.md)
+    Timing {
+        /// Preset, or file that ends in .toml
+        card: Option<String>,
+    },
     /// Say what a parameter means, its unit, range, default and source
     Explain {
         /// Parameter, such as table.buckets, or the beginning of several
@@ -51,6 +59,16 @@ pub(super) fn nic(args: &NicArgs) -> Result<bool, String> {
         What::Check { file } => {
             let card = read(file)?;
             say!("{file}: valid; {}", card.table);
+        }
+        What::Interface => say!("{}", interface::document().trim_end()),
+        What::Timing { card: None } => {
+            let document = timing::document().map_err(|error| error.to_string())?;
+            say!("{}", document.trim_end());
+        }
+        What::Timing { card: Some(card) } => {
+            let mut out = String::new();
+            timing::card(&mut out, &read(card)?);
+            say!("{}", out.trim());
         }
         What::Explain { key } => explain(key)?,
     }

@@ -82,4 +82,4 @@ macro_rules! descriptors {
         $(descriptors! { @one $kind $name $meaning { $($inside)* } })*
     };
 }
-pub(super) use descriptors;
+pub(crate) use descriptors;

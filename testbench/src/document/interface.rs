@@ -1,0 +1,131 @@
+//! `docs/hardware-interface.md`: registers, descriptors, codes, and the layout of an entry.
+
+use nic_model::chip::DropReason;
+use nic_model::datapath::trap::Reason;
+use nic_model::flow_table::entry::{KEY_FIELDS, STATE_FIELDS, flag};
+use nic_model::host::descriptors::{
+    AgingReport, Command, CommandCompletion, CounterRecord, Opcode, ReceiveBuffer,
+    ReceiveCompletion, Status, TransmitDescriptor,
+};
+use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
+use nic_model::layout::{DescriptorLayout, FieldLayout};
+use std::fmt::Write;
+
+const OPENING: &str = "# Hardware interface
+
+Written by `ctnic nic interface` from the declarations that card and driver are compiled from; a test fails when this file says
+anything else.
+
+Registers are 32 bits wide and lie in one window. Rings lie in host memory; both sides count descriptors from zero, modulo 2^32, and
+the place in the ring is the count modulo the number of entries. What the card writes carries a phase bit, 1 on its first way round
+the ring, 0 on the second, and so on, so that software can tell a new descriptor from an old one without reading a register. Fields
+of descriptors are little-endian; bit 0 is the lowest bit of the first byte.
+";
+
+/// The document.
+pub fn document() -> String {
+    let mut out = OPENING.to_owned();
+    let (major, minor) = (
+        INTERFACE_VERSION_VALUE >> 16,
+        INTERFACE_VERSION_VALUE & 0xffff,
+    );
+    write!(out, "\n## Registers (version {major}.{minor})\n\n| offset | name | access | meaning |\n|---|---|---|---|\n").ok();
+    for register in MAP {
+        let access = match register.access {
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::ReadWrite => "read, write",
+        };
+        let (offset, name, meaning) = (register.offset, register.name, register.meaning);
+        writeln!(out, "| 0x{offset:03x} | `{name}` | {access} | {meaning} |").ok();
+    }
+    out.push_str("\n## Descriptors\n");
+    for layout in [
+        ReceiveBuffer::LAYOUT,
+        ReceiveCompletion::LAYOUT,
+        TransmitDescriptor::LAYOUT,
+        Command::LAYOUT,
+        CommandCompletion::LAYOUT,
+        AgingReport::LAYOUT,
+        CounterRecord::LAYOUT,
+    ] {
+        descriptor(&mut out, &layout);
+    }
+    out.push_str("\n## Codes\n");
+    for layout in [Opcode::LAYOUT, Status::LAYOUT] {
+        let rows = layout.values.iter();
+        let rows = rows.map(|(code, name, meaning)| (*code, (*name).to_owned(), *meaning));
+        codes(&mut out, layout.name, layout.meaning, rows);
+    }
+    let reasons = Reason::ALL.iter();
+    let reasons = reasons.map(|reason| (reason.code(), reason.name().to_owned(), reason.meaning()));
+    codes(&mut out, "Reason", "Why a frame came to the host.", reasons);
+    let drops = DropReason::ALL.iter();
+    let drops = drops.map(|drop| (*drop as u8, drop.name().to_owned(), drop.meaning()));
+    codes(
+        &mut out,
+        "Drop reason",
+        "Why the hardware dropped a packet (counted, not given to the host).",
+        drops,
+    );
+    out.push_str("\n## A flow table's entry\n\nOne entry serves both directions: the key holds the endpoints in ascending order of address, then port.\n");
+    fields(&mut out, "Key, 40 bytes", KEY_FIELDS);
+    fields(&mut out, "State, 32 bytes", STATE_FIELDS);
+    let flags = flag::ALL.iter();
+    let flags = flags.map(|(bit, name, meaning)| (*bit, (*name).to_owned(), *meaning));
+    codes(&mut out, "Flags", "Bits of the state's flags.", flags);
+    out
+}
+
+fn descriptor(out: &mut String, layout: &DescriptorLayout) {
+    let title = format!("{}, {} bytes", layout.name, layout.bytes);
+    writeln!(out, "\n### {title}\n\n{}", layout.meaning).ok();
+    table(out, layout.fields);
+}
+
+fn fields(out: &mut String, title: &str, fields: &[FieldLayout]) {
+    writeln!(out, "\n### {title}").ok();
+    table(out, fields);
+}
+
+fn table(out: &mut String, fields: &[FieldLayout]) {
+    out.push_str("\n| byte | bits | field | meaning |\n|---|---|---|---|\n");
+    let mut from = 0;
+    for field in fields {
+        let to = from + field.bits - 1;
+        let bits = if field.bits == 1 {
+            format!("{from}")
+        } else {
+            format!("{to}:{from}")
+        };
+        let name = if field.name.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`", field.name)
+        };
+        writeln!(
+            out,
+            "| {} | {bits} | {name} | {} |",
+            from / 8,
+            field.meaning
+        )
+        .ok();
+        from = to + 1;
+    }
+}
+
+fn codes(
+    out: &mut String,
+    title: &str,
+    meaning: &str,
+    rows: impl Iterator<Item = (u8, String, &'static str)>,
+) {
+    write!(
+        out,
+        "\n### {title}\n\n{meaning}\n\n| value | name | meaning |\n|---|---|---|\n"
+    )
+    .ok();
+    for (code, name, meaning) in rows {
+        writeln!(out, "| {code} | `{name}` | {meaning} |").ok();
+    }
+}
