@@ -155,8 +155,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (port, mut bytes) = frame(n);
         let length = bytes.len() as u32;
         board
-            .chip()
-            .prepare([(bytes.as_slice(), length)].into_iter(), &mut parsed);
+            .chip_mut()
+            .prepare([(port, bytes.as_slice(), length)].into_iter(), &mut parsed);
         now += Picos::from_micros(50);
         while board.step(now, &mut outer) {}
         if outer.interrupt_at.take().is_some() {

@@ -1,14 +1,14 @@
 //! The chip: the block diagram in code.
 //!
 //! ```text
-//!              +-----+   +--------+   +------+   +--------+   +------+   +---------+   +-----+
-//!  port 0/1 -->| MAC |-->| parser |-->| hash |-->| lookup |-->| trap |-->| rewrite |-->| MAC |--> port 0/1
-//!              +-----+   +--------+   +------+   +--------+   +------+   +---------+   +-----+
-//!                             | no key       miss |        trap |              | counters      ^
-//!                             v                   v             v              v               |
-//!                          +------------------------------------------+   flow table        transmit
-//!                          |           receive ring (DMA)             |   aging engine        ring
-//!                          +------------------------------------------+
+//!              +-----+   +--------+   +------------+   +------+   +--------+   +------+   +---------+   +-----+
+//!  port 0/1 -->| MAC |-->| parser |-->| classifier |-->| hash |-->| lookup |-->| trap |-->| rewrite |-->| MAC |--> port 0/1
+//!              +-----+   +--------+   +------------+   +------+   +--------+   +------+   +---------+   +-----+
+//!                             | no key       | host          miss |        trap |              | counters      ^
+//!                             v              v                    v             v              v               |
+//!                          +--------------------------------------------------------+   flow table        transmit
+//!                          |           meter per reason, receive ring (DMA)         |   aging engine        ring
+//!                          +--------------------------------------------------------+
 //! ```
 //! A packet walks the stages in one pass ([`Chip::arrive`] up to the look-up, [`Chip::finish`] from there);
 //! everything else is an event ([`ChipEvent`]). Whoever owns the event queue must apply every event due at or
@@ -23,7 +23,9 @@ mod transmit;
 use crate::aging::AgingEngine;
 use crate::clock::Picos;
 use crate::config::NicConfig;
+use crate::datapath::classifier::Classifier;
 use crate::datapath::mac::MacPort;
+use crate::datapath::meter::Meters;
 use crate::datapath::parser::{Parsed, Parser};
 use crate::datapath::trap::Reason;
 use crate::event::Schedule;
@@ -119,6 +121,8 @@ pub struct Front {
     last_bit: Picos,
     /// When the table is read.
     pub lookup_at: Picos,
+    to_host: Option<Reason>,
+    mirror_to: Option<u8>,
 }
 
 /// What became of a packet in the hardware.
@@ -162,16 +166,22 @@ pub enum DropReason {
     EgressFull = 3,
     /// The frame did not fit the host's buffer.
     TooLongForBuffer = 4,
+    /// A rule of the classifier.
+    Classifier = 5,
+    /// Too many packets went to the host for the same reason.
+    Metered = 6,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
         Self::EgressFull,
         Self::TooLongForBuffer,
+        Self::Classifier,
+        Self::Metered,
     ];
 
     /// Short name, as in reports and traces.
@@ -182,6 +192,8 @@ impl DropReason {
             Self::HostBufferFull => "host-buffer-full",
             Self::EgressFull => "egress-full",
             Self::TooLongForBuffer => "too-long-for-buffer",
+            Self::Classifier => "classifier",
+            Self::Metered => "metered",
         }
     }
 
@@ -193,6 +205,8 @@ impl DropReason {
             Self::HostBufferFull => "the packet buffer towards the host was full",
             Self::EgressFull => "too many frames waited for the egress port",
             Self::TooLongForBuffer => "the frame did not fit a receive buffer",
+            Self::Classifier => "a rule of the classifier",
+            Self::Metered => "more went to the host for this reason than its meter allows",
         }
     }
 }
@@ -205,6 +219,7 @@ type LookUp = Result<(Slot, EntryState), (Reason, Option<u32>)>;
 struct Timing {
     cycle: Picos,
     bus_bytes: u64,
+    classify: Picos,
     lookup: Picos,
     compare: Picos,
     trap: Picos,
@@ -218,7 +233,10 @@ pub struct Chip {
     timing: Timing,
     ports: [MacPort; PORTS],
     parser: Parser,
+    classifier: Classifier,
+    meters: Meters,
     parser_stage: Stage,
+    classifier_stage: Stage,
     hash_stage: Stage,
     counter_stage: Stage,
     /// The flow table; the firmware writes it, everybody else looks.
@@ -246,6 +264,7 @@ impl Chip {
             timing: Timing {
                 cycle: clock.period(),
                 bus_bytes: p.bus_bytes.into(),
+                classify: clock.cycles(p.classifier_search_cycles.into()),
                 lookup: clock.cycles(u64::from(p.table_read_cycles) + u64::from(p.compare_cycles)),
                 compare: clock.cycles(p.compare_cycles.into()),
                 trap: clock.cycles(p.trap_latency_cycles.into()),
@@ -254,7 +273,10 @@ impl Chip {
             },
             ports: std::array::from_fn(|_| MacPort::new(&config.port)),
             parser: Parser::new(p),
+            classifier: Classifier::new(&config.classifier),
+            meters: Meters::new(&config.meter),
             parser_stage: Stage::new(clock.cycles(p.parser_latency_cycles.into())),
+            classifier_stage: Stage::new(Picos::ZERO),
             hash_stage: Stage::new(clock.cycles(p.hash_latency_cycles.into())),
             counter_stage: Stage::new(Picos::ZERO),
             aging: AgingEngine::new(&config.aging, table.capacity()),
@@ -280,6 +302,11 @@ impl Chip {
     /// The flow table, to look at.
     pub const fn table(&self) -> &FlowTable {
         &self.table
+    }
+
+    /// What the searches of the classifier cost, to look at.
+    pub const fn classifier_activity(&self) -> &crate::flow_table::cam::CamActivity {
+        self.classifier.activity()
     }
 
     /// What the flow table's memory did, to look at.

@@ -33,6 +33,8 @@ pub struct ChipStats {
     pub to_host: [Count; Reason::ALL.len()],
     /// Frames dropped, by reason code.
     pub dropped: [u64; DropReason::ALL.len()],
+    /// Copies sent by rules of the classifier, and copies there was no room for.
+    pub mirrored: [u64; 2],
     /// Frames sent for the host.
     pub host_sent_frames: u64,
     /// Frames of the host dropped at a congested port.

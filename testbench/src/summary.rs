@@ -182,6 +182,27 @@ pub struct TableTotals {
     pub memory_cache_hits: u64,
     /// Lines of memory written.
     pub memory_writes: u64,
+    /// What searches of the stash, or of the CAM that is the table, cost.
+    pub cam: CamTotals,
+    /// Copies that rules of the classifier sent.
+    pub mirrored: u64,
+    /// Copies there was no room for at their port.
+    pub mirror_dropped: u64,
+    /// What searches of the classifier's TCAM cost.
+    pub classifier: CamTotals,
+}
+
+/// A proxy for the power of a content-addressable memory.
+#[derive(Debug, Clone, Copy, Serialize, Default)]
+pub struct CamTotals {
+    /// Searches.
+    pub searches: u64,
+    /// Match lines discharged.
+    pub match_lines_discharged: u64,
+    /// Search lines that changed, once for every cell.
+    pub search_line_toggles: u64,
+    /// Cells written or emptied.
+    pub writes: u64,
 }
 
 /// Hardware counters brought back into the software entries.

@@ -3,17 +3,21 @@
 use super::*;
 
 impl Chip {
-    /// Parses and hashes a burst of frames and brings their table buckets in; changes nothing.
+    /// Parses, classifies and hashes a burst of frames and brings their table buckets in; changes nothing but what the
+    /// classifier's searches cost.
     ///
-    /// `frames` gives the captured bytes and the wire length of each frame.
+    /// `frames` gives the port, the captured bytes and the wire length of each frame.
     pub fn prepare<'a>(
-        &self,
-        frames: impl Iterator<Item = (&'a [u8], u32)>,
+        &mut self,
+        frames: impl Iterator<Item = (u8, &'a [u8], u32)>,
         out: &mut Vec<Parsed>,
     ) {
         out.clear();
-        for (frame, wire_len) in frames {
+        for (port, frame, wire_len) in frames {
             let mut parsed = self.parser.parse(frame, wire_len);
+            if !self.classifier.is_absent() {
+                parsed.class = self.classifier.classify(port, frame);
+            }
             if parsed.to_host.is_none() {
                 parsed.hashes = self.table.hash(&parsed.key);
                 self.table.prefetch_tags(parsed.hashes);
@@ -53,8 +57,15 @@ impl Chip {
         let ready = reception.header_in.max(self.memory.room_at());
         let parse = self.parser_stage.admit(ready, interval);
         mac.taken(parse.start, wire_len);
-        let hash = self.hash_stage.admit(parse.done, self.timing.cycle);
         let fifo_bytes = mac.receive_fifo_used_bytes();
+        let class = &parsed.class;
+        let classified = self.classified_at(parse.done, class.searches);
+        if class.drop {
+            self.stats.count_drop(DropReason::Classifier);
+            self.probe.dropped(classified, DropReason::Classifier);
+            return Err(DropReason::Classifier);
+        }
+        let hash = self.hash_stage.admit(classified, self.timing.cycle);
         self.probe.front(
             port, wire_len, fifo_bytes, &reception, ready, interval, &parse, &hash, parsed,
         );
@@ -62,6 +73,8 @@ impl Chip {
             first_bit: reception.first_bit,
             last_bit: reception.last_bit,
             lookup_at: hash.done,
+            to_host: parsed.to_host.or(class.host.then_some(Reason::Classifier)),
+            mirror_to: class.mirror_to,
         })
     }
 
@@ -83,9 +96,12 @@ impl Chip {
         ingress_tag: u64,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Fate {
-        let (found, looked_up) = self.find(front.lookup_at, parsed);
+        if let Some(port) = front.mirror_to {
+            self.mirror(front, port, wire_len);
+        }
+        let (found, looked_up) = self.find(front, parsed);
         let decided = looked_up + self.timing.trap;
-        let verdict = self.look_up(front.lookup_at, parsed, found, schedule);
+        let verdict = self.look_up(front, parsed, found, schedule);
         self.probe
             .decided(decided, verdict.err().map(|(reason, _)| reason));
         let (reason, cookie) = match verdict {
@@ -93,6 +109,11 @@ impl Chip {
             Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
         };
         let in_whole = decided.max(front.last_bit);
+        if !self.meters.admit(reason, in_whole) {
+            self.stats.count_drop(DropReason::Metered);
+            self.probe.dropped(in_whole, DropReason::Metered);
+            return Fate::Dropped(DropReason::Metered);
+        }
         let fate = self.give_to_host(
             in_whole,
             reason,
@@ -120,8 +141,9 @@ impl Chip {
 
     /// The entry of a packet, and when it has been read and compared.
     #[inline]
-    fn find(&mut self, now: Picos, parsed: &Parsed) -> (Option<Slot>, Picos) {
-        if parsed.to_host.is_some() {
+    fn find(&mut self, front: &Front, parsed: &Parsed) -> (Option<Slot>, Picos) {
+        let now = front.lookup_at;
+        if front.to_host.is_some() {
             return (None, now + self.timing.lookup);
         }
         self.stats.lookups += 1;
@@ -165,12 +187,13 @@ impl Chip {
     #[inline]
     fn look_up(
         &mut self,
-        now: Picos,
+        front: &Front,
         parsed: &Parsed,
         found: Option<Slot>,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> LookUp {
-        if let Some(reason) = parsed.to_host {
+        let now = front.lookup_at;
+        if let Some(reason) = front.to_host {
             return Err((reason, None));
         }
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
@@ -198,6 +221,27 @@ impl Chip {
             self.watch_age(slot, protocol, now, schedule);
         }
         Ok((slot, before))
+    }
+
+    /// When the classifier is done with a packet: each chain is a search of its own, one a cycle.
+    #[inline]
+    fn classified_at(&mut self, parsed: Picos, searches: u8) -> Picos {
+        if searches == 0 {
+            return parsed;
+        }
+        let times = |time: Picos| Picos(time.0 * u64::from(searches));
+        let passage = (self.classifier_stage).admit(parsed, times(self.timing.cycle));
+        passage.start + times(self.timing.classify)
+    }
+
+    /// A copy of a frame, as it came, leaves by a port.
+    fn mirror(&mut self, front: &Front, port: u8, wire_len: u32) {
+        let ready = front.lookup_at.max(front.last_bit);
+        let sent = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len);
+        self.stats.mirrored[usize::from(sent.is_none())] += 1;
+        if let Some(departs) = sent {
+            self.probe.egress(port, departs, wire_len, None);
+        }
     }
 
     #[inline]

@@ -5,9 +5,11 @@
 //! textbook design and say so there.
 
 mod aging;
+mod classifier;
 pub mod field;
 mod firmware;
 mod memory;
+mod meter;
 mod pcie;
 mod pipeline;
 mod port;
@@ -16,8 +18,11 @@ mod table;
 mod trap;
 
 pub use aging::AgingConfig;
+pub(crate) use classifier::network;
+pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
 pub use firmware::FirmwareConfig;
 pub use memory::{MemoryConfig, MemoryKind, Replacement};
+pub use meter::MeterConfig;
 pub use pcie::PcieConfig;
 pub use pipeline::PipelineConfig;
 pub use port::PortConfig;
@@ -47,6 +52,10 @@ pub struct NicConfig {
     pub memory: MemoryConfig,
     /// Which packets of an installed flow go to the host all the same.
     pub trap: TrapConfig,
+    /// Meters on the way to the host.
+    pub meter: MeterConfig,
+    /// The rules in front of the flow table.
+    pub classifier: ClassifierConfig,
     /// The aging engine.
     pub aging: AgingConfig,
     /// The link to the host.
@@ -83,6 +92,14 @@ pub enum ConfigError {
         choice: usize,
         /// The function.
         function: &'static str,
+    },
+    /// A rule of the classifier makes no sense.
+    #[error("classifier.rule number {number}: {what}")]
+    Rule {
+        /// Number of the rule, from 1.
+        number: usize,
+        /// What is wrong with it.
+        what: String,
     },
     /// There is no preset of this name.
     #[error("there is no NIC preset \"{name}\"; there are: {known}")]
@@ -145,6 +162,7 @@ impl NicConfig {
             self.table.fields(),
             self.memory.fields(),
             self.trap.fields(),
+            self.meter.fields(),
             self.aging.fields(),
             self.pcie.fields(),
             self.ring.fields(),
@@ -167,6 +185,7 @@ impl NicConfig {
             });
         }
         self.memory.check()?;
+        self.classifier.check()?;
         self.table.check()
     }
 

@@ -13,6 +13,8 @@ section! {
         header_budget_bytes: u32 = 128, Range(64, 1_024), "bytes", "assumed";
         /// Parser latency.
         parser_latency_cycles: u32 = 8, Range(1, 10_000), "cycles", "assumed";
+        /// One search of the classifier's TCAM, on a card that has rules (`classifier.rule`); each chain is another search.
+        classifier_search_cycles: u32 = 2, Range(1, 10_000), "cycles", "assumed";
         /// Key extraction and hashing latency.
         hash_latency_cycles: u32 = 3, Range(1, 10_000), "cycles", "assumed";
         /// One read of the table's SRAM. All choices are read in parallel, from memories of their own.

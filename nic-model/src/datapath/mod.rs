@@ -1,7 +1,10 @@
 //! The stages a packet walks, one file each, in the order in which it meets them:
-//! [`mac`] in, [`parser`] (headers, key, checksums), table look-up, [`trap`], [`rewrite`], counters, [`mac`] out.
+//! [`mac`] in, [`parser`] (headers, key, checksums), [`classifier`], table look-up, [`trap`], [`rewrite`], counters, [`mac`] out; [`meter`]s on
+//! the way to the host.
 
+pub mod classifier;
 pub mod mac;
+pub mod meter;
 pub mod parser;
 pub mod rewrite;
 pub mod trap;

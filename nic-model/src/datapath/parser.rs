@@ -4,6 +4,7 @@
 //! a frame cut short by a capture (captured below wire length) is parsed as far as it goes, and its checksums,
 //! which cannot be checked then, do not count against it.
 
+use super::classifier::Class;
 use super::trap::Reason;
 use crate::config::PipelineConfig;
 use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection};
@@ -20,6 +21,8 @@ pub struct Parsed {
     pub direction: KeyDirection,
     /// Hashes of the key, filled in by the hash stage.
     pub hashes: Hashes,
+    /// What the classifier said.
+    pub class: Class,
     /// Why there is no key.
     pub to_host: Option<Reason>,
     /// Length of the IP packet by its own header, bytes.
@@ -44,6 +47,7 @@ impl Default for Parsed {
             key: FlowKey::default(),
             direction: KeyDirection::LowerToHigher,
             hashes: Hashes::default(),
+            class: Class::default(),
             to_host: None,
             ip_bytes: 0,
             l3_offset: 0,

@@ -39,11 +39,13 @@ pub enum Reason {
     Protocol = 12,
     /// A header whose lengths contradict each other or the frame.
     Malformed = 13,
+    /// A rule of the classifier says so.
+    Classifier = 14,
 }
 
 impl Reason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Miss,
         Self::TcpSyn,
         Self::TcpFin,
@@ -58,6 +60,7 @@ impl Reason {
         Self::TooDeep,
         Self::Protocol,
         Self::Malformed,
+        Self::Classifier,
     ];
 
     /// The reason with this code.
@@ -87,6 +90,7 @@ impl Reason {
             Self::TooDeep => "too-deep",
             Self::Protocol => "protocol",
             Self::Malformed => "malformed",
+            Self::Classifier => "classifier",
         }
     }
 
@@ -107,6 +111,7 @@ impl Reason {
             Self::TooDeep => "headers beyond the parser's budget",
             Self::Protocol => "protocol the table does not hold",
             Self::Malformed => "contradictory header lengths",
+            Self::Classifier => "a rule of the classifier",
         }
     }
 }
@@ -161,7 +166,7 @@ mod tests {
             let json = serde_json_name(*reason);
             assert_eq!(json, reason.name());
         }
-        assert_eq!(Reason::from_code(14), None);
+        assert_eq!(Reason::from_code(15), None);
     }
 
     /// The name serde gives, by way of TOML (the crate has no JSON).

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod hash;
 pub mod set_associative;
 pub mod slots;
+pub mod tcam;
 pub mod toeplitz;
 
 pub use entry::{EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection};
@@ -117,6 +118,11 @@ impl FlowTable {
     /// Slots of the main table.
     pub const fn main_slots(&self) -> u32 {
         self.slots.shape().slots()
+    }
+
+    /// What searches of the stash, or of the CAM that is the table, cost.
+    pub const fn cam_activity(&self) -> &cam::CamActivity {
+        self.stash.activity()
     }
 
     /// Slots of the main table and the stash.

@@ -33,7 +33,7 @@ pub fn chip(
             }
             let view = (0..burst.len())
                 .map(|i| burst.frame(i))
-                .map(|(meta, bytes)| (bytes, meta.wire_len));
+                .map(|(meta, bytes)| (meta.port, bytes, meta.wire_len));
             chip.prepare(view, &mut parsed);
             for (i, parsed) in parsed.iter().enumerate() {
                 let (meta, bytes) = burst.frame_mut(i);

@@ -4,7 +4,7 @@ use super::options::{card_text, one_line};
 use crate::document::{interface, timing};
 use clap::{Args, Subcommand};
 use nic_model::config::field::{Field, Value};
-use nic_model::config::{NicConfig, PRESETS};
+use nic_model::config::{NicConfig, PRESETS, RULE_KEYS};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -111,6 +111,10 @@ fn show(name: &str, changed: bool) -> Result<(), String> {
         };
         say!("{setting:<36} # {}{source}", unit_and_range(&field));
     }
+    for rule in &card.classifier.rule {
+        let rule = toml::to_string(rule).map_err(|error| error.to_string())?;
+        say!("\n[[classifier.rule]]\n{}", rule.trim_end());
+    }
     Ok(())
 }
 
@@ -122,7 +126,23 @@ fn unit_and_range(field: &Field) -> String {
     }
 }
 
+/// The rules of the classifier are a list, not parameters.
+fn explain_rules() {
+    say!("classifier.rule");
+    say!(
+        "  Rules in front of the flow table, [[classifier.rule]] each: the first that matches a packet decides. What a rule does"
+    );
+    say!("  not mention may be anything.");
+    for (key, meaning) in RULE_KEYS {
+        say!("  {key:<18}{meaning}");
+    }
+}
+
 fn explain(key: &str) -> Result<(), String> {
+    if key == "classifier" || key.starts_with("classifier.") {
+        explain_rules();
+        return Ok(());
+    }
     let fields = NicConfig::default().fields();
     let exact = fields.iter().any(|field| field.key == key);
     let mut found: Vec<&Field> = fields
@@ -148,7 +168,7 @@ fn explain(key: &str) -> Result<(), String> {
             .collect();
         sections.dedup();
         return Err(format!(
-            "there is no parameter \"{key}\"; there are those of {}",
+            "there is no parameter \"{key}\"; there are those of {}, classifier",
             sections.join(", ")
         ));
     }

@@ -57,13 +57,13 @@ pub fn card(out: &mut String, config: &NicConfig) {
         writeln!(out, "| {stage} | {latency} | {interval} | {what} |").ok();
     }
     let sum = rows.iter().fold(Picos::ZERO, |sum, row| sum + row.latency);
-    let sent = pass(config).map_or_else(
-        || "it was not forwarded".to_owned(),
-        |time| time.to_string(),
-    );
+    let sent = match pass(config) {
+        Some(time) => format!("{time} sent through"),
+        None => "and sent through it was not forwarded".to_owned(),
+    };
     writeln!(
         out,
-        "\nA 64-byte frame of an installed connection, first bit in to first bit out: {sum} by the table, {sent} sent through."
+        "\nA 64-byte frame of an installed connection, first bit in to first bit out: {sum} by the table, {sent}."
     )
     .ok();
 }
@@ -105,13 +105,21 @@ fn rows(config: &NicConfig) -> Vec<Row> {
             cycles(beats).to_string(),
             "a beat of the bus for each interval",
         ),
-        row(
-            "hash",
-            cycles(p.hash_latency_cycles),
-            cycle.clone(),
-            "all choices at once",
-        ),
     ];
+    if !config.classifier.rule.is_empty() {
+        rows.push(row(
+            "classifier",
+            cycles(p.classifier_search_cycles),
+            cycle.clone(),
+            "one chain; each further chain is another search",
+        ));
+    }
+    rows.push(row(
+        "hash",
+        cycles(p.hash_latency_cycles),
+        cycle.clone(),
+        "all choices at once",
+    ));
     rows.extend(look_up(config, &cycle));
     rows.extend([
         row(
@@ -195,7 +203,7 @@ fn pass(config: &NicConfig) -> Option<Picos> {
     let mut frame = frame();
     let length = frame.len() as u32;
     let mut parsed = Vec::new();
-    chip.prepare([(frame.as_slice(), length)].into_iter(), &mut parsed);
+    chip.prepare([(0, frame.as_slice(), length)].into_iter(), &mut parsed);
     let parsed = parsed[0];
     let action = EntryAction {
         egress: [1, 1],

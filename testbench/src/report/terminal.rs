@@ -208,6 +208,28 @@ fn connections(out: &mut String, s: &RunSummary) {
         )
         .ok();
     }
+    if t.mirrored + t.mirror_dropped > 0 {
+        let (sent, lost) = (thousands(t.mirrored), thousands(t.mirror_dropped));
+        writeln!(
+            out,
+            "  copies sent {sent}, without room at their port {lost}"
+        )
+        .ok();
+    }
+    let table_is_cam = t.stash_capacity == t.capacity;
+    for (name, cam) in [("CAM", &t.cam), ("classifier", &t.classifier)] {
+        if cam.searches > 0 && (name == "classifier" || table_is_cam) {
+            writeln!(
+                out,
+                "  {name}: {} searches, {} match lines discharged, {} search lines toggled, {} writes",
+                thousands(cam.searches),
+                thousands(cam.match_lines_discharged),
+                thousands(cam.search_line_toggles),
+                thousands(cam.writes)
+            )
+            .ok();
+        }
+    }
     let verdict = if s.counters.reconciled {
         "reconciled"
     } else {

@@ -60,7 +60,7 @@ fn forwarded_mpps(rate_gbps: u32, size: u32, frames: u32) -> f64 {
     let mut frame = [&[2; 12][..], &[8, 0], &ip].concat();
     let length = frame.len() as u32;
     let mut parsed: Vec<Parsed> = Vec::new();
-    chip.prepare([(&frame[..], length)].into_iter(), &mut parsed);
+    chip.prepare([(0, &frame[..], length)].into_iter(), &mut parsed);
     let action = EntryAction {
         egress: [1, 1],
         ..EntryAction::default()
