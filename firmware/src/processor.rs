@@ -196,7 +196,11 @@ impl Processor {
             return;
         }
         self.fetching = true;
-        let done = chip.dma_read(now, count as usize * size_of::<Command>());
+        let done = chip.dma_read(
+            now,
+            ring.address(self.fetched),
+            count as usize * size_of::<Command>(),
+        );
         let first = self.fetched;
         schedule.schedule(done, FirmwareEvent::CommandsFetched { first, count });
     }

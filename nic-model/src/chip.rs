@@ -376,15 +376,15 @@ impl Chip {
     }
 
     /// Reads host memory: when `bytes` bytes will have come.
-    pub fn dma_read(&mut self, now: Picos, bytes: usize) -> Picos {
-        let done = self.pcie.read(now, bytes);
+    pub fn dma_read(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
+        let done = self.pcie.read(now, address, bytes);
         self.probe.dma_read(now, bytes, done);
         done
     }
 
     /// Writes host memory: when `bytes` bytes will be there.
-    fn pcie_write(&mut self, now: Picos, bytes: usize) -> Picos {
-        let done = self.pcie.write(now, bytes);
+    fn pcie_write(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
+        let done = self.pcie.write(now, address, bytes);
         self.probe.dma_write(now, bytes, done);
         done
     }
@@ -397,7 +397,7 @@ impl Chip {
         data: Box<[u8]>,
         schedule: &mut impl Schedule<ChipEvent>,
     ) {
-        let done = self.pcie_write(now, data.len());
+        let done = self.pcie_write(now, address, data.len());
         schedule.schedule(done, ChipEvent::HostWrite { address, data });
     }
 

@@ -101,8 +101,9 @@ impl Chip {
             .with_cookie(cookie.unwrap_or(0))
             .with_arrival_ns(first_bit.as_nanos())
             .with_ingress_tag(ingress_tag);
-        self.pcie_write(now, frame.len());
-        let done = self.pcie_write(now, size_of::<ReceiveCompletion>());
+        self.pcie_write(now, DmaAddress(buffer.address()), frame.len());
+        let completion = self.completion_ring().address(self.receive.completed);
+        let done = self.pcie_write(now, completion, size_of::<ReceiveCompletion>());
         schedule.schedule(done, ChipEvent::FrameDelivered { held });
         self.probe.host_queue(now, self.receive.held());
         self.fetch_buffers(now, schedule);
@@ -115,11 +116,8 @@ impl Chip {
         let Some(buffer) = place.buffer.take() else {
             return;
         };
-        let ring = self.registers.ring(
-            reg::RECEIVE_DONE_LOW,
-            reg::RECEIVE_ENTRIES,
-            size_of::<ReceiveCompletion>() as u32,
-        );
+        let ring = self.completion_ring();
+        let place = &mut self.receive.held[held as usize];
         let number = self.receive.completed;
         let completion = place.completion.with_phase(ring.phase(number));
         let memory = outside.memory();
@@ -156,8 +154,12 @@ impl Chip {
             return;
         }
         self.receive.fetching = true;
-        let done = self.dma_read(now, count as usize * size_of::<ReceiveBuffer>());
         let first = self.receive.fetched;
+        let done = self.dma_read(
+            now,
+            ring.address(first),
+            count as usize * size_of::<ReceiveBuffer>(),
+        );
         schedule.schedule(done, ChipEvent::BuffersFetched { first, count });
     }
 
@@ -184,6 +186,14 @@ impl Chip {
         self.probe
             .ring(now, RingIndex::ReceiveFetched, self.receive.fetched);
         self.fetch_buffers(now, schedule);
+    }
+
+    fn completion_ring(&self) -> crate::host::rings::Ring {
+        self.registers.ring(
+            reg::RECEIVE_DONE_LOW,
+            reg::RECEIVE_ENTRIES,
+            size_of::<ReceiveCompletion>() as u32,
+        )
     }
 
     fn buffer_ring(&self) -> crate::host::rings::Ring {

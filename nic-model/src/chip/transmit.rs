@@ -40,7 +40,11 @@ impl Chip {
             return;
         }
         self.transmit.fetching = true;
-        let done = self.dma_read(now, count as usize * size_of::<TransmitDescriptor>());
+        let done = self.dma_read(
+            now,
+            ring.address(first),
+            count as usize * size_of::<TransmitDescriptor>(),
+        );
         schedule.schedule(done, ChipEvent::TransmitFetched { first, count });
     }
 
@@ -60,7 +64,7 @@ impl Chip {
             };
             let descriptor = TransmitDescriptor::from_bytes(bytes);
             let length = descriptor.captured_bytes().min(MAX_FRAME_BYTES) as usize;
-            let done = self.dma_read(now, length);
+            let done = self.dma_read(now, DmaAddress(descriptor.address()), length);
             self.transmit.payloads_outstanding += 1;
             schedule.schedule(done, ChipEvent::TransmitPayload { number, descriptor });
         }
@@ -85,7 +89,8 @@ impl Chip {
             .ring(now, RingIndex::TransmitDone, self.transmit.done);
         if self.transmit.payloads_outstanding == 0 {
             let value = self.transmit.done;
-            let at = self.pcie_write(now, size_of::<u32>());
+            let address = self.registers.address(reg::TRANSMIT_HEAD_LOW);
+            let at = self.pcie_write(now, address, size_of::<u32>());
             schedule.schedule(at, ChipEvent::TransmitHead { value });
         }
     }

@@ -17,6 +17,14 @@ section! {
         read_latency_ns: u32 = 550, Range(1, 10_000_000), "ns", "pcie-bench data: 64-byte DMA read, Haswell and Broadwell, cache warm";
         /// From a posted write leaving the card to its data being visible to the host.
         write_latency_ns: u32 = 250, Range(1, 10_000_000), "ns", "assumed: about half a round trip";
+        /// Pages that the IOTLB of the host's IOMMU holds; 0 if there is no IOMMU.
+        iommu_entries: u32 = 0, OneOf(&[0, 16, 32, 64, 128, 256, 512, 1_024]), "pages", "pcie-bench (SIGCOMM 2018), section 6.5: 64";
+        /// Bytes of its pages.
+        iommu_page_bytes: u32 = 4_096, PowerOfTwo(4_096, 1 << 30), "bytes", "x86: 4 KiB, 2 MiB or 1 GiB";
+        /// A walk through the page tables for a page that the IOTLB does not hold.
+        iommu_walk_ns: u32 = 286, Range(1, 1_000_000), "ns", "pcie-bench data: Broadwell, command path, 64-byte reads at random in 16 MiB";
+        /// Walks at once.
+        iommu_walkers: u32 = 6, Range(1, 256), "walks", "pcie-bench data: Broadwell, 64-byte reads at random in 16 MiB, 10.1 Gb/s";
         /// From a host register write to the card seeing it.
         doorbell_latency_ns: u32 = 200, Range(1, 10_000_000), "ns", "assumed: a posted write";
         /// From the card raising an interrupt to the host's handler running.

@@ -6,6 +6,7 @@
 
 pub mod descriptors;
 pub mod interrupt;
+pub mod iommu;
 pub mod memory;
 pub mod pcie;
 pub mod registers;

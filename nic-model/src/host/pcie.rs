@@ -6,6 +6,8 @@
 //! performance for end host networking", SIGCOMM 2018, section 3). Acknowledgements and flow-control updates take a share of
 //! the link, as often as the specification recommends. Credits that run out, and the host's completion boundary, are not modelled.
 
+use super::iommu::Iommu;
+use super::memory::DmaAddress;
 use crate::clock::Picos;
 use crate::config::PcieConfig;
 
@@ -15,7 +17,7 @@ pub const REQUEST_OVERHEAD_BYTES: u64 = 24;
 pub const COMPLETION_OVERHEAD_BYTES: u64 = 20;
 
 /// The link.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PcieLink {
     /// Time one byte takes on the link, in 2^-16 ps.
     byte_time_q16: u64,
@@ -27,6 +29,7 @@ pub struct PcieLink {
     from_host_free: Picos,
     bytes_to_host: u64,
     bytes_from_host: u64,
+    iommu: Iommu,
 }
 
 impl PcieLink {
@@ -42,22 +45,26 @@ impl PcieLink {
             from_host_free: Picos::ZERO,
             bytes_to_host: 0,
             bytes_from_host: 0,
+            iommu: Iommu::new(config),
         }
     }
 
     /// A posted write of `bytes` bytes begun at `now`: when the host can see them.
-    pub fn write(&mut self, now: Picos, bytes: usize) -> Picos {
+    pub fn write(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
         let bytes = bytes as u64;
         let tlps = bytes.div_ceil(self.max_payload_bytes).max(1);
         let wire = bytes + tlps * REQUEST_OVERHEAD_BYTES;
         self.bytes_to_host += wire;
         let start = now.max(self.to_host_free);
-        self.to_host_free = start + self.duration(wire);
-        self.to_host_free + self.write_latency
+        let across = start + self.duration(wire);
+        let translated = self.iommu.translate(across, address, bytes);
+        // Writes keep their order: one that waits for a walker holds those behind it up.
+        self.to_host_free = translated.taken;
+        translated.done + self.write_latency
     }
 
     /// A read of `bytes` bytes begun at `now`: when the card has them all.
-    pub fn read(&mut self, now: Picos, bytes: usize) -> Picos {
+    pub fn read(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
         let bytes = bytes as u64;
         let requests = bytes.div_ceil(self.max_read_request_bytes).max(1);
         let request_wire = requests * REQUEST_OVERHEAD_BYTES;
@@ -67,7 +74,9 @@ impl PcieLink {
         let completions = bytes.div_ceil(self.max_payload_bytes).max(1);
         let wire = bytes + completions * COMPLETION_OVERHEAD_BYTES;
         self.bytes_from_host += wire;
-        let first = (start + self.read_latency).max(self.from_host_free);
+        let translated = self.iommu.translate(self.to_host_free, address, bytes);
+        let walk = translated.done - self.to_host_free;
+        let first = (start + self.read_latency + walk).max(self.from_host_free);
         self.from_host_free = first + self.duration(wire);
         self.from_host_free
     }
@@ -144,8 +153,8 @@ mod tests {
     #[test]
     fn back_to_back_writes_share_the_link() {
         let mut link = PcieLink::new(&PcieConfig::default());
-        let first = link.write(Picos::ZERO, 1_024);
-        let second = link.write(Picos::ZERO, 1_024);
+        let first = link.write(Picos::ZERO, DmaAddress(0), 1_024);
+        let second = link.write(Picos::ZERO, DmaAddress(0), 1_024);
         assert!(second > first);
         let wire_bytes = 1_024 + 4 * REQUEST_OVERHEAD_BYTES;
         assert_eq!(second - first, link.duration(wire_bytes));
@@ -155,7 +164,7 @@ mod tests {
     fn a_read_takes_at_least_the_round_trip() {
         let config = PcieConfig::default();
         let mut link = PcieLink::new(&config);
-        let done = link.read(Picos::ZERO, 64);
+        let done = link.read(Picos::ZERO, DmaAddress(0), 64);
         assert!(done >= Picos::from_nanos(config.read_latency_ns.into()));
         assert_eq!(link.bytes(), (24, 84));
     }

@@ -12,6 +12,7 @@ use crate::clock::{ClockDomain, Picos};
 use crate::config::{MemoryConfig, MemoryKind, NicConfig};
 use crate::flow_table::slots::Shape;
 use crate::flow_table::{FlowTable, Hashes, Slot};
+use crate::host::memory::DmaAddress;
 use crate::host::pcie::PcieLink;
 use cache::Cache;
 use dram::Dram;
@@ -162,6 +163,11 @@ impl TableMemory {
         tags + u64::from(slot.0) * u64::from(self.entry_lines)
     }
 
+    /// Where a line lies in the host's memory: apart from everything that the driver allocates.
+    const fn address(&self, line: u64) -> DmaAddress {
+        DmaAddress((1 << 40) + line * self.line_bytes as u64)
+    }
+
     fn read(&mut self, now: Picos, line: u64, link: &mut PcieLink) -> Picos {
         self.stats.reads += 1;
         let mut now = now;
@@ -179,7 +185,7 @@ impl TableMemory {
         match self.kind {
             MemoryKind::Sram => now + self.sram,
             MemoryKind::Dram => self.dram.access(now, line),
-            MemoryKind::Host => link.read(now, self.line_bytes as usize),
+            MemoryKind::Host => link.read(now, self.address(line), self.line_bytes as usize),
         }
     }
 
@@ -191,7 +197,7 @@ impl TableMemory {
                 self.dram.access(now, line);
             }
             MemoryKind::Host => {
-                link.write(now, self.line_bytes as usize);
+                link.write(now, self.address(line), self.line_bytes as usize);
             }
         }
     }

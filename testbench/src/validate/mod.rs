@@ -11,6 +11,7 @@ mod d_left;
 mod document;
 mod finite_queue;
 mod graph;
+mod iommu;
 mod line_rate;
 mod overflow;
 mod pcie;
@@ -146,6 +147,7 @@ const CLAIMS: &[(&str, Claim)] = &[
     (finite_queue::NAME, finite_queue::chapter),
     (line_rate::NAME, line_rate::chapter),
     (pcie::NAME, pcie::chapter),
+    (iommu::NAME, iommu::chapter),
     (aging::NAME, aging::chapter),
 ];
 

@@ -4,6 +4,7 @@ use super::{Bound, Chapter, Effort, Row};
 use crate::plot::chart::{Chart, Series};
 use nic_model::clock::Picos;
 use nic_model::config::PcieConfig;
+use nic_model::host::memory::DmaAddress;
 use nic_model::host::pcie::PcieLink;
 
 pub(super) const NAME: &str = "pcie";
@@ -94,7 +95,11 @@ fn measure(generation: u32, lanes: u32, bytes: usize, count: u32) -> (f64, f64) 
     };
     let (mut writes, mut reads) = (PcieLink::new(&config), PcieLink::new(&config));
     (
-        rate(Box::new(move || writes.write(Picos::ZERO, bytes))),
-        rate(Box::new(move || reads.read(Picos::ZERO, bytes))),
+        rate(Box::new(move || {
+            writes.write(Picos::ZERO, DmaAddress(0), bytes)
+        })),
+        rate(Box::new(move || {
+            reads.read(Picos::ZERO, DmaAddress(0), bytes)
+        })),
     )
 }
