@@ -100,8 +100,13 @@ pub(super) fn chapter(effort: &Effort) -> Chapter {
             format!("{}, published", host.name),
             published.collect(),
         ));
-        let base = host.points[0].1;
-        let curve = (5..=16).map(|power| (f64::from(1 << power), at(KIB << power, base)));
+        // What was measured without an IOMMU in the smallest window that is as large.
+        let base = |window: u64| {
+            let larger = host.points.iter().find(|point| point.0 >= window);
+            larger.map_or(0.0, |point| point.1)
+        };
+        let windows = (5..=16).map(|power| KIB << power);
+        let curve = windows.map(|window| (window as f64 / KIB as f64, at(window, base(window))));
         series.push(Series::line(
             format!("{}, model", host.name),
             curve.collect(),

@@ -6,6 +6,7 @@
 mod aging;
 mod birthday;
 mod cache;
+mod context_cache;
 mod cuckoo;
 mod d_left;
 mod document;
@@ -148,6 +149,7 @@ const CLAIMS: &[(&str, Claim)] = &[
     (line_rate::NAME, line_rate::chapter),
     (pcie::NAME, pcie::chapter),
     (iommu::NAME, iommu::chapter),
+    (context_cache::NAME, context_cache::chapter),
     (aging::NAME, aging::chapter),
 ];
 
