@@ -99,9 +99,13 @@ fn insert(
             chip.probe
                 .insertion(now, searched, (inserted.moves, moved), false);
             let completion = match inserted.evicted {
-                Some((_, state)) => with_counters(completion, inserted.slot, &state.counters(now))
-                    .with_evicted(true)
-                    .with_evicted_cookie(state.cookie()),
+                Some((_, state)) => with_counters(
+                    completion,
+                    inserted.slot,
+                    &chip.final_counters(now, inserted.slot, &state),
+                )
+                .with_evicted(true)
+                .with_evicted_cookie(state.cookie()),
                 None => completion.with_slot(inserted.slot.0),
             };
             (completion.with_moves(moves), cycles)
@@ -141,7 +145,9 @@ fn delete(
     let removed =
         find(command, chip).and_then(|slot| Some((slot, chip.remove(now, slot, schedule)?)));
     match removed {
-        Some((slot, (_, state))) => with_counters(completion, slot, &state.counters(now)),
+        Some((slot, (_, state))) => {
+            with_counters(completion, slot, &chip.final_counters(now, slot, &state))
+        }
         None => completion.with_status(Status::NotFound),
     }
 }

@@ -1,21 +1,34 @@
 //! The aging engine: passes over the table block by block and finds entries that were idle too long.
 //!
+//! It knows that by the time of an entry's last hit, or by a clock of few bits that a hit clears and each pass counts up. The
+//! clock is not counted here: how many passes have come by since a hit follows from when it was.
+//!
 //! Step number k happens at k times the step interval and examines block k modulo the number of blocks. Steps
 //! that cannot find anything are skipped without changing any result: the engine keeps, for each block, a time
 //! before which none of its entries can be idle long enough, and sleeps until the first step that may find one.
 
 use crate::clock::Picos;
-use crate::config::AgingConfig;
+use crate::config::{AgingConfig, AgingMethod};
 use crate::flow_table::entry::{EntryState, flag};
 use crate::flow_table::{FlowTable, Slot};
 
 const TCP: u8 = 6;
 
+/// How long the entries of a class may be idle.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    timeout: Picos,
+    /// The same in passes of the engine.
+    passes: u64,
+}
+
 /// The engine.
 #[derive(Debug)]
 pub struct AgingEngine {
-    tcp_timeout: Picos,
-    udp_timeout: Picos,
+    method: AgingMethod,
+    tcp: Limit,
+    other: Limit,
+    closing: Option<Limit>,
     step_interval: Picos,
     entries_per_step: u32,
     /// For each block: no entry in it is due before this time.
@@ -30,9 +43,16 @@ impl AgingEngine {
     pub fn new(config: &AgingConfig, capacity: u32) -> Self {
         let blocks = capacity.div_ceil(config.entries_per_step).max(1);
         let period = Picos::from_millis(config.scan_period_ms.into());
+        let limit = |timeout_ms: u32| Limit {
+            timeout: Picos::from_millis(timeout_ms.into()),
+            passes: config.passes(timeout_ms).into(),
+        };
+        let closing = config.closing_timeout_ms;
         Self {
-            tcp_timeout: Picos::from_millis(config.tcp_timeout_ms.into()),
-            udp_timeout: Picos::from_millis(config.udp_timeout_ms.into()),
+            method: config.method,
+            tcp: limit(config.tcp_timeout_ms),
+            other: limit(config.udp_timeout_ms),
+            closing: (closing > 0).then(|| limit(closing)),
             step_interval: Picos((period.0 / u64::from(blocks)).max(1)),
             entries_per_step: config.entries_per_step,
             not_before: vec![Picos::NEVER; blocks as usize],
@@ -47,20 +67,64 @@ impl AgingEngine {
         self.enabled = enabled;
     }
 
-    /// Idle time after which an entry of this protocol is reported.
     #[inline]
-    pub const fn timeout(&self, protocol: u8) -> Picos {
-        if protocol == TCP {
-            self.tcp_timeout
-        } else {
-            self.udp_timeout
+    const fn limit(&self, protocol: u8, closing: bool) -> Limit {
+        match self.closing {
+            Some(limit) if closing => limit,
+            _ if protocol == TCP => self.tcp,
+            _ => self.other,
+        }
+    }
+
+    /// When the block of a slot is looked at for the first time after `time`, as a step's number.
+    fn first_pass(&self, slot: Slot, time: Picos) -> u64 {
+        let blocks = self.not_before.len() as u64;
+        let block = u64::from(slot.0 / self.entries_per_step);
+        let next = time.0 / self.step_interval.0 + 1;
+        next + (block + blocks - next % blocks) % blocks
+    }
+
+    /// When the entry in `slot` was idle long enough, as of what is known of it at `now`.
+    pub fn due(&self, slot: Slot, protocol: u8, state: &EntryState, now: Picos) -> Picos {
+        let limit = self.limit(protocol, state.has(flag::CLOSING));
+        let hit = state.last_seen_no_later_than(now);
+        match self.method {
+            AgingMethod::Timestamp => hit + limit.timeout,
+            AgingMethod::Clock => {
+                let more = (limit.passes - 1).saturating_mul(self.not_before.len() as u64);
+                let step = self.first_pass(slot, hit).saturating_add(more);
+                Picos(step.saturating_mul(self.step_interval.0))
+            }
+        }
+    }
+
+    /// A time after which no packet hit the entry, as far as the engine can tell.
+    pub fn last_seen(&self, slot: Slot, state: &EntryState, now: Picos) -> Picos {
+        let hit = state.last_seen_no_later_than(now);
+        match self.method {
+            AgingMethod::Timestamp => hit,
+            AgingMethod::Clock => Picos(
+                self.first_pass(slot, hit)
+                    .saturating_mul(self.step_interval.0),
+            )
+            .min(now),
         }
     }
 
     /// An entry appeared in `slot`, or can age again, as of `now`. When the engine must step earlier than it
     /// meant to, that time.
     pub fn watch(&mut self, slot: Slot, protocol: u8, now: Picos) -> Option<Picos> {
-        self.due_from(slot, now + self.timeout(protocol), now)
+        // Whether its flow is closing does not matter: the first pass that looks at it knows.
+        let shortest = self.closing.map_or(Picos::NEVER, |limit| limit.timeout);
+        let timeout = self.limit(protocol, false).timeout.min(shortest);
+        self.due_from(slot, now + timeout, now)
+    }
+
+    /// The flow in `slot` had a FIN or RST: it may be due earlier. When the engine must step earlier than it meant to, that
+    /// time.
+    pub fn watch_closing(&mut self, slot: Slot, now: Picos) -> Option<Picos> {
+        self.closing?;
+        self.due_from(slot, now, now)
     }
 
     /// The idle entry in `slot` could not be reported: look at it again in the next pass. When the engine must
@@ -111,17 +175,13 @@ impl AgingEngine {
             if state.has(flag::AGE_REPORTED) {
                 continue;
             }
-            match self.due(table, slot, &state, now) {
+            let protocol = table.key(slot).map_or(0, |key| key.protocol());
+            match self.due(slot, protocol, &state, now) {
                 due if due <= now => found.push(slot),
                 due => not_before = not_before.min(due),
             }
         }
         not_before
-    }
-
-    fn due(&self, table: &FlowTable, slot: Slot, state: &EntryState, now: Picos) -> Picos {
-        let protocol = table.key(slot).map_or(0, |key| key.protocol());
-        state.last_seen_no_later_than(now) + self.timeout(protocol)
     }
 
     /// The time of the first step that may find something, if it is earlier than the one scheduled.
@@ -230,6 +290,71 @@ mod tests {
             }
         }
         assert_eq!(found, [slot]);
+    }
+
+    /// Runs until something is found; when that is.
+    fn find_first(engine: &mut AgingEngine, table: &FlowTable, first: Option<Picos>) -> Picos {
+        let (mut next, mut found) = (first, Vec::new());
+        while let Some(at) = next {
+            next = engine.step(at, table, &mut found);
+            if !found.is_empty() {
+                return at;
+            }
+        }
+        Picos::NEVER
+    }
+
+    #[test]
+    fn a_clock_is_never_early_and_at_most_a_pass_late() {
+        let config = AgingConfig {
+            method: AgingMethod::Clock,
+            ..config()
+        };
+        for hit_ms in [0, 1, 37, 99, 100, 101, 950] {
+            let mut table = table();
+            let mut engine = AgingEngine::new(&config, table.capacity());
+            let hit = Picos::from_millis(hit_ms);
+            let state = EntryState::new(EntryAction::default(), hit);
+            let slot = table.insert(key(hit_ms), state).expect("room").slot;
+            let first = engine.watch(slot, TCP, hit);
+            let at = find_first(&mut engine, &table, first);
+            let idle = at - hit;
+            assert!(idle >= Picos::from_millis(1_000), "{idle}");
+            assert!(idle <= Picos::from_millis(1_101), "{idle}");
+            let seen = engine.last_seen(slot, &state, at);
+            assert!(
+                seen >= hit && seen <= hit + Picos::from_millis(101),
+                "{seen} of {hit}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flow_that_closes_ages_faster() {
+        let config = AgingConfig {
+            closing_timeout_ms: 200,
+            ..config()
+        };
+        for method in AgingMethod::ALL {
+            let config = AgingConfig {
+                method: *method,
+                ..config.clone()
+            };
+            let mut table = table();
+            let mut engine = AgingEngine::new(&config, table.capacity());
+            let state = EntryState::new(EntryAction::default(), Picos::ZERO);
+            let slot = table.insert(key(1), state).expect("room").slot;
+            engine.watch(slot, TCP, Picos::ZERO);
+            table.with_state(slot, |state| state.set(flag::CLOSING));
+            let fin = Picos::from_millis(50);
+            engine.watch_closing(slot, fin);
+            let first = Some(engine.scheduled);
+            let at = find_first(&mut engine, &table, first);
+            assert!(
+                at >= Picos::from_millis(200) && at <= Picos::from_millis(301),
+                "{at}"
+            );
+        }
     }
 
     #[test]

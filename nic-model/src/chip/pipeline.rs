@@ -214,7 +214,13 @@ impl Chip {
         let hit = found.and_then(|slot| Some((slot, self.table.with_state(slot, decide)?)));
         let (slot, before) = match hit {
             None => return Err((Reason::Miss, None)),
-            Some((_, (state, Some(reason)))) => return Err((reason, Some(state.cookie()))),
+            Some((slot, (state, Some(reason)))) => {
+                if matches!(reason, Reason::TcpFin | Reason::TcpRst) {
+                    let at = self.aging.watch_closing(slot, now);
+                    self.schedule_aging(at, schedule);
+                }
+                return Err((reason, Some(state.cookie())));
+            }
             Some((slot, (before, None))) => (slot, before),
         };
         if before.has(flag::AGE_REPORTED) {

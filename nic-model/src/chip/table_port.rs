@@ -48,9 +48,15 @@ impl Chip {
 
     /// Reads an entry's counters and marks it clean (firmware only).
     pub fn read_counters(&mut self, now: Picos, slot: Slot) -> Option<(EntryCounters, u32)> {
+        let aging = &self.aging;
         self.table.with_state(slot, |state| {
             state.clear(flag::DIRTY);
-            (state.counters(now), state.cookie())
+            let last_seen = aging.last_seen(slot, state, now);
+            let counters = EntryCounters {
+                last_seen,
+                ..state.counters(now)
+            };
+            (counters, state.cookie())
         })
     }
 
@@ -63,14 +69,14 @@ impl Chip {
     /// Gives its cookie and last-seen time; `None` if it is idle no longer.
     pub fn mark_reported(&mut self, now: Picos, slot: Slot) -> Option<(u32, Picos)> {
         let protocol = self.table.key(slot)?.protocol();
-        let timeout = self.aging.timeout(protocol);
+        let aging = &self.aging;
         self.table.with_state(slot, |state| {
-            let last_seen = state.last_seen_no_later_than(now);
-            if last_seen + timeout > now || state.has(flag::AGE_REPORTED) {
+            let due = aging.due(slot, protocol, state, now);
+            if due > now || state.has(flag::AGE_REPORTED) {
                 return None;
             }
             state.set(flag::AGE_REPORTED);
-            Some((state.cookie(), last_seen))
+            Some((state.cookie(), aging.last_seen(slot, state, now)))
         })?
     }
 
@@ -83,6 +89,14 @@ impl Chip {
     ) {
         let at = self.aging.retry(slot, now);
         self.schedule_aging(at, schedule);
+    }
+
+    /// The counters of an entry that is not in its slot any more.
+    pub fn final_counters(&self, now: Picos, slot: Slot, state: &EntryState) -> EntryCounters {
+        EntryCounters {
+            last_seen: self.aging.last_seen(slot, state, now),
+            ..state.counters(now)
+        }
     }
 
     pub(super) fn watch_age(

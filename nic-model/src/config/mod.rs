@@ -17,7 +17,7 @@ mod ring;
 mod table;
 mod trap;
 
-pub use aging::AgingConfig;
+pub use aging::{AgingConfig, AgingMethod};
 pub(crate) use classifier::network;
 pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
 pub use firmware::FirmwareConfig;
@@ -186,6 +186,7 @@ impl NicConfig {
         }
         self.memory.check()?;
         self.classifier.check()?;
+        self.aging.check()?;
         self.table.check()
     }
 
