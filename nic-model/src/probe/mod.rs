@@ -212,7 +212,8 @@ impl Probe {
         r.change(s.hash_second, hash.start.0, parsed.hashes.0[1].into());
     }
 
-    /// A look-up begun at `start` found this at `done`; `cache_missed` if it had to go beyond the cache.
+    /// A look-up begun at `start` found this at `done`; `beyond_chip` if the table lies in a memory of its own, and then whether
+    /// the cache missed.
     #[inline]
     pub(crate) fn lookup(
         &mut self,
