@@ -24,6 +24,7 @@ impl Outside for World {
 fuzz_target!(|data: &[u8]| {
     let mut config = NicConfig::preset("fpga-small").expect("built in");
     config.table.buckets = 64;
+    config.pcie.iommu_entries = 16;
     let mut board = Board::new(&config);
     let mut world = World(HostMemory::new(1 << 16));
     let base = world.0.allocate(1 << 16).expect("it fits");
@@ -76,8 +77,8 @@ fuzz_target!(|data: &[u8]| {
 fn frame(board: &mut Board, bytes: &mut [u8], port: u8, now: Picos) {
     let wire_len = (bytes.len() as u32).max(60);
     let mut parsed = Vec::new();
-    let frames = [(&*bytes, wire_len)];
-    board.chip().prepare(frames.into_iter(), &mut parsed);
+    let frames = [(port & 1, &*bytes, wire_len)];
+    board.chip_mut().prepare(frames.into_iter(), &mut parsed);
     if let Some(parsed) = parsed.first()
         && let Ok(front) = board.arrive(port & 1, now, wire_len, parsed)
     {
