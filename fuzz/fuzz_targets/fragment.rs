@@ -35,7 +35,9 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn ipv4(id: u8, offset: u16, more: bool, bytes: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0, 0, 0, 0, id, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    let mut packet = vec![
+        0x45, 0, 0, 0, 0, id, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
     let total = 20 + bytes.len() as u16;
     packet[2..4].copy_from_slice(&total.to_be_bytes());
     packet[6..8].copy_from_slice(&(offset & 0x1fff | u16::from(more) << 13).to_be_bytes());

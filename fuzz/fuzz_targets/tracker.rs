@@ -2,7 +2,9 @@
 #![no_main]
 
 use conntrack_core::nat::{Manip, Ports, Random, Range, Target};
-use conntrack_core::{ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone, ZoneScope};
+use conntrack_core::{
+    ChecksumStatus, Config, Direction, HashKey, Packet, Time, Tracker, Verdict, Zone, ZoneScope,
+};
 use libfuzzer_sys::fuzz_target;
 use packet::Protocol;
 use std::net::IpAddr;
@@ -64,11 +66,25 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
         } else {
             IpAddr::from([203, 0, 113, host])
         };
-        let ports = Ports { range, base: None, random };
+        let ports = Ports {
+            range,
+            base: None,
+            random,
+        };
         match kind >> 4 {
-            0..4 => Target::To(Range { ports, ..Range::address(address) }),
-            4..8 => Target::Masquerade { address, interface: 1, ports },
-            _ => Target::Netmap { network: address, prefix_len: kind },
+            0..4 => Target::To(Range {
+                ports,
+                ..Range::address(address)
+            }),
+            4..8 => Target::Masquerade {
+                address,
+                interface: 1,
+                ports,
+            },
+            _ => Target::Netmap {
+                network: address,
+                prefix_len: kind,
+            },
         }
     };
     let source = target(1, (kind & 1 == 0).then_some((2_000, 2_001)), Random::Port);
@@ -93,15 +109,23 @@ fn translated(tracker: &mut Tracker, packet: &Packet<'_>, kind: u8, now: Time) -
     if let Some(id) = tracker.helper_named(name, protocol) {
         tracker.assign_helper(&mut entered, id);
     }
-    let mut bytes = tracker.take_reassembled().unwrap_or_else(|| packet.bytes.to_vec());
+    let mut bytes = tracker
+        .take_reassembled()
+        .unwrap_or_else(|| packet.bytes.to_vec());
     for (manip, target) in [(Manip::Destination, destination), (Manip::Source, source)] {
         tracker.nat(&mut entered, manip, Some(&target), &mut random, now);
         let interface = Some(u32::from(kind & 3));
-        if tracker.rewrite(&entered, manip, interface, &mut bytes, now).is_err() {
+        if tracker
+            .rewrite(&entered, manip, interface, &mut bytes, now)
+            .is_err()
+        {
             return *entered.verdict();
         }
     }
-    if tracker.help(&mut entered, &mut bytes, &mut random, now).is_err() {
+    if tracker
+        .help(&mut entered, &mut bytes, &mut random, now)
+        .is_err()
+    {
         return *entered.verdict();
     }
     tracker.leave(entered, now)
@@ -142,7 +166,10 @@ fn whole(tracker: &Tracker) {
             let tuple = connection.tuple(direction);
             let found = tracker.find(&tuple, connection.zone());
             // Zones for one direction leave room for two connections that both fit.
-            if tracker.iter().any(|(_, other)| other.zone().scope != ZoneScope::Both) {
+            if tracker
+                .iter()
+                .any(|(_, other)| other.zone().scope != ZoneScope::Both)
+            {
                 assert!(found.is_some(), "{tuple}");
             } else {
                 assert_eq!(found.map(|(found, _)| found), Some(id), "{tuple}");

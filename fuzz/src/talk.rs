@@ -4,8 +4,8 @@ use conntrack_core::nat::{Manip, Ports, Random, Range, Target};
 use conntrack_core::{
     ChecksumStatus, Config, Direction, Entered, HashKey, Packet, Reason, Time, Tracker, Tuple,
 };
-use packet::{Protocol, TcpFlags};
 use packet::build::FrameBuilder;
+use packet::{Protocol, TcpFlags};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -21,7 +21,11 @@ const fn wide([a, b, c, d]: [u8; 4]) -> [u8; 16] {
 }
 
 fn ip_of(address: [u8; 4], v6: bool) -> IpAddr {
-    if v6 { Ipv6Addr::from(wide(address)).into() } else { address.into() }
+    if v6 {
+        Ipv6Addr::from(wide(address)).into()
+    } else {
+        address.into()
+    }
 }
 
 /// One conversation.
@@ -67,7 +71,11 @@ pub fn converse(helper: &'static str, tcp: bool, port: u16, data: &[u8]) {
         rest = after;
         match what >> 1 & 7 {
             0 => talk.announced(*what),
-            1 => talk.say(usize::from(what & 1), TcpFlags(TcpFlags::FIN.0 | TcpFlags::ACK.0), text),
+            1 => talk.say(
+                usize::from(what & 1),
+                TcpFlags(TcpFlags::FIN.0 | TcpFlags::ACK.0),
+                text,
+            ),
             _ => talk.say(usize::from(what & 1), TcpFlags::ACK, text),
         }
         talk.check();
@@ -75,17 +83,39 @@ pub fn converse(helper: &'static str, tcp: bool, port: u16, data: &[u8]) {
     let tracker = &mut talk.tracker;
     tracker.flush(NOW);
     assert!(tracker.is_empty());
-    assert_eq!(tracker.expectations().count(), 0, "nobody is left who expects");
+    assert_eq!(
+        tracker.expectations().count(),
+        0,
+        "nobody is left who expects"
+    );
 }
 
 impl Talk {
     /// One end says something: to whom it believes to talk.
     fn say(&mut self, from: usize, flags: TcpFlags, text: &[u8]) {
-        let client = if self.nat & 1 != 0 && from == 1 { OUTSIDE } else { CLIENT };
-        let server = if self.nat & 2 != 0 && from == 0 { OUTSIDE } else { SERVER };
-        let addresses = if from == 0 { [client, server] } else { [server, client] };
+        let client = if self.nat & 1 != 0 && from == 1 {
+            OUTSIDE
+        } else {
+            CLIENT
+        };
+        let server = if self.nat & 2 != 0 && from == 0 {
+            OUTSIDE
+        } else {
+            SERVER
+        };
+        let addresses = if from == 0 {
+            [client, server]
+        } else {
+            [server, client]
+        };
         let ports = [self.ports[from], self.ports[1 - from]];
-        let packet = self.packet(addresses, ports, flags, (self.next[from], self.next[1 - from]), text);
+        let packet = self.packet(
+            addresses,
+            ports,
+            flags,
+            (self.next[from], self.next[1 - from]),
+            text,
+        );
         let marks = u32::from(flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0) != 0);
         self.next[from] = self.next[from].wrapping_add(text.len() as u32 + marks);
         self.through(packet);
@@ -106,7 +136,11 @@ impl Talk {
             builder.ipv4(from, to)
         };
         let builder = if self.tcp {
-            builder.tcp(ports[0], ports[1]).flags(flags).seq(seq).ack(ack)
+            builder
+                .tcp(ports[0], ports[1])
+                .flags(flags)
+                .seq(seq)
+                .ack(ack)
         } else {
             builder.udp(ports[0], ports[1])
         };
@@ -132,15 +166,23 @@ impl Talk {
         };
         let source = tuple.source_id.max(1);
         let builder = match tuple.protocol() {
-            Protocol::TCP => builder.tcp(source, tuple.destination_id).flags(TcpFlags::SYN),
+            Protocol::TCP => builder
+                .tcp(source, tuple.destination_id)
+                .flags(TcpFlags::SYN),
             Protocol::UDP => builder.udp(source, tuple.destination_id),
-            other => builder.protocol(other).payload(&[0x30, 1, 0x88, 0xb, 0, 0, 0, 0, 0, 0, 0, 0]),
+            other => builder
+                .protocol(other)
+                .payload(&[0x30, 1, 0x88, 0xb, 0, 0, 0, 0, 0, 0, 0, 0]),
         };
         self.through(builder.build()[ETHERNET..].to_vec());
     }
 
     fn through(&mut self, mut packet: Vec<u8>) {
-        let protocol = if self.tcp { Protocol::TCP } else { Protocol::UDP };
+        let protocol = if self.tcp {
+            Protocol::TCP
+        } else {
+            Protocol::UDP
+        };
         let tracker = &mut self.tracker;
         let mut entered = tracker.enter(&Packet::whole(&packet), NOW);
         if let Entered::Unconfirmed(connection, _) = &entered
@@ -155,17 +197,30 @@ impl Talk {
             *seed
         };
         let target = |to| {
-            let ports = Ports { range: None, base: None, random: Random::No };
-            Target::To(Range { ports, ..Range::address(ip_of(to, self.v6)) })
+            let ports = Ports {
+                range: None,
+                base: None,
+                random: Random::No,
+            };
+            Target::To(Range {
+                ports,
+                ..Range::address(ip_of(to, self.v6))
+            })
         };
         for (manip, bit, to) in [(Manip::Destination, 2, SERVER), (Manip::Source, 1, OUTSIDE)] {
             let target = (self.nat & bit != 0).then(|| target(to));
             tracker.nat(&mut entered, manip, target.as_ref(), &mut random, NOW);
-            if tracker.rewrite(&entered, manip, None, &mut packet, NOW).is_err() {
+            if tracker
+                .rewrite(&entered, manip, None, &mut packet, NOW)
+                .is_err()
+            {
                 return;
             }
         }
-        if tracker.help(&mut entered, &mut packet, &mut random, NOW).is_err() {
+        if tracker
+            .help(&mut entered, &mut packet, &mut random, NOW)
+            .is_err()
+        {
             return;
         }
         tracker.leave(entered, NOW);
