@@ -10,7 +10,7 @@
 use crate::clock::Picos;
 use crate::config::{AgingConfig, AgingMethod};
 use crate::flow_table::entry::{EntryState, flag};
-use crate::flow_table::{FlowTable, Slot};
+use crate::flow_table::{EntryCounters, FlowTable, Slot};
 
 const TCP: u8 = 6;
 
@@ -95,6 +95,14 @@ impl AgingEngine {
                 let step = self.first_pass(slot, hit).saturating_add(more);
                 Picos(step.saturating_mul(self.step_interval.0))
             }
+        }
+    }
+
+    /// The counters of the entry that is or was in `slot`, with what the engine can tell of its last hit.
+    pub fn counters(&self, slot: Slot, state: &EntryState, now: Picos) -> EntryCounters {
+        EntryCounters {
+            last_seen: self.last_seen(slot, state, now),
+            ..state.counters(now)
         }
     }
 

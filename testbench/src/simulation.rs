@@ -8,8 +8,8 @@ mod watch;
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
 use crate::summary::{
-    CamTotals, CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo,
-    RunSummary, TableTotals,
+    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
+    TableTotals,
 };
 use conntrack_core::{Tracker, Tuple, Verdict};
 use driver::offload::{RefuseCause, RemoveCause};
@@ -21,7 +21,6 @@ use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::cam::CamActivity;
 use nic_model::host::Outside;
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use watch::Watch;
@@ -502,10 +501,10 @@ impl Simulation {
                 memory_reads: memory.reads,
                 memory_cache_hits: memory.cache_hits,
                 memory_writes: memory.writes,
-                cam: cam_totals(table.cam_activity()),
+                cam: *table.cam_activity(),
                 mirrored: stats.mirrored[0],
                 mirror_dropped: stats.mirrored[1],
-                classifier: cam_totals(chip.classifier_activity()),
+                classifier: *chip.classifier_activity(),
             },
             insertion_latency: watch.insertion_latency.distribution(),
             counters: CounterTotals {
@@ -531,15 +530,6 @@ impl Simulation {
     /// When everything had settled.
     pub const fn now(&self) -> Picos {
         self.now
-    }
-}
-
-fn cam_totals(activity: &CamActivity) -> CamTotals {
-    CamTotals {
-        searches: activity.searches,
-        match_lines_discharged: activity.match_lines_discharged,
-        search_line_toggles: activity.search_line_toggles,
-        writes: activity.writes,
     }
 }
 

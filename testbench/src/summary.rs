@@ -4,6 +4,7 @@
 //! Every list is in a fixed order (by declaration or by time), every number comes from simulated time:
 //! the same run gives the same bytes.
 
+use nic_model::flow_table::cam::CamActivity;
 use serde::Serialize;
 
 /// Everything a run found.
@@ -183,26 +184,13 @@ pub struct TableTotals {
     /// Lines of memory written.
     pub memory_writes: u64,
     /// What searches of the stash, or of the CAM that is the table, cost.
-    pub cam: CamTotals,
+    pub cam: CamActivity,
     /// Copies that rules of the classifier sent.
     pub mirrored: u64,
     /// Copies there was no room for at their port.
     pub mirror_dropped: u64,
     /// What searches of the classifier's TCAM cost.
-    pub classifier: CamTotals,
-}
-
-/// A proxy for the power of a content-addressable memory.
-#[derive(Debug, Clone, Copy, Serialize, Default)]
-pub struct CamTotals {
-    /// Searches.
-    pub searches: u64,
-    /// Match lines discharged.
-    pub match_lines_discharged: u64,
-    /// Search lines that changed, once for every cell.
-    pub search_line_toggles: u64,
-    /// Cells written or emptied.
-    pub writes: u64,
+    pub classifier: CamActivity,
 }
 
 /// Hardware counters brought back into the software entries.

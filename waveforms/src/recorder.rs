@@ -216,7 +216,7 @@ impl Recorder {
         };
         let written = match std::mem::replace(&mut self.state, State::Over) {
             State::Writing(writer) => writer.finish(end_ps.max(self.last_ps)).map_err(fail),
-            _ => Err(fail("it was finished before".into())),
+            _ => Err(fail("its threads could not be started".into())),
         };
         let io = |source| WaveError::Io {
             path: self.path.clone(),

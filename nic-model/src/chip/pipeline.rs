@@ -67,7 +67,8 @@ impl Chip {
         }
         let hash = self.hash_stage.admit(classified, self.timing.cycle);
         self.probe.front(
-            port, wire_len, fifo_bytes, &reception, ready, interval, &parse, &hash, parsed,
+            port, wire_len, fifo_bytes, &reception, ready, interval, &parse, classified, &hash,
+            parsed,
         );
         Ok(Front {
             first_bit: reception.first_bit,

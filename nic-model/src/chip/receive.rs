@@ -102,7 +102,9 @@ impl Chip {
             .with_arrival_ns(first_bit.as_nanos())
             .with_ingress_tag(ingress_tag);
         self.pcie_write(now, DmaAddress(buffer.address()), frame.len());
-        let completion = self.completion_ring().address(self.receive.completed);
+        let ahead = self.receive.held() as u32 - 1;
+        let number = self.receive.completed.wrapping_add(ahead);
+        let completion = self.completion_ring().address(number);
         let done = self.pcie_write(now, completion, size_of::<ReceiveCompletion>());
         schedule.schedule(done, ChipEvent::FrameDelivered { held });
         self.probe.host_queue(now, self.receive.held());

@@ -51,12 +51,7 @@ impl Chip {
         let aging = &self.aging;
         self.table.with_state(slot, |state| {
             state.clear(flag::DIRTY);
-            let last_seen = aging.last_seen(slot, state, now);
-            let counters = EntryCounters {
-                last_seen,
-                ..state.counters(now)
-            };
-            (counters, state.cookie())
+            (aging.counters(slot, state, now), state.cookie())
         })
     }
 
@@ -93,10 +88,7 @@ impl Chip {
 
     /// The counters of an entry that is not in its slot any more.
     pub fn final_counters(&self, now: Picos, slot: Slot, state: &EntryState) -> EntryCounters {
-        EntryCounters {
-            last_seen: self.aging.last_seen(slot, state, now),
-            ..state.counters(now)
-        }
+        self.aging.counters(slot, state, now)
     }
 
     pub(super) fn watch_age(

@@ -5,9 +5,9 @@
 
 use crate::config::{ClassifierConfig, Rule, RuleAction, network};
 use crate::flow_table::cam::CamActivity;
+use crate::flow_table::entry::Endpoint;
 use crate::flow_table::tcam::{Row, Tcam};
 use packet::{EtherType, Ethernet, Ipv4, Ipv6, Protocol};
-use std::net::IpAddr;
 
 const WORDS: usize = 6;
 
@@ -123,25 +123,12 @@ fn row(rule: &Rule) -> Row<WORDS> {
         let version = if address.is_ipv4() { 4 } else { 6 };
         demand(at::IP_VERSION, Some(version), 0xff);
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-        let (value, mask) = (words(&octets(address)), words(&mask.to_be_bytes()));
+        let (value, mask) = (words(&Endpoint::wide(address)), words(&mask.to_be_bytes()));
         for word in 0..2 {
             demand((first + word, 0), Some(value[word]), mask[word]);
         }
     }
     row
-}
-
-fn octets(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => widen(address.octets()),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-fn widen(address: [u8; 4]) -> [u8; 16] {
-    let mut wide = [0; 16];
-    wide[..4].copy_from_slice(&address);
-    wide
 }
 
 fn words(bytes: &[u8; 16]) -> [u64; 2] {
@@ -168,8 +155,8 @@ fn key(port: u8, frame: &[u8]) -> [u64; WORDS] {
             let Ok(ip) = Ipv4::new(bytes) else { return key };
             let first = (!ip.is_fragment()).then_some(ip.header_len());
             (
-                widen(ip.source()),
-                widen(ip.destination()),
+                Endpoint::wide_v4(ip.source()),
+                Endpoint::wide_v4(ip.destination()),
                 ip.protocol(),
                 4,
                 first,

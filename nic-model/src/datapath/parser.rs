@@ -188,8 +188,8 @@ fn parse_ipv4(
         return Err(Reason::Fragment);
     }
     Ok(Network {
-        source: widen(ip.source()),
-        destination: widen(ip.destination()),
+        source: Endpoint::wide_v4(ip.source()),
+        destination: Endpoint::wide_v4(ip.destination()),
         version: 4,
         protocol: ip.protocol(),
         l4_offset: l3_offset + header_len,
@@ -251,13 +251,6 @@ fn checksum_good(network: &Network, l4: &[u8]) -> bool {
     } else {
         checksum::l4_ok_v6(network.source, network.destination, network.protocol, l4)
     }
-}
-
-#[inline]
-fn widen(address: [u8; 4]) -> [u8; 16] {
-    let mut wide = [0; 16];
-    wide[..4].copy_from_slice(&address);
-    wide
 }
 
 #[inline]

@@ -6,11 +6,12 @@
 
 use super::entry::{EntryState, FlowKey};
 use bitvec::vec::BitVec;
+use serde::Serialize;
 
 /// What searches cost, as far as a model of bits can tell: a proxy for power, not watts. Every valid cell's match line is charged
 /// for a search and discharged by a mismatch; a search line that changes drives every cell it passes (Pagiamtzis, Sheikholeslami:
 /// "Content-Addressable Memory (CAM) Circuits and Architectures", IEEE JSSC 41, 2006). An empty CAM is not searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct CamActivity {
     /// Searches.
     pub searches: u64,

@@ -8,6 +8,7 @@
 
 use crate::clock::Picos;
 use crate::layout::FieldLayout;
+use std::net::{IpAddr, SocketAddr};
 
 const fn field(name: &'static str, bits: usize, meaning: &'static str) -> FieldLayout {
     FieldLayout {
@@ -90,6 +91,33 @@ pub struct Endpoint {
     pub address: [u8; 16],
     /// Port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// An address as a key holds it.
+    pub fn wide(address: IpAddr) -> [u8; 16] {
+        match address {
+            IpAddr::V4(address) => Self::wide_v4(address.octets()),
+            IpAddr::V6(address) => address.octets(),
+        }
+    }
+
+    /// An IPv4 address as a key holds it.
+    #[inline]
+    pub fn wide_v4(address: [u8; 4]) -> [u8; 16] {
+        let mut wide = [0; 16];
+        wide[..4].copy_from_slice(&address);
+        wide
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(end: SocketAddr) -> Self {
+        Self {
+            address: Self::wide(end.ip()),
+            port: end.port(),
+        }
+    }
 }
 
 /// The 40-byte key; 40 zero bytes are no key (an IP version of 0 does not exist).

@@ -29,6 +29,8 @@ pub struct PcieLink {
     from_host_free: Picos,
     bytes_to_host: u64,
     bytes_from_host: u64,
+    /// When the last write is there.
+    written: Picos,
     iommu: Iommu,
 }
 
@@ -45,6 +47,7 @@ impl PcieLink {
             from_host_free: Picos::ZERO,
             bytes_to_host: 0,
             bytes_from_host: 0,
+            written: Picos::ZERO,
             iommu: Iommu::new(config),
         }
     }
@@ -58,9 +61,10 @@ impl PcieLink {
         let start = now.max(self.to_host_free);
         let across = start + self.duration(wire);
         let translated = self.iommu.translate(across, address, bytes);
-        // Writes keep their order: one that waits for a walker holds those behind it up.
+        // Writes keep their order: one that waits for a walker holds those behind it up, and none is there before an earlier one.
         self.to_host_free = translated.taken;
-        translated.done + self.write_latency
+        self.written = self.written.max(translated.done + self.write_latency);
+        self.written
     }
 
     /// A read of `bytes` bytes begun at `now`: when the card has them all.

@@ -1,6 +1,7 @@
 //! `conn==10.0.0.1:40000-10.0.0.2:80` in a trigger: spelled out as conditions on the key a look-up was made for.
 
-use std::net::{IpAddr, SocketAddr};
+use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection};
+use std::net::SocketAddr;
 use waveforms::TriggerError;
 
 /// The low 64 bits of an IPv6 address and its high ones; an IPv4 address and 0.
@@ -58,37 +59,21 @@ fn condition(value: &str) -> Result<String, TriggerError> {
                 .to_owned(),
         });
     };
-    // The order of keys: addresses as bytes, then ports.
-    let key = |end: &SocketAddr| (octets(end), end.port());
-    let (lower, higher) = if key(one) <= key(other) {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    let end = |name: &str, end: &SocketAddr| {
-        let [low, high] = address_words(&octets(end), if end.is_ipv4() { 4 } else { 6 });
+    let version = if one.is_ipv4() { 4 } else { 6 };
+    let (key, _) = FlowKey::new((*one).into(), (*other).into(), 0, version, 0);
+    let end = |name: &str, direction| {
+        let Endpoint { address, port } = key.sender(direction);
+        let [low, high] = address_words(&address, version);
         format!(
-            "lookup.{name}_ip==0x{low:x} && lookup.{name}_ip_high==0x{high:x} && lookup.{name}_port=={}",
-            end.port()
+            "lookup.{name}_ip==0x{low:x} && lookup.{name}_ip_high==0x{high:x} && lookup.{name}_port=={port}"
         )
     };
     let either = "(lookup.hit || lookup.miss)";
     Ok(format!(
         "({either} && {} && {})",
-        end("lower", lower),
-        end("higher", higher)
+        end("lower", KeyDirection::LowerToHigher),
+        end("higher", KeyDirection::HigherToLower)
     ))
-}
-
-fn octets(end: &SocketAddr) -> [u8; 16] {
-    match end.ip() {
-        IpAddr::V4(address) => {
-            let mut wide = [0; 16];
-            wide[..4].copy_from_slice(&address.octets());
-            wide
-        }
-        IpAddr::V6(address) => address.octets(),
-    }
 }
 
 #[cfg(test)]

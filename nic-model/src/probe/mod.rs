@@ -99,6 +99,10 @@ impl RingIndex {
     }
 }
 
+// Signals are wide enough for every reason, and no reason looks like none.
+const _: () = assert!(Reason::ALL.len() as u64 <= NO_REASON);
+const _: () = assert!(DropReason::ALL.len() < 1 << signals::DROP_REASON_BITS);
+
 const SEARCH: u64 = 1;
 const MOVE: u64 = 2;
 
@@ -177,7 +181,8 @@ impl Probe {
         }
     }
 
-    /// A packet walked from the port, which offered it to the parser at `offered`, to the hash stage.
+    /// A packet walked from the port, which offered it to the parser at `offered`, to the hash stage, where it was at
+    /// `classified`.
     #[inline]
     #[expect(
         clippy::too_many_arguments,
@@ -192,13 +197,14 @@ impl Probe {
         offered: Picos,
         interval: Picos,
         parse: &Passage,
+        classified: Picos,
         hash: &Passage,
         parsed: &Parsed,
     ) {
         let Some(active) = self.active() else { return };
         let cycle = active.cycle;
         active.stage(|s| s.parser, offered, parse, interval);
-        active.stage(|s| s.hash, parse.done, hash, cycle);
+        active.stage(|s| s.hash, classified, hash, cycle);
         let (s, r) = (&active.signals, &mut active.recorder);
         let p = &s.ports[usize::from(port) & 1];
         level(r, p.rx_valid, reception.first_bit, reception.last_bit);
@@ -418,12 +424,7 @@ impl Active {
         interval: Picos,
     ) {
         let (stage, r) = (which(&self.signals), &mut self.recorder);
-        level(
-            r,
-            stage.valid,
-            offered.min(passage.start),
-            passage.start + self.cycle,
-        );
+        level(r, stage.valid, offered, passage.start + self.cycle);
         level(r, stage.occupancy, passage.start, passage.done);
         if interval > self.cycle {
             r.change(stage.ready, (passage.start + self.cycle).0, 0);

@@ -82,7 +82,7 @@ signals! {
     counter_wait: number("board.counter.waiting", 8),
     rewrite_valid: number("board.rewrite.valid", 1),
     drop_valid: number("board.drop.valid", 1),
-    drop_reason: named("board.drop.reason", 3, drops()),
+    drop_reason: named("board.drop.reason", DROP_REASON_BITS, drops()),
     host_held_frames: number("board.host.receive.held_frames", 17),
     rings: rings(),
     dma_read: dma("board.host.dma_read"),
@@ -105,6 +105,9 @@ signals! {
     firmware_opcode: named("board.firmware.opcode", 4, OPCODES),
     firmware_queue: number("board.firmware.queue", 16),
 }
+
+/// Width of the signal that says why a frame was dropped; 0 is none.
+pub(super) const DROP_REASON_BITS: u32 = 3;
 
 /// What the firmware works on, as [`super::Probe::firmware`] is told.
 const OPCODES: [(u64, &str); 8] = [

@@ -154,7 +154,7 @@ fn simulate(
             progress.set_position(frames);
         }
         if let Some(wave) = &mut wave {
-            wave.limit(&mut simulation)?;
+            wave.end_at_limit(&mut simulation)?;
         }
     }
     let traffic_end = simulation.now();

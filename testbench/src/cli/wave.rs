@@ -162,7 +162,7 @@ pub(super) fn begin(
 
 impl Wave {
     /// Ends a recording that was to cover only the first frames.
-    pub(super) fn limit(&mut self, simulation: &mut Simulation) -> Result<(), String> {
+    pub(super) fn end_at_limit(&mut self, simulation: &mut Simulation) -> Result<(), String> {
         let over = self.limit.is_some_and(|limit| simulation.frames() >= limit);
         if over && self.written.is_none() {
             self.limited = true;

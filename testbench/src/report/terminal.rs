@@ -217,8 +217,9 @@ fn connections(out: &mut String, s: &RunSummary) {
         .ok();
     }
     let table_is_cam = t.stash_capacity == t.capacity;
-    for (name, cam) in [("CAM", &t.cam), ("classifier", &t.classifier)] {
-        if cam.searches > 0 && (name == "classifier" || table_is_cam) {
+    let table = table_is_cam.then_some(("CAM", &t.cam));
+    for (name, cam) in table.into_iter().chain([("classifier", &t.classifier)]) {
+        if cam.searches > 0 {
             writeln!(
                 out,
                 "  {name}: {} searches, {} match lines discharged, {} search lines toggled, {} writes",
