@@ -12,6 +12,7 @@ use firmware::Board;
 use nic_model::chip::Fate;
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
+use nic_model::frame::FrameBuffer;
 use nic_model::host::Outside;
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use packet::{Ethernet, MacAddress, TcpFlags, build::FrameBuilder};
@@ -171,7 +172,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .arrive(port, now, length, &parsed[0])
             .map_err(|_| "dropped")?;
         while board.step(front.lookup_at, &mut outer) {}
-        let fate = board.finish(&front, &parsed[0], port, &mut bytes, length, n.into());
+        let mut frame = FrameBuffer::new(&mut bytes, 0);
+        let fate = board.finish(&front, &parsed[0], port, &mut frame, length, n.into());
         hardware += u64::from(matches!(fate, Fate::Forwarded { .. }));
     }
     println!(

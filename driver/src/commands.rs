@@ -1,11 +1,13 @@
 //! Commands to the firmware and their completions.
 
 use crate::device::{DeviceError, Layout, write};
+use crate::entries::Entry;
 use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
 use nic_model::clock::Picos;
-use nic_model::flow_table::FlowKey;
-use nic_model::host::descriptors::{Command, CommandCompletion, Opcode};
+use nic_model::flow_table::entry::{KeyDirection, VlanAction};
+use nic_model::flow_table::{FlowKey, Rewrite};
+use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand};
 use nic_model::host::registers as reg;
 use std::collections::VecDeque;
 
@@ -21,11 +23,12 @@ pub(crate) struct Pending {
 /// What an insertion says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InsertRequest {
-    pub(crate) key: FlowKey,
+    pub(crate) entry: Entry,
     pub(crate) cookie: Cookie,
     pub(crate) egress: [u8; 2],
-    pub(crate) originator_is_lower: bool,
     pub(crate) decrement_ttl: bool,
+    /// When the driver decided on it.
+    pub(crate) since: Picos,
 }
 
 /// The command ring and what waits for room in it.
@@ -40,9 +43,9 @@ pub(crate) struct CommandQueue {
 }
 
 impl CommandQueue {
-    /// Whether an insertion can be queued: deletions go first.
-    pub(crate) fn has_room(&self, layout: &Layout) -> bool {
-        self.backlog.is_empty() && self.free(layout) > 0
+    /// Whether so many commands can be queued: deletions that wait go first.
+    pub(crate) fn has_room(&self, layout: &Layout, commands: u32) -> bool {
+        self.backlog.is_empty() && self.free(layout) >= commands
     }
 
     fn free(&self, layout: &Layout) -> u32 {
@@ -54,26 +57,51 @@ impl CommandQueue {
         self.pending.len() + self.backlog.len()
     }
 
-    /// Queues an insertion.
+    /// Queues an insertion; there must be room.
     pub(crate) fn insert(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
         request: &InsertRequest,
     ) -> Result<(), DeviceError> {
-        let command = with_key(Command::new(), &request.key)
+        let Entry {
+            rewrite,
+            only,
+            key,
+            originator_is_lower,
+        } = request.entry;
+        let (mut pop, mut push) = (false, false);
+        match rewrite.vlan {
+            VlanAction::Keep => {}
+            VlanAction::Pop => pop = true,
+            VlanAction::Push(_) => push = true,
+            VlanAction::Set(_) => (pop, push) = (true, true),
+        }
+        let command = with_key(Command::new(), &key)
             .with_opcode(Opcode::Insert)
             .with_cookie(request.cookie.0)
             .with_egress_lower_to_higher(request.egress[0])
             .with_egress_higher_to_lower(request.egress[1])
-            .with_originator_is_lower(request.originator_is_lower)
-            .with_decrement_ttl(request.decrement_ttl);
-        let pending = Pending {
-            opcode: Opcode::Insert,
+            .with_originator_is_lower(originator_is_lower)
+            .with_decrement_ttl(request.decrement_ttl)
+            .with_one_way(only.is_some())
+            .with_from_higher(only == Some(KeyDirection::HigherToLower))
+            .with_rewrite_source(rewrite.source.is_some())
+            .with_rewrite_destination(rewrite.destination.is_some())
+            .with_rewrite_mac(rewrite.mac.is_some())
+            .with_vlan_pop(pop)
+            .with_vlan_push(push);
+        let pending = |opcode| Pending {
+            opcode,
             cookie: request.cookie,
-            since: platform.now(),
+            since: request.since,
         };
-        self.post(platform, layout, command, pending)
+        let (first, second) = (pending(Opcode::Rewrite), pending(Opcode::Insert));
+        if rewrite != Rewrite::default() {
+            let words = rewrite_command(&rewrite, request.cookie);
+            self.post(platform, layout, words, first)?;
+        }
+        self.post(platform, layout, command, second)
     }
 
     /// Queues a deletion, now or when there is room.
@@ -92,7 +120,7 @@ impl CommandQueue {
             cookie,
             since: platform.now(),
         };
-        if self.has_room(layout) {
+        if self.has_room(layout, 1) {
             return self.post(platform, layout, command, pending);
         }
         self.backlog.push_back((command, pending));
@@ -157,4 +185,19 @@ fn with_key(command: Command, key: &FlowKey) -> Command {
         .with_key_2(key.0[2])
         .with_key_3(key.0[3])
         .with_key_4(key.0[4])
+        .with_key_5(key.0[5])
+}
+
+fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Command {
+    let words = rewrite.words().0;
+    let command = RewriteCommand::new()
+        .with_opcode(Opcode::Rewrite)
+        .with_cookie(cookie.0)
+        .with_word_0(words[0])
+        .with_word_1(words[1])
+        .with_word_2(words[2])
+        .with_word_3(words[3])
+        .with_word_4(words[4])
+        .with_word_5(words[5]);
+    Command::from_bytes(command.into_bytes())
 }

@@ -1,7 +1,7 @@
 //! Bringing the card up: identify it, lay the rings into memory, tell the card, enable it.
 
 use crate::platform::{Platform, Work};
-use nic_model::config::RingConfig;
+use nic_model::config::{KeyConfig, RingConfig};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, ReceiveBuffer, ReceiveCompletion,
     TransmitDescriptor,
@@ -70,6 +70,8 @@ pub struct Layout {
     pub buffer_bytes: u32,
     /// Entries the card's table can hold.
     pub table_capacity: u32,
+    /// What the card's keys hold.
+    pub key: KeyConfig,
 }
 
 impl Layout {
@@ -118,6 +120,7 @@ impl Layout {
             )?,
             buffer_bytes,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
+            key: reg::key_config(read(platform, reg::KEY_FORMAT)),
         };
         layout.announce(platform);
         write(platform, reg::CONTROL, reg::ENABLE);

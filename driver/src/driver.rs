@@ -7,7 +7,7 @@ use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};
 use crate::fragments::{self, HeldFragments};
 use crate::observer::{Disposition, Observer, PacketReport};
-use crate::offload::{self, Cookie, Life, Records, RefuseCause, RemoveCause};
+use crate::offload::{Cookie, Life, Records, RefuseCause, RemoveCause};
 use crate::platform::{Platform, Work};
 use crate::policy::{self, Policy};
 use crate::queues::{self, ReceiveQueue, ReportQueue, TransmitQueue};
@@ -21,7 +21,6 @@ use nic_model::clock::Picos;
 use nic_model::config::RingConfig;
 use nic_model::datapath::rewrite::decrement_ttl;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::{
     CommandCompletion, Opcode, ReceiveCompletion, Status, TransmitDescriptor,
 };
@@ -172,6 +171,11 @@ impl Driver {
         self.records.installed()
     }
 
+    /// Entries in hardware, as far as the driver knows: one or two for each of those connections.
+    pub const fn entries(&self) -> u64 {
+        self.records.entries()
+    }
+
     /// Where a connection is.
     pub fn life(&self, id: ConnectionId) -> Life {
         self.records
@@ -275,9 +279,7 @@ impl Driver {
             platform.spend(Work::AgingReport, 1);
             self.events
                 .announce(platform, &self.layout.event, reg::EVENT_HEAD, false);
-            if let Some(id) = self.connection_of_cookie(report.cookie()) {
-                self.remove(platform, id, RemoveCause::Aged)?;
-            }
+            self.aged(platform, Cookie(report.cookie()))?;
             return Ok(true);
         }
         if let Some(completion) = self.receive.take(platform, &self.layout)? {
@@ -306,7 +308,14 @@ impl Driver {
             return;
         };
         let id = ConnectionId::from_parts(cookie.index(), generation);
-        let (packets, bytes) = sync::apply(reading, record, id, &mut self.tracker, observer);
+        let (packets, bytes) = sync::apply(
+            reading,
+            record,
+            cookie.part(),
+            id,
+            &mut self.tracker,
+            observer,
+        );
         self.stats.synchronised_packets += packets;
         self.stats.synchronised_bytes += bytes;
     }

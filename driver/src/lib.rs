@@ -14,6 +14,7 @@
 mod commands;
 pub mod device;
 mod driver;
+mod entries;
 mod fragments;
 pub mod observer;
 pub mod offload;

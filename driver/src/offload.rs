@@ -8,10 +8,11 @@
 //! Each connection index has one record. A record has a generation of its own, which is part of the cookie the hardware
 //! knows the entry by: reports about an entry that is gone are told from those about its successor.
 
-use conntrack_core::{Connection, ConnectionId, Direction};
-use nic_model::flow_table::FlowKey;
-use nic_model::flow_table::entry::{Endpoint, KeyDirection};
+use crate::entries::Ways;
+use conntrack_core::{ConnectionId, Direction};
+use nic_model::flow_table::entry::KeyDirection;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Where a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,11 +49,13 @@ pub enum RemoveCause {
     Destroyed = 5,
     /// It gave way to another in the card's table.
     Evicted = 6,
+    /// There was no place for the entry of the other direction.
+    Half = 7,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
@@ -60,6 +63,7 @@ impl RemoveCause {
         Self::StateChanged,
         Self::Destroyed,
         Self::Evicted,
+        Self::Half,
     ];
 
     /// Short name.
@@ -72,6 +76,7 @@ impl RemoveCause {
             Self::StateChanged => "state-changed",
             Self::Destroyed => "destroyed",
             Self::Evicted => "evicted",
+            Self::Half => "half",
         }
     }
 }
@@ -114,10 +119,12 @@ impl RefuseCause {
     }
 }
 
-/// Bits of a cookie that hold the connection's index; the rest is the record's generation.
+/// Bits of a cookie that hold the connection's index; the next one says which of its entries it is, the rest is the record's
+/// generation.
 const INDEX_BITS: u32 = 24;
+const GENERATION_AT: u32 = INDEX_BITS + 1;
 
-/// The name of an entry: connection index and record generation.
+/// The name of an entry: connection index, which of its entries, and record generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cookie(pub(crate) u32);
 
@@ -127,14 +134,54 @@ impl Cookie {
     }
 
     const fn generation(self) -> u8 {
-        (self.0 >> INDEX_BITS) as u8
+        (self.0 >> GENERATION_AT) as u8
+    }
+
+    /// Which entry of the connection: 0 or 1.
+    pub(crate) const fn part(self) -> usize {
+        (self.0 >> INDEX_BITS & 1) as usize
+    }
+
+    /// The cookie of another of its entries.
+    pub(crate) const fn of_part(self, part: usize) -> Self {
+        Self(self.0 & !(1 << INDEX_BITS) | (part as u32 & 1) << INDEX_BITS)
+    }
+}
+
+/// A set of entries of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Parts(u8);
+
+impl Parts {
+    pub(crate) const fn first(count: usize) -> Self {
+        Self(if count > 1 { 3 } else { 1 })
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn len(self) -> u8 {
+        self.0.count_ones() as u8
+    }
+
+    pub(crate) const fn has(self, part: usize) -> bool {
+        self.0 >> part & 1 == 1
+    }
+
+    pub(crate) const fn add(&mut self, part: usize) {
+        self.0 |= 1 << part;
+    }
+
+    pub(crate) const fn take(&mut self, part: usize) {
+        self.0 &= !(1 << part);
     }
 }
 
 /// What is kept of each connection index.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Record {
-    /// Counters as last read, by key direction.
+    /// Counters as last read: of a single entry by key direction, of two by entry.
     pub(crate) bytes: [u64; 2],
     pub(crate) packets: [u32; 2],
     connection_generation: u32,
@@ -143,17 +190,46 @@ pub(crate) struct Record {
     generation: u8,
     pub(crate) life: Life,
     pub(crate) cause: RemoveCause,
+    /// Of a single entry.
     pub(crate) originator_is_lower: bool,
+    /// Of two entries, those that serve packets from the key's higher endpoint.
+    pub(crate) from_higher: Parts,
+    /// Entries the connection needs.
+    pub(crate) wanted: Parts,
+    /// Entries in the card, as far as the driver knows.
+    pub(crate) present: Parts,
+    /// Entries that were reported idle and were not seen to be hit since.
+    pub(crate) idle: Parts,
+    /// Commands on their way.
+    pub(crate) waiting: u8,
+    /// Why an entry was refused.
+    pub(crate) refused: Option<RefuseCause>,
 }
 
 impl Record {
-    /// The connection's direction that a key direction is.
-    pub(crate) fn direction(&self, key_direction: KeyDirection) -> Direction {
-        if self.originator_is_lower == (key_direction == KeyDirection::LowerToHigher) {
+    /// The connection's direction that a counter of one of its entries is about.
+    pub(crate) fn direction(&self, part: usize, key_direction: KeyDirection) -> Direction {
+        if self.is_split() {
+            Direction::ALL[part]
+        } else if self.originator_is_lower == (key_direction == KeyDirection::LowerToHigher) {
             Direction::Original
         } else {
             Direction::Reply
         }
+    }
+
+    /// The key direction that one of two entries serves.
+    pub(crate) const fn served(&self, part: usize) -> KeyDirection {
+        if self.from_higher.has(part) {
+            KeyDirection::HigherToLower
+        } else {
+            KeyDirection::LowerToHigher
+        }
+    }
+
+    /// Whether each direction has an entry of its own.
+    pub(crate) const fn is_split(&self) -> bool {
+        self.wanted.has(1)
     }
 }
 
@@ -162,6 +238,9 @@ impl Record {
 pub(crate) struct Records {
     records: Vec<Record>,
     installed: u64,
+    entries: u64,
+    /// Which way packets of a connection in hardware come, where that is not nothing.
+    ways: BTreeMap<u32, Ways>,
 }
 
 impl Records {
@@ -215,10 +294,15 @@ impl Records {
             return Cookie(index);
         };
         let was_installed = record.life == Life::Installed;
+        if life == Life::Software {
+            self.ways.remove(&index);
+        }
         if record.life == Life::Software && life == Life::Inserting {
-            record.generation = record.generation.wrapping_add(1);
+            record.generation = record.generation.wrapping_add(1) & (u8::MAX >> 1);
             record.packets = [0; 2];
             record.bytes = [0; 2];
+            (record.present, record.idle) = (Parts::default(), Parts::default());
+            record.refused = None;
         }
         record.life = life;
         match (was_installed, life == Life::Installed) {
@@ -226,32 +310,46 @@ impl Records {
             (true, false) => self.installed -= 1,
             _ => {}
         }
-        Cookie(index & ((1 << INDEX_BITS) - 1) | u32::from(record.generation) << INDEX_BITS)
+        Cookie(index & ((1 << INDEX_BITS) - 1) | u32::from(record.generation) << GENERATION_AT)
     }
 
     /// Connections in hardware.
     pub(crate) const fn installed(&self) -> u64 {
         self.installed
     }
-}
 
-/// The flow key of a connection, and whether its originator is the key's lower endpoint.
-pub(crate) fn flow_key(connection: &Connection) -> (FlowKey, bool) {
-    let tuple = connection.tuple(Direction::Original);
-    let source = Endpoint {
-        address: tuple.source,
-        port: tuple.source_id,
-    };
-    let destination = Endpoint {
-        address: tuple.destination,
-        port: tuple.destination_id,
-    };
-    let (key, direction) = FlowKey::new(
-        source,
-        destination,
-        tuple.protocol,
-        tuple.family,
-        connection.zone().id,
-    );
-    (key, direction == KeyDirection::LowerToHigher)
+    /// Entries in hardware, as far as the driver knows.
+    pub(crate) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// An entry of a record came into the card (`there`) or left it.
+    pub(crate) fn set_present(&mut self, index: u32, part: usize, there: bool) {
+        let Some(record) = self.records.get_mut(index as usize) else {
+            return;
+        };
+        match (record.present.has(part), there) {
+            (false, true) => {
+                record.present.add(part);
+                self.entries += 1;
+            }
+            (true, false) => {
+                record.present.take(part);
+                self.entries -= 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Which way packets of a connection come that is in hardware or on its way there.
+    pub(crate) fn ways(&self, index: u32) -> Ways {
+        self.ways.get(&index).copied().unwrap_or_default()
+    }
+
+    /// Remembers which way packets of a connection come.
+    pub(crate) fn set_ways(&mut self, index: u32, ways: Ways) {
+        if ways != Ways::default() {
+            self.ways.insert(index, ways);
+        }
+    }
 }

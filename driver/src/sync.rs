@@ -19,6 +19,7 @@ pub(crate) struct Reading {
 pub(crate) fn apply(
     reading: &Reading,
     record: &mut Record,
+    part: usize,
     id: ConnectionId,
     tracker: &mut Tracker,
     observer: &mut impl Observer,
@@ -26,14 +27,19 @@ pub(crate) fn apply(
     let mut total = (0, 0);
     for key_direction in [KeyDirection::LowerToHigher, KeyDirection::HigherToLower] {
         let i = key_direction.index();
-        let packets = u64::from(reading.packets[i].wrapping_sub(record.packets[i]));
-        let bytes = reading.bytes[i].wrapping_sub(record.bytes[i]) & BYTES_MASK;
-        record.packets[i] = reading.packets[i];
-        record.bytes[i] = reading.bytes[i];
+        if record.is_split() && key_direction != record.served(part) {
+            continue;
+        }
+        let last = if record.is_split() { part } else { i };
+        let packets = u64::from(reading.packets[i].wrapping_sub(record.packets[last]));
+        let bytes = reading.bytes[i].wrapping_sub(record.bytes[last]) & BYTES_MASK;
+        record.packets[last] = reading.packets[i];
+        record.bytes[last] = reading.bytes[i];
         if packets == 0 && bytes == 0 {
             continue;
         }
-        let direction = record.direction(key_direction);
+        record.idle.take(part);
+        let direction = record.direction(part, key_direction);
         let found = tracker.account(id, direction, packets, bytes);
         observer.synchronised(id, direction, packets, bytes, found);
         total.0 += packets;

@@ -6,6 +6,7 @@ use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::event::{EventQueue, Schedule};
+use nic_model::frame::FrameBuffer;
 use nic_model::host::Outside;
 
 /// Something that happens on the card at a time of its own.
@@ -130,7 +131,7 @@ impl Board {
         front: &Front,
         parsed: &Parsed,
         port: u8,
-        frame: &mut [u8],
+        frame: &mut FrameBuffer<'_>,
         wire_len: u32,
         ingress_tag: u64,
     ) -> Fate {

@@ -4,9 +4,11 @@ use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::FirmwareConfig;
-use nic_model::flow_table::entry::{EntryAction, EntryState, FlowKey};
-use nic_model::flow_table::{InsertError, Slot};
-use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, Status};
+use nic_model::flow_table::entry::{
+    EntryAction, FlowKey, KeyDirection, RewriteWords, VlanAction, flag,
+};
+use nic_model::flow_table::{InsertError, Rewrite, Slot};
+use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand, Status};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 
@@ -20,7 +22,7 @@ pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
         Ok(Opcode::Insert) => config.insert_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
         Ok(Opcode::ReadCounters) => config.counter_read_cycles,
-        Ok(Opcode::Nop) | Err(_) => 0,
+        Ok(Opcode::Nop | Opcode::Rewrite) | Err(_) => 0,
     };
     u64::from(config.decode_cycles) + u64::from(own)
 }
@@ -46,6 +48,10 @@ pub(crate) fn execute(
         .with_cookie(command.cookie());
     match command.opcode_or_err() {
         Ok(Opcode::Nop) => (completion, 0),
+        Ok(Opcode::Rewrite) => {
+            processor.rewrite = Some(words_of(command));
+            (completion.with_opcode(Opcode::Rewrite), 0)
+        }
         Ok(Opcode::Insert) => insert(processor, now, command, completion, chip, schedule),
         Ok(Opcode::Delete) => (delete(now, command, completion, chip, schedule), 0),
         Ok(Opcode::ReadCounters) => (read(now, command, completion, chip), 0),
@@ -60,7 +66,45 @@ fn key_of(command: &Command) -> FlowKey {
         command.key_2(),
         command.key_3(),
         command.key_4(),
+        command.key_5(),
     ])
+}
+
+fn words_of(command: &Command) -> RewriteWords {
+    let command = RewriteCommand::from_bytes(command.into_bytes());
+    RewriteWords([
+        command.word_0(),
+        command.word_1(),
+        command.word_2(),
+        command.word_3(),
+        command.word_4(),
+        command.word_5(),
+    ])
+}
+
+/// What an insertion's entry writes into packets; `None` if nobody has said what.
+fn rewrite_of(command: &Command, words: Option<RewriteWords>) -> Option<Rewrite> {
+    let mut flags = 0;
+    for (set, mask) in [
+        (command.rewrite_source(), flag::SOURCE),
+        (command.rewrite_destination(), flag::DESTINATION),
+        (command.rewrite_mac(), flag::MAC),
+        (command.vlan_pop(), flag::VLAN_POP),
+        (command.vlan_push(), flag::VLAN_PUSH),
+    ] {
+        flags |= if set { mask } else { 0 };
+    }
+    let rewrite = words.unwrap_or_default().read(flags);
+    let needs_words = !matches!(
+        rewrite,
+        Rewrite {
+            source: None,
+            destination: None,
+            mac: None,
+            vlan: VlanAction::Keep | VlanAction::Pop,
+        }
+    );
+    (!needs_words || words.is_some()).then_some(rewrite)
 }
 
 fn insert(
@@ -73,9 +117,16 @@ fn insert(
 ) -> (CommandCompletion, u64) {
     let completion = completion.with_opcode(Opcode::Insert);
     let key = key_of(command);
-    if !matches!(key.ip_version(), 4 | 6) || !matches!(key.protocol(), TCP | UDP) {
+    let words = processor.rewrite.take();
+    let is_key = matches!(key.ip_version(), 4 | 6) && matches!(key.protocol(), TCP | UDP);
+    let Some(rewrite) = rewrite_of(command, words).filter(|_| is_key) else {
         return (completion.with_status(Status::Invalid), 0);
-    }
+    };
+    let only = command.one_way().then_some(if command.from_higher() {
+        KeyDirection::HigherToLower
+    } else {
+        KeyDirection::LowerToHigher
+    });
     let action = EntryAction {
         egress: [
             command.egress_lower_to_higher(),
@@ -84,11 +135,13 @@ fn insert(
         cookie: command.cookie(),
         decrement_ttl: command.decrement_ttl(),
         originator_is_lower: command.originator_is_lower(),
+        only,
+        rewrite,
     };
     let config = &processor.config;
     let search =
         |buckets: u32| u64::from(buckets.saturating_sub(1)) * u64::from(config.search_cycles);
-    match chip.insert(now, key, EntryState::new(action, now), schedule) {
+    match chip.insert(now, key, &action, schedule) {
         Ok(inserted) => {
             let moves = inserted.moves.min(u16::MAX.into()) as u16;
             let searched = search(inserted.visited_buckets);

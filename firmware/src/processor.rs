@@ -6,7 +6,7 @@ use nic_model::chip::{Chip, ChipEvent, Notice};
 use nic_model::clock::{ClockDomain, Picos};
 use nic_model::config::FirmwareConfig;
 use nic_model::event::Schedule;
-use nic_model::flow_table::Slot;
+use nic_model::flow_table::{RewriteWords, Slot};
 use nic_model::host::descriptors::Command;
 use nic_model::host::rings::Ring;
 use nic_model::host::{Outside, registers as reg};
@@ -80,6 +80,8 @@ pub struct Processor {
     tail: u32,
     commands: VecDeque<Command>,
     pub(crate) completed: u32,
+    /// What the entry of the next insertion writes into packets.
+    pub(crate) rewrite: Option<RewriteWords>,
     pub(crate) reports: VecDeque<Slot>,
     pub(crate) events_produced: u32,
     pub(crate) counters: counter_service::CounterService,
@@ -99,6 +101,7 @@ impl Processor {
             tail: 0,
             commands: VecDeque::new(),
             completed: 0,
+            rewrite: None,
             reports: VecDeque::new(),
             events_produced: 0,
             counters: counter_service::CounterService::default(),

@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
+use nic_model::frame::FrameBuffer;
 use nic_model::host::Outside;
 use nic_model::host::memory::{DmaAddress, HostMemory};
 
@@ -82,6 +83,7 @@ fn frame(board: &mut Board, bytes: &mut [u8], port: u8, now: Picos) {
     if let Some(parsed) = parsed.first()
         && let Ok(front) = board.arrive(port & 1, now, wire_len, parsed)
     {
-        board.finish(&front, parsed, port & 1, bytes, wire_len, 1);
+        let mut frame = FrameBuffer::new(bytes, 0);
+        board.finish(&front, parsed, port & 1, &mut frame, wire_len, 1);
     }
 }

@@ -11,22 +11,22 @@ module bram_cam #(
     input  logic         clk,
     input  logic         rst,
     input  logic         lookup_valid,
-    input  logic [319:0] lookup_key,
+    input  logic [383:0] lookup_key,
     // A write: an entry into a free cell, or an empty cell if write_used is low.
     input  logic         write_valid,
     input  logic         write_used,
     input  logic [31:0]  write_slot,
-    input  logic [319:0] write_key,
+    input  logic [383:0] write_key,
     output logic         result_valid,
     output logic         result_hit,
     output logic [31:0]  result_slot
 );
-    localparam int unsigned BYTES = 40;
+    localparam int unsigned BYTES = 48;
 
     localparam int unsigned CELL_BITS = $clog2(CELLS);
 
     // What each cell holds, to know which bits to clear.
-    logic [319:0] held [CELLS];
+    logic [383:0] held [CELLS];
     wire [CELL_BITS-1:0] write_cell = write_slot[CELL_BITS-1:0];
     always_ff @(posedge clk) if (write_valid && write_used) held[write_cell] <= write_key;
 

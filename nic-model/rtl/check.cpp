@@ -5,7 +5,7 @@
 //   W SLOT KEY              an entry is written
 //   E SLOT                  a slot is emptied
 //   L KEY HIT SLOT          a look-up, and what it must find (slot 0 if nothing)
-// KEY is 80 hexadecimal digits: the 40 bytes of the key, byte 0 first.
+// KEY is 96 hexadecimal digits: the 48 bytes of the key, byte 0 first.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +25,7 @@ struct Expected {
 
 template <typename Wide>
 static void put_key(Wide& wide, const std::string& text) {
-    for (int word = 0; word < 10; word++) {
+    for (int word = 0; word < 12; word++) {
         uint32_t value = 0;
         for (int byte = 0; byte < 4; byte++) {
             auto digits = text.substr(8 * word + 2 * byte, 2);

@@ -4,7 +4,7 @@
 // first that matches (first choice before second, low slots before high ones) is the result. A write changes one slot a
 // cycle; a read of the same cycle sees what was there before.
 //
-// The 320 bits of a key are its 40 bytes, byte 0 in the low bits. Every stage is registered: the latency is
+// The 384 bits of a key are its 48 bytes, byte 0 in the low bits. Every stage is registered: the latency is
 // HASH_CYCLES + READ_CYCLES + COMPARE_CYCLES, each at least 1.
 module cuckoo_lookup #(
     parameter int unsigned BUCKET_BITS = 7,
@@ -19,12 +19,12 @@ module cuckoo_lookup #(
     input  logic         rst,
     // A look-up.
     input  logic         lookup_valid,
-    input  logic [319:0] lookup_key,
+    input  logic [383:0] lookup_key,
     // A write: an entry, or an empty slot if write_used is low. Slots are numbered bucket by bucket, the first memory first.
     input  logic         write_valid,
     input  logic         write_used,
     input  logic [31:0]  write_slot,
-    input  logic [319:0] write_key,
+    input  logic [383:0] write_key,
     // What a look-up found.
     output logic         result_valid,
     output logic         result_hit,
@@ -35,10 +35,10 @@ module cuckoo_lookup #(
     localparam logic [31:0] CRC_32 = 32'hedb88320;
 
     // A reflected CRC of all bytes; the seed is the register's start value, its bits in the other order.
-    function automatic logic [31:0] crc(input logic [319:0] key, input logic [31:0] polynomial, input logic [31:0] seed);
+    function automatic logic [31:0] crc(input logic [383:0] key, input logic [31:0] polynomial, input logic [31:0] seed);
         logic [31:0] register;
         for (int i = 0; i < 32; i++) register[i] = seed[31 - i];
-        for (int i = 0; i < 320; i++) begin
+        for (int i = 0; i < 384; i++) begin
             if (register[0] ^ key[i]) register = (register >> 1) ^ polynomial;
             else register = register >> 1;
         end
@@ -47,7 +47,7 @@ module cuckoo_lookup #(
 
     typedef struct packed {
         logic         valid;
-        logic [319:0] key;
+        logic [383:0] key;
         logic [31:0]  first;
         logic [31:0]  second;
     } hashed_t;
@@ -68,7 +68,7 @@ module cuckoo_lookup #(
     // Two memories. A slot is a valid bit, the tag, and the key; only the valid bits are reset.
     logic [2*BUCKETS*SLOTS-1:0] used;
     logic [15:0]                tags [2*BUCKETS*SLOTS];
-    logic [319:0]               keys [2*BUCKETS*SLOTS];
+    logic [383:0]               keys [2*BUCKETS*SLOTS];
 
     function automatic logic [15:0] tag_of(input logic [31:0] first);
         return first[31:16] == 16'h0 ? 16'h1 : first[31:16];
@@ -76,12 +76,12 @@ module cuckoo_lookup #(
 
     typedef struct packed {
         logic                           valid;
-        logic [319:0]                   key;
+        logic [383:0]                   key;
         logic [15:0]                    tag;
         logic [1:0][BUCKET_BITS-1:0]    bucket;
         logic [1:0][SLOTS-1:0]          used;
         logic [1:0][SLOTS-1:0][15:0]    tags;
-        logic [1:0][SLOTS-1:0][319:0]   keys;
+        logic [1:0][SLOTS-1:0][383:0]   keys;
     } read_t;
 
     read_t read [READ_CYCLES];

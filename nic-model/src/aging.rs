@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn key(n: u64) -> FlowKey {
-        FlowKey([n, 0, 0, 0, 6 << 32 | 4 << 40])
+        FlowKey([n, 0, 0, 0, 6 << 32 | 4 << 40, 0])
     }
 
     fn config() -> AgingConfig {

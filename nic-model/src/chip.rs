@@ -29,7 +29,7 @@ use crate::datapath::meter::Meters;
 use crate::datapath::parser::{Parsed, Parser};
 use crate::datapath::trap::Reason;
 use crate::event::Schedule;
-use crate::flow_table::entry::{EntryState, FlowKey, flag};
+use crate::flow_table::entry::{EntryAction, EntryState, FlowKey, flag};
 use crate::flow_table::{EntryCounters, FlowTable, InsertError, Inserted, KeyDirection, Slot};
 use crate::host::interrupt::Interrupt;
 use crate::host::memory::DmaAddress;
@@ -45,6 +45,11 @@ use transmit::TransmitPath;
 
 /// Number of Ethernet ports.
 pub const PORTS: usize = 2;
+
+/// The MAC address of a port (locally administered).
+pub const fn station_address(port: u8) -> [u8; 6] {
+    [0x02, b'c', b't', b'n', b'i', port]
+}
 
 /// Something that happens in the chip at a time of its own.
 #[derive(Debug)]
@@ -272,7 +277,7 @@ impl Chip {
                 counter_interval: clock.cycles(p.counter_interval_cycles.into()),
             },
             ports: std::array::from_fn(|_| MacPort::new(&config.port)),
-            parser: Parser::new(p),
+            parser: Parser::new(config),
             classifier: Classifier::new(&config.classifier),
             meters: Meters::new(&config.meter),
             parser_stage: Stage::new(clock.cycles(p.parser_latency_cycles.into())),
@@ -371,6 +376,7 @@ impl Chip {
         match offset {
             registers::PORTS => PORTS as u32,
             registers::TABLE_CAPACITY => self.table.capacity(),
+            registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),
         }
     }

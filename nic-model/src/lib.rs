@@ -16,6 +16,7 @@ pub mod config;
 pub mod datapath;
 pub mod event;
 pub mod flow_table;
+pub mod frame;
 pub mod host;
 pub mod layout;
 pub mod memory;

@@ -12,7 +12,7 @@ const OPERATIONS: u32 = 1_000_000;
 
 fn key(n: u64) -> FlowKey {
     let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    FlowKey([mixed, n, 0, 0, 6 << 32 | 4 << 40])
+    FlowKey([mixed, n, 0, 0, 6 << 32 | 4 << 40, 0])
 }
 
 fn state(cookie: u32) -> EntryState {

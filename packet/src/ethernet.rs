@@ -59,6 +59,8 @@ impl EtherType {
     pub const PPPOE_SESSION: Self = Self(0x8864);
     /// Service VLAN tag (802.1ad).
     pub const QINQ: Self = Self(0x88a8);
+    /// An Ethernet frame inside a tunnel (transparent Ethernet bridging).
+    pub const BRIDGED: Self = Self(0x6558);
     /// Link layer discovery.
     pub const LLDP: Self = Self(0x88cc);
     /// Stacked VLAN tag of older switches.

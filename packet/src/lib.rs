@@ -6,7 +6,7 @@
 //! # Views
 //!
 //! A view ([`Ethernet`], [`Ipv4`], [`Ipv6`], [`Tcp`], [`Udp`], [`UdpLite`], [`Icmp`], [`Icmpv6`], [`Sctp`],
-//! [`Dccp`], [`Gre`]) borrows a byte slice. `new` checks once that the fixed part of the header is there; every accessor
+//! [`Dccp`], [`Gre`], [`Vxlan`], [`Geneve`]) borrows a byte slice. `new` checks once that the fixed part of the header is there; every accessor
 //! after that is a plain load that cannot fail and cannot panic, whatever the bytes are.
 //!
 //! A view says what the bytes *say*, not whether they are sensible. What a tracker must refuse (a TCP data offset
@@ -60,6 +60,7 @@ pub mod checksum;
 pub mod dccp;
 mod error;
 pub mod ethernet;
+pub mod geneve;
 pub mod gre;
 pub mod icmp;
 pub mod icmpv6;
@@ -70,10 +71,12 @@ pub mod protocol;
 pub mod sctp;
 pub mod tcp;
 pub mod udp;
+pub mod vxlan;
 
 pub use dccp::Dccp;
 pub use error::Error;
 pub use ethernet::{EtherType, Ethernet, MacAddress, VlanTag};
+pub use geneve::Geneve;
 pub use gre::Gre;
 pub use icmp::Icmp;
 pub use icmpv6::Icmpv6;
@@ -84,3 +87,4 @@ pub use protocol::Protocol;
 pub use sctp::{Chunk, Sctp};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::{Udp, UdpLite};
+pub use vxlan::Vxlan;

@@ -6,6 +6,7 @@
 //! board by that independent knowledge.
 
 use nic_model::clock::Picos;
+use nic_model::frame::FrameBuffer;
 
 /// What the testbench knows of one frame besides its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,7 @@ impl Burst {
     #[inline]
     pub fn push(&mut self, meta: FrameMeta, bytes: &[u8]) {
         debug_assert!(self.room() > 0, "a burst holds {} frames", Self::CAPACITY);
+        self.bytes.extend_from_slice(&[0; FrameBuffer::HEADROOM]);
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytes);
         self.frames.push((meta, start, self.bytes.len() as u32));
@@ -77,9 +79,11 @@ impl Burst {
 
     /// The `index`-th frame, its bytes to change.
     #[inline]
-    pub fn frame_mut(&mut self, index: usize) -> (&FrameMeta, &mut [u8]) {
+    pub fn frame_mut(&mut self, index: usize) -> (&FrameMeta, FrameBuffer<'_>) {
         let (meta, start, end) = &self.frames[index];
-        (meta, &mut self.bytes[*start as usize..*end as usize])
+        let begin = *start as usize - FrameBuffer::HEADROOM;
+        let buffer = &mut self.bytes[begin..*end as usize];
+        (meta, FrameBuffer::new(buffer, FrameBuffer::HEADROOM))
     }
 
     /// Arrival of the first frame, if any.

@@ -21,6 +21,7 @@ use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::trap::Reason;
+use nic_model::frame::FrameBuffer;
 use nic_model::host::Outside;
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use watch::Watch;
@@ -237,8 +238,8 @@ impl Simulation {
             self.world.watch.prefetch(burst.frame(i).0.flow);
         }
         for (i, parsed) in parsed.iter().enumerate() {
-            let (meta, bytes) = burst.frame_mut(i);
-            self.frame(meta, bytes, parsed)?;
+            let (meta, mut frame) = burst.frame_mut(i);
+            self.frame(meta, &mut frame, parsed)?;
         }
         self.parsed = parsed;
         self.sample();
@@ -249,7 +250,7 @@ impl Simulation {
     fn frame(
         &mut self,
         meta: &FrameMeta,
-        bytes: &mut [u8],
+        frame: &mut FrameBuffer<'_>,
         parsed: &Parsed,
     ) -> Result<(), DeviceError> {
         self.frames += 1;
@@ -269,7 +270,7 @@ impl Simulation {
         }
         let fate = self
             .board
-            .finish(&front, parsed, meta.port, bytes, meta.wire_len, meta.number);
+            .finish(&front, parsed, meta.port, frame, meta.wire_len, meta.number);
         match fate {
             Fate::Forwarded {
                 departs,

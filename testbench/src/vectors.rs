@@ -57,12 +57,12 @@ pub fn all(count: usize, seed: u64) -> Vec<Vectors> {
 
 /// Keys at random that resemble each other: only some of their bits differ.
 fn keys(rng: &mut ChaCha8Rng, count: usize) -> Vec<FlowKey> {
-    let base: [u64; 5] = std::array::from_fn(|_| rng.next_u64());
+    let base: [u64; 6] = std::array::from_fn(|_| rng.next_u64());
     (0..count)
         .map(|_| {
             let mut words = base;
-            words[below(rng, 5) as usize] ^= 1 << below(rng, 64);
-            words[below(rng, 5) as usize] ^= rng.next_u64() & 0xffff;
+            words[below(rng, 6) as usize] ^= 1 << below(rng, 64);
+            words[below(rng, 6) as usize] ^= rng.next_u64() & 0xffff;
             FlowKey(words)
         })
         .collect()
@@ -265,8 +265,8 @@ impl Vectors {
             "/* Vectors for {name}, one operation a cycle; written by `ctnic vectors`. */\n\
              #ifndef CTNIC_VECTORS_{0}\n#define CTNIC_VECTORS_{0}\n#include <stdint.h>\n\n\
              #ifndef CTNIC_VECTOR\n#define CTNIC_VECTOR\n\
-             /* operation: 'W' write, 'E' erase, 'L' look-up; key: 40 bytes, byte 0 first. */\n\
-             struct ctnic_vector {{ char operation; uint8_t hit; uint32_t slot; uint8_t key[40]; }};\n#endif\n\n\
+             /* operation: 'W' write, 'E' erase, 'L' look-up; key: 48 bytes, byte 0 first. */\n\
+             struct ctnic_vector {{ char operation; uint8_t hit; uint32_t slot; uint8_t key[48]; }};\n#endif\n\n\
              enum {{ {name}_latency_cycles = {1} }};\n\
              static const struct ctnic_vector {name}_vectors[] = {{\n",
             name.to_uppercase(),
@@ -311,7 +311,7 @@ mod tests {
         let vectors = cuckoo(60_000, 1);
         // From the first write of a key until a slot is emptied that is its only one, every look-up hits, though its writes
         // take a few cycles to be seen.
-        let mut places: std::collections::BTreeMap<[u64; 5], (Vec<u32>, usize)> =
+        let mut places: std::collections::BTreeMap<[u64; 6], (Vec<u32>, usize)> =
             Default::default();
         let (mut moving, mut checked) = (0, 0);
         for (cycle, operation) in vectors.operations.iter().enumerate() {

@@ -1,6 +1,26 @@
 //! The life of offloaded connections: what the policy wants, what the card answers, what connection tracking tells.
 
 use super::*;
+use crate::entries::{Entry, Plan, Ways};
+use crate::offload::Parts;
+use conntrack_core::Direction;
+use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
+
+/// Where packets of one direction come in and leave.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    ingress: u8,
+    egress: u8,
+}
+
+impl Path {
+    const fn back(self) -> Self {
+        Self {
+            ingress: self.egress,
+            egress: self.ingress,
+        }
+    }
+}
 
 impl Driver {
     /// Should the packet's connection go into hardware, or come out?
@@ -8,7 +28,7 @@ impl Driver {
         &mut self,
         platform: &mut impl Platform,
         verdict: &Verdict,
-        ingress: u8,
+        completion: &ReceiveCompletion,
         egress: u8,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
@@ -25,7 +45,6 @@ impl Driver {
             return Ok(());
         };
         let offloadable = policy::offloadable(connection);
-        let (key, originator_is_lower) = offload::flow_key(connection);
         let now_ms = (platform.now().as_nanos() / 1_000_000) as u32;
         let Some(record) = self.records.of(id) else {
             return Ok(());
@@ -40,30 +59,106 @@ impl Driver {
         if !self.policy.wants(connection) {
             return Ok(());
         }
-        if !self.commands.has_room(&self.layout) {
+        // Packets of the other direction come in where these leave, and leave where these came in.
+        let here = Path {
+            ingress: completion.port(),
+            egress,
+        };
+        let from_originator = direction == Direction::Original;
+        let paths = if from_originator {
+            [here, here.back()]
+        } else {
+            [here.back(), here]
+        };
+        let way = self.way(platform, completion)?;
+        let ways = paths.map(|path| {
+            Way {
+                ingress_port: path.ingress,
+                ..way
+            }
+            .seen_by(&self.layout.key)
+        });
+        let Some(connection) = self.tracker.connection(id) else {
+            return Ok(());
+        };
+        let plan = Plan::of(connection, &self.layout.key, &ways);
+        self.install(platform, id, &plan, ways, paths, observer)
+    }
+
+    /// Queues the insertion of all entries of a connection.
+    fn install(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        plan: &Plan,
+        ways: Ways,
+        paths: [Path; 2],
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        let decrement_ttl = self.config.route;
+        let since = platform.now();
+        let of = |(part, entry): (usize, Entry)| InsertRequest {
+            entry,
+            cookie: Cookie(0).of_part(part),
+            egress: if plan.len() > 1 {
+                [paths[part].egress; 2]
+            } else if entry.originator_is_lower {
+                paths.map(|path| path.egress)
+            } else {
+                [paths[1].egress, paths[0].egress]
+            },
+            decrement_ttl,
+            since,
+        };
+        if !self.commands.has_room(&self.layout, plan.commands()) {
             self.refuse(id, RefuseCause::CommandRingFull, platform.now(), observer);
             return Ok(());
         }
-        record.originator_is_lower = originator_is_lower;
-        // Packets from the originator leave where this one does, or come back to where it came from.
-        let from_originator = direction == conntrack_core::Direction::Original;
-        let to_responder = if from_originator { egress } else { ingress };
-        let to_originator = if from_originator { ingress } else { egress };
-        let egress = if originator_is_lower {
-            [to_responder, to_originator]
-        } else {
-            [to_originator, to_responder]
-        };
         let cookie = self.records.enter(id.index(), Life::Inserting);
-        let decrement_ttl = self.config.route;
-        let request = InsertRequest {
-            key,
-            cookie,
-            egress,
-            originator_is_lower,
-            decrement_ttl,
+        self.records.set_ways(id.index(), ways);
+        if let Some((record, _)) = self.records.by_cookie(cookie) {
+            record.wanted = Parts::first(plan.len());
+            record.waiting = plan.len() as u8;
+            record.from_higher = Parts::default();
+            for (part, entry) in plan.iter() {
+                record.originator_is_lower = entry.originator_is_lower;
+                if entry.only == Some(KeyDirection::HigherToLower) {
+                    record.from_higher.add(part);
+                }
+            }
+        }
+        for request in plan.iter().map(of) {
+            let cookie = cookie.of_part(request.cookie.part());
+            let request = InsertRequest { cookie, ..request };
+            self.commands.insert(platform, &self.layout, &request)?;
+        }
+        Ok(())
+    }
+
+    /// Which way a packet came, as far as its descriptor and its frame say.
+    fn way(
+        &self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+    ) -> Result<Way, DeviceError> {
+        let mut way = Way {
+            ingress_port: completion.port(),
+            tunnel: Tunnel::ALL
+                .get(usize::from(completion.tunnel()))
+                .copied()
+                .unwrap_or_default(),
+            tunnel_id: completion.tunnel_id(),
+            vlan: 0,
         };
-        self.commands.insert(platform, &self.layout, &request)
+        if self.layout.key.vlan {
+            let address = self.layout.buffer_address(completion.buffer());
+            let length = completion.captured_bytes().min(self.layout.buffer_bytes);
+            let frame = platform.memory().slice(address, length as usize)?;
+            let ethernet = Ethernet::new(frame).ok();
+            let tag = ethernet.and_then(|ethernet| ethernet.vlan_tags().first().copied());
+            way.vlan = tag.map_or(0, |tag| tag.id() | Way::TAGGED);
+        }
+        Ok(way)
     }
 
     pub(super) fn refuse(
@@ -77,7 +172,7 @@ impl Driver {
         observer.refused(id, cause, now);
     }
 
-    /// Queues the removal of an installed connection's entry.
+    /// Queues the removal of an installed connection's entries.
     pub(super) fn remove(
         &mut self,
         platform: &mut impl Platform,
@@ -87,25 +182,40 @@ impl Driver {
         if self.life(id) != Life::Installed {
             return Ok(());
         }
+        let ways = self.records.ways(id.index());
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(());
         };
-        let (key, _) = offload::flow_key(connection);
-        self.remove_key(platform, id, &key, cause)
+        let plan = Plan::of(connection, &self.layout.key, &ways);
+        self.remove_entries(platform, id, &plan, cause)
     }
 
-    pub(super) fn remove_key(
+    /// Queues the removal of those entries of a connection that are in the card.
+    fn remove_entries(
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
-        key: &FlowKey,
+        plan: &Plan,
         cause: RemoveCause,
     ) -> Result<(), DeviceError> {
         let cookie = self.records.enter(id.index(), Life::Removing);
-        if let Some((record, _)) = self.records.by_cookie(cookie) {
-            record.cause = cause;
+        let Some((record, _)) = self.records.by_cookie(cookie) else {
+            return Ok(());
+        };
+        record.cause = cause;
+        let present = record.present;
+        record.waiting = present.len();
+        if present.is_empty() {
+            self.records.enter(id.index(), Life::Software);
+            self.stats.removed[cause as usize] += 1;
+            return Ok(());
         }
-        self.commands.delete(platform, &self.layout, key, cookie)
+        for (part, entry) in plan.iter().filter(|(part, _)| present.has(*part)) {
+            let cookie = cookie.of_part(part);
+            self.commands
+                .delete(platform, &self.layout, &entry.key, cookie)?;
+        }
+        Ok(())
     }
 
     /// A command completed.
@@ -117,28 +227,30 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         if completion.evicted() {
-            self.evicted(platform, completion, observer);
+            self.evicted(platform, completion, observer)?;
         }
         let Some((_, generation)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
         };
         let id = ConnectionId::from_parts(pending.cookie.index(), generation);
         match pending.opcode {
-            Opcode::Insert => self.inserted(platform, id, completion, pending.since, observer),
+            Opcode::Insert => self.inserted(platform, id, completion, pending, observer),
             Opcode::Delete => {
                 self.deleted(platform, id, pending.cookie, completion, observer);
                 Ok(())
             }
-            Opcode::Nop | Opcode::ReadCounters => Ok(()),
+            Opcode::Nop | Opcode::ReadCounters | Opcode::Rewrite => Ok(()),
         }
     }
 
-    pub(super) fn inserted(
+    /// One of a connection's entries is in the card, or was refused. The connection is in hardware once all are; if one was
+    /// refused, the other comes out again.
+    fn inserted(
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
         completion: &CommandCompletion,
-        since: Picos,
+        pending: Pending,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         let refused = match completion.status_or_err() {
@@ -147,19 +259,29 @@ impl Driver {
             Ok(Status::Duplicate) => Some(RefuseCause::Duplicate),
             _ => Some(RefuseCause::Invalid),
         };
-        if let Some(cause) = refused {
-            let retry =
-                (platform.now().as_nanos() / 1_000_000) as u32 + self.config.retry_after_full_ms;
-            self.records.enter(id.index(), Life::Software);
-            if let Some(record) = self.records.of(id) {
-                record.retry_at_ms = retry;
-            }
-            self.refuse(id, cause, platform.now(), observer);
+        if refused.is_none() {
+            self.records
+                .set_present(id.index(), pending.cookie.part(), true);
+        }
+        let Some((record, _)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
+        };
+        record.refused = record.refused.or(refused);
+        record.waiting = record.waiting.saturating_sub(1);
+        if record.waiting > 0 {
+            return Ok(());
+        }
+        if let Some(cause) = record.refused {
+            return self.give_up(platform, id, cause, observer);
+        }
+        if record.present != record.wanted {
+            // One that was in gave way to another insertion before the last came in.
+            self.records.enter(id.index(), Life::Installed);
+            return self.remove(platform, id, RemoveCause::Evicted);
         }
         self.records.enter(id.index(), Life::Installed);
         self.stats.installed += 1;
-        observer.installed(id, since, platform.now());
+        observer.installed(id, pending.since, platform.now());
         let still_wanted = self.tracker.connection(id).is_some_and(policy::offloadable);
         if !still_wanted {
             // It closed while the insertion was on its way.
@@ -170,7 +292,32 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn deleted(
+    /// An entry of a connection was refused: it stays in software, and an entry that is in comes out.
+    fn give_up(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        cause: RefuseCause,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        let retry =
+            (platform.now().as_nanos() / 1_000_000) as u32 + self.config.retry_after_full_ms;
+        let mut half = false;
+        if let Some(record) = self.records.of(id) {
+            record.retry_at_ms = retry;
+            half = !record.present.is_empty();
+        }
+        self.refuse(id, cause, platform.now(), observer);
+        if half {
+            self.records.enter(id.index(), Life::Installed);
+            return self.remove(platform, id, RemoveCause::Half);
+        }
+        self.records.enter(id.index(), Life::Software);
+        Ok(())
+    }
+
+    /// One of a connection's entries is gone. The connection is in software once all are.
+    fn deleted(
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
@@ -181,14 +328,18 @@ impl Driver {
         if completion.status_or_err() == Ok(Status::Done) {
             self.synchronise(cookie, &reading(completion), observer);
         }
-        let cause = self
-            .records
-            .by_cookie(cookie)
-            .map_or(RemoveCause::Aged, |(record, _)| record.cause);
-        self.records.enter(id.index(), Life::Software);
-        self.stats.removed[cause as usize] += 1;
+        self.records.set_present(id.index(), cookie.part(), false);
+        let Some((record, _)) = self.records.by_cookie(cookie) else {
+            return;
+        };
+        record.waiting = record.waiting.saturating_sub(1);
+        let (waiting, cause) = (record.waiting, record.cause);
         self.resume(platform, id, completion);
-        observer.removed(id, cause, platform.now());
+        if waiting == 0 {
+            self.records.enter(id.index(), Life::Software);
+            self.stats.removed[cause as usize] += 1;
+            observer.removed(id, cause, platform.now());
+        }
     }
 
     /// The connection goes on in software, if it still is in hardware as far as connection tracking knows.
@@ -209,26 +360,50 @@ impl Driver {
         }
     }
 
-    /// An entry gave way to the one that was inserted. If its removal is on its way already, that will find nothing.
+    /// An entry gave way to the one that was inserted; if there is another for the other direction, it comes out too. If its
+    /// removal is on its way already, that will find nothing.
     fn evicted(
         &mut self,
-        platform: &impl Platform,
+        platform: &mut impl Platform,
         completion: &CommandCompletion,
         observer: &mut impl Observer,
-    ) {
+    ) -> Result<(), DeviceError> {
         let cookie = Cookie(completion.evicted_cookie());
         self.synchronise(cookie, &reading(completion), observer);
-        let Some((record, generation)) = self.records.by_cookie(cookie) else {
-            return;
+        let Some((_, generation)) = self.records.by_cookie(cookie) else {
+            return Ok(());
         };
-        let is_installed = record.life == Life::Installed;
         let id = ConnectionId::from_parts(cookie.index(), generation);
+        self.records.set_present(id.index(), cookie.part(), false);
         self.resume(platform, id, completion);
-        if is_installed {
-            self.records.enter(id.index(), Life::Software);
-            self.stats.removed[RemoveCause::Evicted as usize] += 1;
-            observer.removed(id, RemoveCause::Evicted, platform.now());
+        if self.life(id) != Life::Installed {
+            return Ok(());
         }
+        let left = self.records.get(id).map(|record| record.present);
+        if left.is_some_and(|left| !left.is_empty()) {
+            return self.remove(platform, id, RemoveCause::Evicted);
+        }
+        self.records.enter(id.index(), Life::Software);
+        self.stats.removed[RemoveCause::Evicted as usize] += 1;
+        observer.removed(id, RemoveCause::Evicted, platform.now());
+        Ok(())
+    }
+
+    /// One of a connection's entries was idle for long. A connection comes out once all are.
+    pub(super) fn aged(
+        &mut self,
+        platform: &mut impl Platform,
+        cookie: Cookie,
+    ) -> Result<(), DeviceError> {
+        let Some((record, generation)) = self.records.by_cookie(cookie) else {
+            return Ok(());
+        };
+        record.idle.add(cookie.part());
+        if record.idle != record.wanted {
+            return Ok(());
+        }
+        let id = ConnectionId::from_parts(cookie.index(), generation);
+        self.remove(platform, id, RemoveCause::Aged)
     }
 
     /// What the tracker did by itself: new connections, and those that are gone.
@@ -268,8 +443,8 @@ impl Driver {
         if self.life(id) != Life::Installed {
             return Ok(());
         }
-        let (key, _) = offload::flow_key(last);
-        self.remove_key(platform, id, &key, RemoveCause::Destroyed)
+        let plan = Plan::of(last, &self.layout.key, &self.records.ways(id.index()));
+        self.remove_entries(platform, id, &plan, RemoveCause::Destroyed)
     }
 }
 

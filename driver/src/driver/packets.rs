@@ -69,7 +69,7 @@ impl Driver {
             self.release(platform, &key, disposition, observer)?;
         }
         if let (Some(verdict), Disposition::Sent(port)) = (&verdict, disposition) {
-            self.consider(platform, verdict, completion.port(), port, observer)?;
+            self.consider(platform, verdict, &completion, port, observer)?;
         }
         Ok(())
     }
@@ -179,14 +179,11 @@ fn track(
     completion: &ReceiveCompletion,
     now: Time,
 ) -> Option<Verdict> {
-    let ethernet = Ethernet::new(frame).ok()?;
-    if !matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6) {
-        return None;
-    }
+    let begin = tracked_from(frame, completion)?;
     let packet = Packet {
-        bytes: ethernet.payload(),
-        wire_len: (completion.wire_bytes() as usize).saturating_sub(ethernet.header_len()),
-        zone: Zone::DEFAULT,
+        bytes: frame.get(begin..)?,
+        wire_len: (completion.wire_bytes() as usize).saturating_sub(begin),
+        zone: Zone::new(completion.zone()),
         untracked: false,
         checksum: if completion.checksums_good() {
             ChecksumStatus::Good
@@ -195,6 +192,14 @@ fn track(
         },
     };
     Some(tracker.track(&packet, now))
+}
+
+/// Where the IP packet begins that a frame's connection is told by: inside a tunnel that the card has looked into.
+fn tracked_from(frame: &[u8], completion: &ReceiveCompletion) -> Option<usize> {
+    if completion.tunnel() != 0 {
+        return Some(completion.ip_offset().into());
+    }
+    ip_offset(frame)
 }
 
 /// TTL or hop limit of the IP packet in a frame.

@@ -1,6 +1,8 @@
 //! A packet's way through the pipeline.
 
 use super::*;
+use crate::datapath::rewrite;
+use crate::frame::FrameBuffer;
 
 impl Chip {
     /// Parses, classifies and hashes a burst of frames and brings their table buckets in; changes nothing but what the
@@ -14,9 +16,12 @@ impl Chip {
     ) {
         out.clear();
         for (port, frame, wire_len) in frames {
-            let mut parsed = self.parser.parse(frame, wire_len);
+            let mut parsed = self.parser.parse(port, frame, wire_len);
             if !self.classifier.is_absent() {
                 parsed.class = self.classifier.classify(port, frame);
+                if self.parser.wants_zone() {
+                    parsed.key = parsed.key.in_zone(parsed.class.zone);
+                }
             }
             if parsed.to_host.is_none() {
                 parsed.hashes = self.table.hash(&parsed.key);
@@ -92,7 +97,7 @@ impl Chip {
         front: &Front,
         parsed: &Parsed,
         port: u8,
-        frame: &mut [u8],
+        frame: &mut FrameBuffer<'_>,
         wire_len: u32,
         ingress_tag: u64,
         schedule: &mut impl Schedule<ChipEvent>,
@@ -120,7 +125,7 @@ impl Chip {
             reason,
             cookie,
             port,
-            frame,
+            frame.bytes(),
             wire_len,
             front.first_bit,
             parsed,
@@ -200,6 +205,9 @@ impl Chip {
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let protocol = parsed.key.protocol();
         let decide = |state: &mut EntryState| {
+            if !state.serves(parsed.direction) {
+                return (*state, Some(Reason::Miss));
+            }
             let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
             if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
                 state.set(flag::CLOSING);
@@ -214,7 +222,7 @@ impl Chip {
         };
         let hit = found.and_then(|slot| Some((slot, self.table.with_state(slot, decide)?)));
         let (slot, before) = match hit {
-            None => return Err((Reason::Miss, None)),
+            None | Some((_, (_, Some(Reason::Miss)))) => return Err((Reason::Miss, None)),
             Some((slot, (state, Some(reason)))) => {
                 if matches!(reason, Reason::TcpFin | Reason::TcpRst) {
                     let at = self.aging.watch_closing(slot, now);
@@ -256,7 +264,7 @@ impl Chip {
         &mut self,
         front: &Front,
         parsed: &Parsed,
-        frame: &mut [u8],
+        frame: &mut FrameBuffer<'_>,
         wire_len: u32,
         (slot, state): (Slot, EntryState),
         decided: Picos,
@@ -269,15 +277,22 @@ impl Chip {
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
         if state.has(flag::DECREMENT_TTL) {
-            crate::datapath::rewrite::decrement_ttl(frame, parsed.l3_offset.into());
+            rewrite::decrement_ttl(frame.bytes_mut(), parsed.l3_offset.into());
         }
+        let port = state.egress(parsed.direction);
+        let wire_len = if state.rewrites() {
+            let what = self.table.rewrite(slot).read(state.flags());
+            let grown = rewrite::rewrite(frame, parsed, &what, station_address(port));
+            wire_len.saturating_add_signed(grown)
+        } else {
+            wire_len
+        };
         let rewritten = counted.start + self.timing.rewrite;
         let ready = if self.config.port.store_and_forward {
             rewritten.max(front.last_bit)
         } else {
             rewritten
         };
-        let port = state.egress(parsed.direction);
         let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
         let from_originator =
             originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);

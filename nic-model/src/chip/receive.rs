@@ -100,7 +100,11 @@ impl Chip {
             .with_wire_bytes(wire_len)
             .with_cookie(cookie.unwrap_or(0))
             .with_arrival_ns(first_bit.as_nanos())
-            .with_ingress_tag(ingress_tag);
+            .with_ingress_tag(ingress_tag)
+            .with_zone(parsed.class.zone)
+            .with_ip_offset(parsed.ip_offset)
+            .with_tunnel(parsed.way.tunnel as u8)
+            .with_tunnel_id(parsed.way.tunnel_id);
         self.pcie_write(now, DmaAddress(buffer.address()), frame.len());
         let ahead = self.receive.held() as u32 - 1;
         let number = self.receive.completed.wrapping_add(ahead);

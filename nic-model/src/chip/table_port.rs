@@ -8,10 +8,15 @@ impl Chip {
         &mut self,
         now: Picos,
         key: FlowKey,
-        state: EntryState,
+        action: &EntryAction,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Result<Inserted, InsertError> {
+        let state = EntryState::new(*action, now);
         let inserted = self.table.insert(key, state)?;
+        if state.rewrites() {
+            self.table
+                .set_rewrite(inserted.slot, action.rewrite.words());
+        }
         self.stats.table_inserted += 1;
         self.stats.table_evicted += u64::from(inserted.evicted.is_some());
         self.stats

@@ -15,6 +15,7 @@ pub const RULE_KEYS: &[(&str, &str)] = &[
     ),
     ("mirror_to", "port that a copy leaves by"),
     ("chain_to", "chain that goes on; larger than the rule's own"),
+    ("zone", "conntrack zone the packet belongs to from here on"),
     (
         "chain",
         "chain the rule belongs to; a packet begins in chain 0",
@@ -58,6 +59,8 @@ pub struct Rule {
     /// Chain that goes on (chain); larger than the rule's own, so that there is an end.
     #[serde(default)]
     pub chain_to: u8,
+    /// Conntrack zone the packet belongs to from here on; without any rule that says one, 0.
+    pub zone: Option<u16>,
     /// Chain the rule belongs to; a packet begins in chain 0.
     #[serde(default)]
     pub chain: u8,

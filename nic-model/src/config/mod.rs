@@ -8,6 +8,7 @@ mod aging;
 mod classifier;
 pub mod field;
 mod firmware;
+mod key;
 mod memory;
 mod meter;
 mod pcie;
@@ -16,11 +17,13 @@ mod port;
 mod ring;
 mod table;
 mod trap;
+mod tunnel;
 
 pub use aging::{AgingConfig, AgingMethod};
 pub(crate) use classifier::network;
 pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
 pub use firmware::FirmwareConfig;
+pub use key::{Entries, KeyConfig};
 pub use memory::{MemoryConfig, MemoryKind, Replacement};
 pub use meter::MeterConfig;
 pub use pcie::PcieConfig;
@@ -29,6 +32,7 @@ pub use port::PortConfig;
 pub use ring::RingConfig;
 pub use table::{HashFunction, Insertion, Organisation, TableConfig, Victim};
 pub use trap::TrapConfig;
+pub use tunnel::TunnelConfig;
 
 use crate::clock::ClockDomain;
 use field::{Field, Section};
@@ -46,6 +50,10 @@ pub struct NicConfig {
     pub port: PortConfig,
     /// The packet pipeline.
     pub pipeline: PipelineConfig,
+    /// Tunnels that the parser looks into.
+    pub tunnel: TunnelConfig,
+    /// What a flow is told by.
+    pub key: KeyConfig,
     /// The flow table.
     pub table: TableConfig,
     /// Where the flow table lies.
@@ -159,6 +167,8 @@ impl NicConfig {
         [
             self.port.fields(),
             self.pipeline.fields(),
+            self.tunnel.fields(),
+            self.key.fields(),
             self.table.fields(),
             self.memory.fields(),
             self.trap.fields(),
@@ -184,6 +194,7 @@ impl NicConfig {
                 allowed: field.allowed.to_string(),
             });
         }
+        self.key.check()?;
         self.memory.check()?;
         self.classifier.check()?;
         self.aging.check()?;

@@ -35,6 +35,8 @@ pub struct Class {
     pub host: bool,
     /// A copy leaves by this port.
     pub mirror_to: Option<u8>,
+    /// Conntrack zone the packet belongs to.
+    pub zone: u16,
     /// Searches it took: chains visited.
     pub searches: u8,
 }
@@ -75,6 +77,7 @@ impl Classifier {
             let Some(rule) = self.tcam.search(&key).map(|row| &self.rules[row]) else {
                 return class;
             };
+            class.zone = rule.zone.unwrap_or(class.zone);
             match rule.action {
                 RuleAction::Ct => {}
                 RuleAction::Drop => class.drop = true,

@@ -1,16 +1,19 @@
 //! The parser: headers within the budget, the flow key, and whether the checksums are right.
 //!
+//! It looks into one tunnel, if the configuration says so: the key and the counters are then those of the packet inside, TTL
+//! and MTU those of the packet outside, which is the one that is routed.
+//!
 //! What it cannot turn into a key it hands to the host with a reason. It never looks beyond the captured bytes:
 //! a frame cut short by a capture (captured below wire length) is parsed as far as it goes, and its checksums,
 //! which cannot be checked then, do not count against it.
 
 use super::classifier::Class;
 use super::trap::Reason;
-use crate::config::PipelineConfig;
-use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection};
+use crate::config::{Entries, KeyConfig, NicConfig, TunnelConfig};
+use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection, Tunnel, Way};
 use crate::flow_table::hash::Hashes;
 use packet::checksum;
-use packet::{EtherType, Ethernet, Ipv4, Ipv6, Protocol, Tcp, Udp};
+use packet::{EtherType, Ethernet, Geneve, Gre, Ipv4, Ipv6, Protocol, Tcp, Udp, Vxlan};
 
 /// What the parser found out about a frame.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +28,23 @@ pub struct Parsed {
     pub class: Class,
     /// Why there is no key.
     pub to_host: Option<Reason>,
-    /// Length of the IP packet by its own header, bytes.
+    /// Which way it came.
+    pub way: Way,
+    /// Length of the IP packet by its own header, bytes; of the one inside a tunnel.
     pub ip_bytes: u32,
-    /// Where the IP header begins, bytes from the start of the frame.
+    /// Length of the outermost IP packet, bytes.
+    pub outer_ip_bytes: u32,
+    /// Where the outermost IP header begins, bytes from the start of the frame.
     pub l3_offset: u16,
+    /// Where the IP header begins that the key was made of; the same without a tunnel.
+    pub ip_offset: u16,
+    /// Where the transport header behind it begins; 0 if it was not reached.
+    pub l4_offset: u16,
+    /// Where the UDP header of the tunnel begins; 0 if there is none.
+    pub tunnel_udp_offset: u16,
     /// Bytes of headers the parser walked.
     pub header_bytes: u16,
-    /// IPv4 TTL or IPv6 hop limit.
+    /// IPv4 TTL or IPv6 hop limit of the outermost IP packet.
     pub ttl: u8,
     /// The low 8 TCP flag bits; 0 for other protocols.
     pub tcp_flags: u8,
@@ -49,8 +62,13 @@ impl Default for Parsed {
             hashes: Hashes::default(),
             class: Class::default(),
             to_host: None,
+            way: Way::default(),
             ip_bytes: 0,
+            outer_ip_bytes: 0,
             l3_offset: 0,
+            ip_offset: 0,
+            l4_offset: 0,
+            tunnel_udp_offset: 0,
             header_bytes: 14,
             ttl: 0,
             tcp_flags: 0,
@@ -73,23 +91,36 @@ struct Network {
 }
 
 /// The parser with its limits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Parser {
     header_budget_bytes: usize,
+    key: KeyConfig,
+    tunnel: TunnelConfig,
+    tunnels: bool,
 }
 
 impl Parser {
-    /// A parser with the budget of a configuration.
-    pub const fn new(config: &PipelineConfig) -> Self {
+    /// A parser with the budget, the tunnels and the keys of a configuration.
+    pub fn new(config: &NicConfig) -> Self {
         Self {
-            header_budget_bytes: config.header_budget_bytes as usize,
+            header_budget_bytes: config.pipeline.header_budget_bytes as usize,
+            key: config.key.clone(),
+            tunnels: config.tunnel.any(),
+            tunnel: config.tunnel.clone(),
         }
     }
 
-    /// Parses a frame of which `frame` was captured and which was `wire_len` bytes on the wire.
+    /// Whether keys hold the zone that the classifier gave.
     #[inline]
-    pub fn parse(&self, frame: &[u8], wire_len: u32) -> Parsed {
+    pub const fn wants_zone(&self) -> bool {
+        self.key.zone
+    }
+
+    /// Parses a frame that came in by `port`, of which `frame` was captured and which was `wire_len` bytes on the wire.
+    #[inline]
+    pub fn parse(&self, port: u8, frame: &[u8], wire_len: u32) -> Parsed {
         let mut parsed = Parsed::default();
+        parsed.way.ingress_port = port;
         if let Err(reason) = self.walk(frame, wire_len as usize, &mut parsed) {
             parsed.to_host = Some(reason);
         }
@@ -101,14 +132,94 @@ impl Parser {
         let ethernet = Ethernet::new(frame).map_err(|_| Reason::NotIp)?;
         let l3_offset = ethernet.header_len();
         parsed.l3_offset = l3_offset as u16;
-        let bytes = ethernet.payload();
-        let l3_wire_len = wire_len.saturating_sub(l3_offset);
-        let network = match ethernet.ethertype() {
-            EtherType::IPV4 => parse_ipv4(bytes, l3_offset, l3_wire_len, parsed)?,
-            EtherType::IPV6 => parse_ipv6(bytes, l3_offset, l3_wire_len, parsed)?,
-            _ => return Err(Reason::NotIp),
+        if let Some(tag) = ethernet.vlan_tags().first() {
+            parsed.way.vlan = tag.id() | Way::TAGGED;
+        }
+        let outer = network(ethernet.ethertype(), frame, l3_offset, wire_len, parsed);
+        parsed.outer_ip_bytes = parsed.ip_bytes;
+        let outer = outer?;
+        if self.tunnels
+            && let Some(inside) = self.tunnel(frame, &outer, parsed)?
+        {
+            let inner = self.inner(frame, wire_len, inside, parsed)?;
+            return self.transport(frame, &inner, parsed);
+        }
+        self.transport(frame, &outer, parsed)
+    }
+
+    /// Where the packet inside a tunnel begins and what it is, if this is a tunnel that is looked into.
+    fn tunnel(
+        &self,
+        frame: &[u8],
+        outer: &Network,
+        parsed: &mut Parsed,
+    ) -> Result<Option<(usize, EtherType)>, Reason> {
+        let end = frame.len().min(outer.l4_offset + outer.l4_bytes);
+        let l4 = frame.get(outer.l4_offset..end).ok_or(Reason::Malformed)?;
+        let (tunnel, id, header, inside) = match outer.protocol {
+            Protocol::UDP => {
+                let udp = Udp::new(l4).map_err(|_| Reason::Malformed)?;
+                let port = u32::from(udp.destination_port());
+                let payload = udp.payload();
+                let found = if self.tunnel.vxlan && port == self.tunnel.vxlan_port {
+                    let vxlan = Vxlan::new(payload).map_err(|_| Reason::Malformed)?;
+                    if !vxlan.has_vni() {
+                        return Err(Reason::Malformed);
+                    }
+                    (Tunnel::Vxlan, vxlan.vni(), 16, EtherType::BRIDGED)
+                } else if self.tunnel.geneve && port == self.tunnel.geneve_port {
+                    let geneve = Geneve::new(payload).map_err(|_| Reason::Malformed)?;
+                    if geneve.version() != 0 || geneve.is_control() || geneve.is_critical() {
+                        return Err(Reason::Protocol);
+                    }
+                    let header = 8 + geneve.header_len();
+                    (Tunnel::Geneve, geneve.vni(), header, geneve.protocol())
+                } else {
+                    return Ok(None);
+                };
+                if l4.len() == outer.l4_bytes && !transport_checksum_good(outer, l4) {
+                    return Err(Reason::BadChecksum);
+                }
+                parsed.tunnel_udp_offset = outer.l4_offset as u16;
+                found
+            }
+            Protocol::GRE if self.tunnel.gre => {
+                let gre = Gre::new(l4).map_err(|_| Reason::Malformed)?;
+                if gre.version() != 0 || gre.has_checksum() {
+                    return Ok(None);
+                }
+                let id = gre.key().unwrap_or(0);
+                (Tunnel::Gre, id, gre.header_len(), gre.protocol())
+            }
+            _ => return Ok(None),
         };
-        self.transport(frame, &network, parsed)
+        parsed.way.tunnel = tunnel;
+        parsed.way.tunnel_id = id;
+        Ok(Some((outer.l4_offset + header, inside)))
+    }
+
+    /// The network layer of the packet inside a tunnel.
+    fn inner(
+        &self,
+        frame: &[u8],
+        wire_len: usize,
+        (mut offset, mut inside): (usize, EtherType),
+        parsed: &mut Parsed,
+    ) -> Result<Network, Reason> {
+        if offset > self.header_budget_bytes {
+            return Err(Reason::TooDeep);
+        }
+        if inside == EtherType::BRIDGED {
+            let bytes = frame.get(offset..).ok_or(Reason::Malformed)?;
+            let ethernet = Ethernet::new(bytes).map_err(|_| Reason::Malformed)?;
+            offset += ethernet.header_len();
+            inside = ethernet.ethertype();
+        }
+        // What is outside decides about the life of the packet.
+        let outer_ttl = parsed.ttl;
+        let inner = network(inside, frame, offset, wire_len, parsed);
+        parsed.ttl = outer_ttl;
+        inner
     }
 
     #[inline]
@@ -146,6 +257,7 @@ impl Parser {
             return Err(Reason::TooDeep);
         }
         parsed.header_bytes = header_end as u16;
+        parsed.l4_offset = network.l4_offset as u16;
         let whole = l4.len() == network.l4_bytes;
         if whole && !transport_checksum_good(network, l4) {
             return Err(Reason::BadChecksum);
@@ -159,9 +271,34 @@ impl Parser {
             address: network.destination,
             port: destination_port,
         };
-        (parsed.key, parsed.direction) =
-            FlowKey::new(source, destination, network.protocol.0, network.version, 0);
+        let (protocol, version) = (network.protocol.0, network.version);
+        (parsed.key, parsed.direction) = if self.key.entries == Entries::Both {
+            FlowKey::new(source, destination, protocol, version, 0)
+        } else {
+            let key = FlowKey::one_way(source, destination, protocol, version, 0);
+            (key, KeyDirection::LowerToHigher)
+        };
+        parsed.key = parsed.key.by_way_of(parsed.way.seen_by(&self.key));
         Ok(())
+    }
+}
+
+/// The IP header that begins at `offset`.
+#[inline]
+fn network(
+    ethertype: EtherType,
+    frame: &[u8],
+    offset: usize,
+    wire_len: usize,
+    parsed: &mut Parsed,
+) -> Result<Network, Reason> {
+    let bytes = frame.get(offset..).unwrap_or(&[]);
+    let l3_wire_len = wire_len.saturating_sub(offset);
+    parsed.ip_offset = offset as u16;
+    match ethertype {
+        EtherType::IPV4 => parse_ipv4(bytes, offset, l3_wire_len, parsed),
+        EtherType::IPV6 => parse_ipv6(bytes, offset, l3_wire_len, parsed),
+        _ => Err(Reason::NotIp),
     }
 }
 

@@ -148,7 +148,7 @@ pub fn check(
     if config.ttl && parsed.ttl <= 1 {
         return Some(Reason::Ttl);
     }
-    if config.mtu && parsed.ip_bytes > mtu_bytes {
+    if config.mtu && parsed.outer_ip_bytes > mtu_bytes {
         return Some(Reason::Mtu);
     }
     None
@@ -182,6 +182,7 @@ mod tests {
             tcp_flags,
             ttl: 64,
             ip_bytes: 100,
+            outer_ip_bytes: 100,
             ..Parsed::default()
         }
     }

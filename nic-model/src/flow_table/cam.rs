@@ -4,7 +4,7 @@
 //! few keys for which the main table finds no place, so that one unlucky key does not have to be refused (Kirsch,
 //! Mitzenmacher, Wieder: "More Robust Hashing: Cuckoo Hashing with a Stash", 2008).
 
-use super::entry::{EntryState, FlowKey};
+use super::entry::{EntryState, FlowKey, RewriteWords};
 use bitvec::vec::BitVec;
 use serde::Serialize;
 
@@ -31,6 +31,7 @@ pub struct Cam {
     folds: Vec<u16>,
     keys: Vec<FlowKey>,
     states: Vec<EntryState>,
+    rewrites: Vec<RewriteWords>,
     occupied: usize,
     searched: FlowKey,
     activity: CamActivity,
@@ -50,6 +51,7 @@ impl Cam {
             folds: vec![0; entries],
             keys: vec![FlowKey::default(); entries],
             states: vec![EntryState::default(); entries],
+            rewrites: vec![RewriteWords::default(); entries],
             occupied: 0,
             searched: FlowKey::default(),
             activity: CamActivity::default(),
@@ -147,6 +149,18 @@ impl Cam {
         self.states.get_mut(cell)
     }
 
+    /// What the entry in a cell writes into packets.
+    pub fn rewrite(&self, cell: usize) -> RewriteWords {
+        self.rewrites.get(cell).copied().unwrap_or_default()
+    }
+
+    /// Sets what the entry in a cell writes into packets.
+    pub fn set_rewrite(&mut self, cell: usize, rewrite: RewriteWords) {
+        if let Some(there) = self.rewrites.get_mut(cell) {
+            *there = rewrite;
+        }
+    }
+
     /// Cells in use, in ascending order.
     pub fn cells_in_use(&self) -> impl Iterator<Item = usize> + '_ {
         self.valid.iter_ones()
@@ -166,7 +180,7 @@ mod tests {
     #[test]
     fn a_full_cam_refuses_and_a_freed_cell_is_used_again() {
         let mut cam = Cam::new(2);
-        let key = |n| FlowKey([n, 0, 0, 0, 0]);
+        let key = |n| FlowKey([n, 0, 0, 0, 0, 0]);
         assert_eq!(cam.insert(key(1), EntryState::default()), Some(0));
         assert_eq!(cam.insert(key(2), EntryState::default()), Some(1));
         assert_eq!(cam.insert(key(3), EntryState::default()), None);
@@ -181,7 +195,7 @@ mod tests {
     #[test]
     fn a_search_costs_what_bits_change() {
         let mut cam = Cam::new(4);
-        let key = |n| FlowKey([n, 0, 0, 0, 0]);
+        let key = |n| FlowKey([n, 0, 0, 0, 0, 0]);
         cam.note_search(&key(1), false);
         assert_eq!(cam.activity().searches, 0, "nothing to search in");
         cam.insert(key(1), EntryState::default());

@@ -1,12 +1,14 @@
-//! The bit layout of a flow: 40 bytes of key and 32 bytes of state.
+//! The bit layout of a flow: 48 bytes of key, 32 bytes of state, 48 bytes of rewrite.
 //!
-//! One entry serves both directions of a connection. The key holds the two endpoints in ascending order,
-//! so that both directions give the same key; which endpoint sent a packet is its [`KeyDirection`].
+//! One entry can serve both directions of a connection. The key holds the two endpoints in ascending order then,
+//! so that both directions give the same key; which endpoint sent a packet is its [`KeyDirection`]. On a card with
+//! an entry for each direction the source comes first, and every packet goes from "lower" to "higher".
 //!
-//! [`KEY_FIELDS`] and [`STATE_FIELDS`] list the fields.
+//! [`KEY_FIELDS`], [`STATE_FIELDS`] and [`REWRITE_FIELDS`] list the fields.
 //! The first field named lies in the low bits. Bytes are IP packet lengths, as conntrack counts them.
 
 use crate::clock::Picos;
+use crate::config::KeyConfig;
 use crate::layout::FieldLayout;
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,19 +20,43 @@ const fn field(name: &'static str, bits: usize, meaning: &'static str) -> FieldL
     }
 }
 
-/// The key: five 64-bit words.
+/// The key: six 64-bit words.
 pub const KEY_FIELDS: &[FieldLayout] = &[
     field(
         "lower_address",
         128,
-        "Address of the lower endpoint in network order; IPv4: the first 4 bytes, the rest zero.",
+        "Address of the lower endpoint (of the source, on a card with an entry for each direction) in network order; IPv4: the first 4 bytes, the rest zero.",
     ),
-    field("higher_address", 128, "Address of the higher endpoint."),
+    field(
+        "higher_address",
+        128,
+        "Address of the higher endpoint (of the destination).",
+    ),
     field("lower_port", 16, "Port of the lower endpoint."),
     field("higher_port", 16, "Port of the higher endpoint."),
     field("protocol", 8, "IP protocol number."),
     field("ip_version", 8, "4 or 6; 0 in a slot that is free."),
-    field("zone", 16, "Conntrack zone."),
+    field(
+        "zone",
+        16,
+        "Conntrack zone; 0 where the card's keys have none.",
+    ),
+    field(
+        "ingress_port",
+        8,
+        "Port the packets come in by; 0 where the card's keys have none.",
+    ),
+    field(
+        "tunnel",
+        8,
+        "What the packets are carried in: 0 nothing, 1 VXLAN, 2 Geneve, 3 GRE.",
+    ),
+    field(
+        "vlan",
+        16,
+        "Identifier of the outermost VLAN tag, and bit 12 set; 0 without one.",
+    ),
+    field("tunnel_id", 32, "VXLAN or Geneve VNI, GRE key."),
 ];
 
 /// The state: four 64-bit words.
@@ -56,6 +82,30 @@ pub const STATE_FIELDS: &[FieldLayout] = &[
         "Last hit, ticks of 2^27 ps (about 134 us).",
     ),
     field("cookie", 32, "The driver's name for the entry."),
+];
+
+/// What is written into packets, by the flags of the state: six 64-bit words.
+pub const REWRITE_FIELDS: &[FieldLayout] = &[
+    field(
+        "source_address",
+        128,
+        "New source address in network order; IPv4: the first 4 bytes.",
+    ),
+    field("destination_address", 128, "New destination address."),
+    field("source_port", 16, "New source port."),
+    field("destination_port", 16, "New destination port."),
+    field(
+        "vlan",
+        12,
+        "Identifier of the tag that is pushed or changed.",
+    ),
+    field("", 4, "reserved"),
+    field(
+        "destination_mac",
+        48,
+        "New destination MAC address, its first byte in the low bits; the source becomes that of the port.",
+    ),
+    field("", 32, "reserved"),
 ];
 
 /// Which of the key's two endpoints sent the packet.
@@ -120,14 +170,72 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
-/// The 40-byte key; 40 zero bytes are no key (an IP version of 0 does not exist).
+/// What carries the packets of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Tunnel {
+    /// Nothing but Ethernet.
+    #[default]
+    None = 0,
+    /// VXLAN (RFC 7348).
+    Vxlan = 1,
+    /// Geneve (RFC 8926).
+    Geneve = 2,
+    /// GRE (RFC 2784, RFC 2890).
+    Gre = 3,
+}
+
+impl Tunnel {
+    /// All kinds in order of their codes.
+    pub const ALL: [Self; 4] = [Self::None, Self::Vxlan, Self::Geneve, Self::Gre];
+}
+
+/// Which way packets come: what a key may hold beside endpoints and zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Way {
+    /// Port they come in by.
+    pub ingress_port: u8,
+    /// What carries them.
+    pub tunnel: Tunnel,
+    /// Identifier of the outermost VLAN tag with [`Way::TAGGED`]; 0 without a tag.
+    pub vlan: u16,
+    /// VXLAN or Geneve VNI, GRE key; 0 without.
+    pub tunnel_id: u32,
+}
+
+impl Way {
+    /// Set in [`Way::vlan`] where there is a tag: identifier 0 is one too (802.1p).
+    pub const TAGGED: u16 = 1 << 12;
+
+    /// What the keys of a card hold of it.
+    #[inline]
+    #[must_use]
+    pub fn seen_by(self, key: &KeyConfig) -> Self {
+        Self {
+            ingress_port: if key.ingress_port {
+                self.ingress_port
+            } else {
+                0
+            },
+            tunnel: if key.tunnel {
+                self.tunnel
+            } else {
+                Tunnel::None
+            },
+            vlan: if key.vlan { self.vlan } else { 0 },
+            tunnel_id: if key.tunnel { self.tunnel_id } else { 0 },
+        }
+    }
+}
+
+/// The 48-byte key; 48 zero bytes are no key (an IP version of 0 does not exist).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
-pub struct FlowKey(pub [u64; 5]);
+pub struct FlowKey(pub [u64; 6]);
 
 impl FlowKey {
     /// Size in bytes.
-    pub const BYTES: usize = 40;
+    pub const BYTES: usize = 48;
 
     /// The key of packets between two endpoints, and which of them is `source`.
     #[inline]
@@ -141,7 +249,36 @@ impl FlowKey {
         // The order of bytes is that of the numbers they are in network order. Either end sends as often as the other: no branch,
         // because it could not be predicted.
         let order = |end: &Endpoint| (u128::from_be_bytes(end.address), end.port);
-        let swapped = order(&source) > order(&destination);
+        Self::in_order(
+            source,
+            destination,
+            protocol,
+            ip_version,
+            zone,
+            order(&source) > order(&destination),
+        )
+    }
+
+    /// The key of packets from `source` to `destination` alone.
+    pub fn one_way(
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: u8,
+        ip_version: u8,
+        zone: u16,
+    ) -> Self {
+        Self::in_order(source, destination, protocol, ip_version, zone, false).0
+    }
+
+    #[inline]
+    fn in_order(
+        source: Endpoint,
+        destination: Endpoint,
+        protocol: u8,
+        ip_version: u8,
+        zone: u16,
+        swapped: bool,
+    ) -> (Self, KeyDirection) {
         let mask = u64::from(swapped).wrapping_neg();
         let pick = |one: u64, other: u64| {
             let change = (one ^ other) & mask;
@@ -160,10 +297,29 @@ impl FlowKey {
         } else {
             KeyDirection::LowerToHigher
         };
-        (Self([a0, a1, b0, b1, last]), direction)
+        (Self([a0, a1, b0, b1, last, 0]), direction)
     }
 
-    /// The 40 bytes in memory order (little-endian words).
+    /// The key in a zone.
+    #[inline]
+    #[must_use]
+    pub const fn in_zone(mut self, zone: u16) -> Self {
+        self.0[4] = self.0[4] & !(0xffff << 48) | (zone as u64) << 48;
+        self
+    }
+
+    /// The key of packets that come this way.
+    #[inline]
+    #[must_use]
+    pub const fn by_way_of(mut self, way: Way) -> Self {
+        self.0[5] = way.ingress_port as u64
+            | (way.tunnel as u64) << 8
+            | (way.vlan as u64) << 16
+            | (way.tunnel_id as u64) << 32;
+        self
+    }
+
+    /// The 48 bytes in memory order (little-endian words).
     #[inline]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
@@ -173,9 +329,9 @@ impl FlowKey {
         bytes
     }
 
-    /// The key held in 40 bytes, as [`FlowKey::to_bytes`] gives them.
+    /// The key held in 48 bytes, as [`FlowKey::to_bytes`] gives them.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
-        let mut words = [0; 5];
+        let mut words = [0; 6];
         for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
             *word = chunk.try_into().map_or(0, u64::from_le_bytes);
         }
@@ -186,7 +342,13 @@ impl FlowKey {
     #[inline]
     pub const fn is(&self, other: &Self) -> bool {
         let (a, b) = (&self.0, &other.0);
-        (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) == 0
+        (a[0] ^ b[0])
+            | (a[1] ^ b[1])
+            | (a[2] ^ b[2])
+            | (a[3] ^ b[3])
+            | (a[4] ^ b[4])
+            | (a[5] ^ b[5])
+            == 0
     }
 
     /// Bits in which two keys differ.
@@ -208,6 +370,18 @@ impl FlowKey {
     /// Conntrack zone.
     pub const fn zone(&self) -> u16 {
         (self.0[4] >> 48) as u16
+    }
+
+    /// Which way the packets come.
+    pub fn way(&self) -> Way {
+        let word = self.0[5];
+        let tunnel = Tunnel::ALL.get((word >> 8) as u8 as usize);
+        Way {
+            ingress_port: word as u8,
+            tunnel: tunnel.copied().unwrap_or_default(),
+            vlan: (word >> 16) as u16,
+            tunnel_id: (word >> 32) as u32,
+        }
     }
 
     /// The endpoint that sends in `direction`.
@@ -245,6 +419,13 @@ pub mod flag {
         DECREMENT_TTL = 3 "TTL or hop limit is decremented.";
         ORIGINATOR_IS_LOWER = 4 "The connection's originator is the key's lower endpoint.";
         DIRTY = 5 "Hit since the counter service last read it.";
+        ONE_WAY = 6 "Only packets of one direction are forwarded: from the key's lower endpoint, or with FROM_HIGHER from the higher.";
+        FROM_HIGHER = 7 "See ONE_WAY.";
+        SOURCE = 8 "Source address and port are rewritten.";
+        DESTINATION = 9 "Destination address and port are rewritten.";
+        MAC = 10 "MAC addresses are rewritten.";
+        VLAN_POP = 11 "The outermost VLAN tag is taken off; with VLAN_PUSH, its identifier changes.";
+        VLAN_PUSH = 12 "A VLAN tag is put on; with VLAN_POP, the identifier of the tag there is changes.";
     }
 }
 
@@ -269,6 +450,128 @@ pub struct EntryAction {
     pub decrement_ttl: bool,
     /// Whether the originator is the key's lower endpoint.
     pub originator_is_lower: bool,
+    /// The only direction whose packets are forwarded, if it is not both.
+    pub only: Option<KeyDirection>,
+    /// What is written into packets.
+    pub rewrite: Rewrite,
+}
+
+/// What is written into the packets of an entry, as the host says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rewrite {
+    /// New source.
+    pub source: Option<Endpoint>,
+    /// New destination.
+    pub destination: Option<Endpoint>,
+    /// New destination MAC address; the source becomes that of the port the packet leaves by.
+    pub mac: Option<[u8; 6]>,
+    /// What happens to the outermost VLAN tag.
+    pub vlan: VlanAction,
+}
+
+/// What happens to the outermost VLAN tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VlanAction {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It is taken off, if there is one.
+    Pop,
+    /// One with this identifier is put on.
+    Push(u16),
+    /// Its identifier becomes this, if there is one.
+    Set(u16),
+}
+
+impl Rewrite {
+    /// The flags of the state that say what is rewritten.
+    pub const fn flags(&self) -> u16 {
+        let mut flags = match self.vlan {
+            VlanAction::Keep => 0,
+            VlanAction::Pop => flag::VLAN_POP,
+            VlanAction::Push(_) => flag::VLAN_PUSH,
+            VlanAction::Set(_) => flag::VLAN_POP | flag::VLAN_PUSH,
+        };
+        if self.source.is_some() {
+            flags |= flag::SOURCE;
+        }
+        if self.destination.is_some() {
+            flags |= flag::DESTINATION;
+        }
+        if self.mac.is_some() {
+            flags |= flag::MAC;
+        }
+        flags
+    }
+
+    /// What an entry holds of it.
+    pub fn words(&self) -> RewriteWords {
+        let none = Endpoint {
+            address: [0; 16],
+            port: 0,
+        };
+        let source = self.source.unwrap_or(none);
+        let destination = self.destination.unwrap_or(none);
+        let [s0, s1] = halves(source.address);
+        let [d0, d1] = halves(destination.address);
+        let vlan = match self.vlan {
+            VlanAction::Push(id) | VlanAction::Set(id) => id & 0xfff,
+            VlanAction::Keep | VlanAction::Pop => 0,
+        };
+        let mac = self.mac.unwrap_or_default();
+        let mac = (mac.iter().rev()).fold(0, |word, byte| word << 8 | u64::from(*byte));
+        RewriteWords([
+            s0,
+            s1,
+            d0,
+            d1,
+            u64::from(source.port)
+                | u64::from(destination.port) << 16
+                | u64::from(vlan) << 32
+                | mac << 48,
+            mac >> 16,
+        ])
+    }
+}
+
+/// The flags that make a packet be rewritten in more than its TTL.
+pub const REWRITES: u16 =
+    flag::SOURCE | flag::DESTINATION | flag::MAC | flag::VLAN_POP | flag::VLAN_PUSH;
+
+/// The 48 bytes of rewrite in an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct RewriteWords(pub [u64; 6]);
+
+impl RewriteWords {
+    /// What the flags of a state make of the words.
+    pub fn read(&self, flags: u16) -> Rewrite {
+        let address = |first: usize| {
+            let mut address = [0; 16];
+            address[..8].copy_from_slice(&self.0[first].to_le_bytes());
+            address[8..].copy_from_slice(&self.0[first + 1].to_le_bytes());
+            address
+        };
+        let end = |mask: u16, first: usize, shift: u32| {
+            (flags & mask != 0).then(|| Endpoint {
+                address: address(first),
+                port: (self.0[4] >> shift) as u16,
+            })
+        };
+        let vlan = (self.0[4] >> 32) as u16 & 0xfff;
+        let mac = (self.0[4] >> 48 | self.0[5] << 16).to_le_bytes();
+        Rewrite {
+            source: end(flag::SOURCE, 0, 0),
+            destination: end(flag::DESTINATION, 2, 16),
+            mac: (flags & flag::MAC != 0).then(|| [mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]),
+            vlan: match (flags & flag::VLAN_POP != 0, flags & flag::VLAN_PUSH != 0) {
+                (false, false) => VlanAction::Keep,
+                (true, false) => VlanAction::Pop,
+                (false, true) => VlanAction::Push(vlan),
+                (true, true) => VlanAction::Set(vlan),
+            },
+        }
+    }
 }
 
 /// Counters of an entry as they are read: both directions by [`KeyDirection`].
@@ -292,6 +595,12 @@ impl EntryState {
         if action.originator_is_lower {
             flags |= flag::ORIGINATOR_IS_LOWER;
         }
+        flags |= match action.only {
+            None => 0,
+            Some(KeyDirection::LowerToHigher) => flag::ONE_WAY,
+            Some(KeyDirection::HigherToLower) => flag::ONE_WAY | flag::FROM_HIGHER,
+        };
+        flags |= action.rewrite.flags();
         Self([
             0,
             u64::from(flags) << 48,
@@ -322,6 +631,22 @@ impl EntryState {
     #[inline]
     pub const fn clear(&mut self, mask: u16) {
         self.0[1] &= !((mask as u64) << 48);
+    }
+
+    /// Whether packets are rewritten in more than their TTL.
+    #[inline]
+    pub const fn rewrites(&self) -> bool {
+        self.flags() & REWRITES != 0
+    }
+
+    /// Whether packets of `direction` are forwarded.
+    #[inline]
+    pub const fn serves(&self, direction: KeyDirection) -> bool {
+        let other = match direction {
+            KeyDirection::LowerToHigher => flag::ONE_WAY | flag::FROM_HIGHER,
+            KeyDirection::HigherToLower => flag::ONE_WAY,
+        };
+        self.flags() & (flag::ONE_WAY | flag::FROM_HIGHER) != other
     }
 
     /// Port by which packets of `direction` leave.
@@ -418,7 +743,10 @@ mod tests {
     #[test]
     fn the_fields_lie_where_the_lists_say() {
         let size = |fields: &[FieldLayout]| fields.iter().map(|field| field.bits).sum::<usize>();
-        assert_eq!((size(KEY_FIELDS), size(STATE_FIELDS)), (5 * 64, 4 * 64));
+        assert_eq!(
+            (size(KEY_FIELDS), size(STATE_FIELDS), size(REWRITE_FIELDS)),
+            (6 * 64, 4 * 64, 6 * 64)
+        );
         let (key, direction) = FlowKey::new(endpoint(9, 80), endpoint(1, 4_000), 17, 4, 7);
         assert_eq!(direction, KeyDirection::HigherToLower);
         let of = |name| extract(&key.0, KEY_FIELDS, name);
@@ -452,7 +780,7 @@ mod tests {
             egress: [1, 2],
             cookie: 0xdead_beef,
             decrement_ttl: true,
-            originator_is_lower: false,
+            ..EntryAction::default()
         };
         let mut state = EntryState::new(action, Picos::ZERO);
         state.0[0] = u64::MAX;
@@ -502,7 +830,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_survives_its_bytes(words in any::<[u64; 5]>()) {
+        fn a_key_survives_its_bytes(words in any::<[u64; 6]>()) {
             let key = FlowKey(words);
             prop_assert_eq!(FlowKey::from_bytes(&key.to_bytes()), key);
         }

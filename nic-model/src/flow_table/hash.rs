@@ -71,7 +71,7 @@ const fn is_linear(function: HashFunction) -> bool {
 struct LinearHash {
     /// What the key of zeros gives: the first function's hash in the low half.
     zero: u64,
-    /// For each of the 40 bytes, what each of its 256 values adds.
+    /// For each of the 48 bytes, what each of its 256 values adds.
     rows: Vec<[u64; 256]>,
 }
 
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn two_seeds_of_one_crc_differ_by_a_constant() {
         let difference = |n: u64| {
-            let key = FlowKey([n, n * n, 3, 4, 5]);
+            let key = FlowKey([n, n * n, 3, 4, 5, 6]);
             by_definition(HashFunction::Crc32, 1, &key)
                 ^ by_definition(HashFunction::Crc32, 2, &key)
         };
@@ -212,8 +212,8 @@ mod tests {
             functions in [function(), function(), function(), function()],
             seeds in any::<[u32; 4]>(),
             choices in 1u32..=4,
-            keys in proptest::collection::vec(any::<[u64; 5]>(), 1..20),
-            zeros in any::<[bool; 5]>(),
+            keys in proptest::collection::vec(any::<[u64; 6]>(), 1..20),
+            zeros in any::<[bool; 6]>(),
         ) {
             let config = TableConfig {
                 choices,

@@ -15,7 +15,9 @@ pub mod slots;
 pub mod tcam;
 pub mod toeplitz;
 
-pub use entry::{EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection};
+pub use entry::{
+    EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection, Rewrite, RewriteWords,
+};
 pub use hash::Hashes;
 
 use crate::config::{Organisation, TableConfig};
@@ -238,6 +240,23 @@ impl FlowTable {
         }
     }
 
+    /// What the entry in a slot in use writes into packets; meaningful where its state says that there is something.
+    #[inline]
+    pub fn rewrite(&self, slot: Slot) -> RewriteWords {
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.rewrite(cell),
+            None => self.slots.rewrite(slot.0),
+        }
+    }
+
+    /// Sets what the entry in a slot in use writes into packets.
+    pub fn set_rewrite(&mut self, slot: Slot, rewrite: RewriteWords) {
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.set_rewrite(cell, rewrite),
+            None => self.slots.set_rewrite(slot.0, rewrite),
+        }
+    }
+
     /// Changes the state in a slot in use, and gives what `change` gives.
     #[inline]
     pub fn with_state<R>(
@@ -367,10 +386,15 @@ impl FlowTable {
             Placement::Chained(chained) => chained.make_room(&self.slots, hashes).slot,
             _ => self.slots.free(bucket),
         };
-        if let Some(free) = free
-            && let Some((key, state)) = self.stash.remove(cell)
-        {
+        if let Some(free) = free {
+            let rewrite = self.stash.rewrite(cell);
+            let Some((key, state)) = self.stash.remove(cell) else {
+                return;
+            };
             self.slots.write(free, hashes.tag(), key, state);
+            if state.rewrites() {
+                self.slots.set_rewrite(free, rewrite);
+            }
             let old = Slot(self.main_slots() + cell as u32);
             self.moved.push((old, Slot(free)));
         }

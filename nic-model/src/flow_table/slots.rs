@@ -3,26 +3,26 @@
 //! Memory is laid out for look-ups in bursts: the tags of a bucket lie in words that are compared four tags at a time, and an
 //! entry, key and state together, in two lines of the cache that follow each other.
 
-use super::entry::{EntryState, FlowKey, flag};
+use super::entry::{EntryState, FlowKey, RewriteWords, flag};
 use super::hash::{Hashes, MAX_CHOICES};
 use crate::config::TableConfig;
 use packet::prefetch;
 use std::ops::Range;
 
-/// An entry as it lies in a slot: five words of key, four of state.
-type Entry = [u64; 9];
+/// An entry as it lies in a slot: six words of key, four of state. What it writes into packets lies elsewhere: few need it.
+type Entry = [u64; 10];
 
 fn entry(key: FlowKey, state: EntryState) -> Entry {
-    let mut words = [0; 9];
-    words[..5].copy_from_slice(&key.0);
-    words[5..].copy_from_slice(&state.0);
+    let mut words = [0; 10];
+    words[..6].copy_from_slice(&key.0);
+    words[6..].copy_from_slice(&state.0);
     words
 }
 
 #[inline]
 fn key_of(entry: &Entry) -> FlowKey {
-    let [a, b, c, d, e, ..] = *entry;
-    FlowKey([a, b, c, d, e])
+    let [a, b, c, d, e, f, ..] = *entry;
+    FlowKey([a, b, c, d, e, f])
 }
 
 #[inline]
@@ -115,6 +115,7 @@ pub struct SlotMemory {
     /// The lanes of a bucket's last word that are slots: their topmost bits.
     last_lanes: u64,
     entries: Vec<Entry>,
+    rewrites: Vec<[u64; 6]>,
     /// One bit per slot: whether its counters have changed since they were read.
     dirty: Vec<u64>,
     occupied: u32,
@@ -131,7 +132,8 @@ impl SlotMemory {
             tags: vec![0; (shape.buckets() * words_per_bucket) as usize],
             words_per_bucket,
             last_lanes: TOPS >> (16 * (TAGS_PER_WORD - in_last.min(TAGS_PER_WORD))),
-            entries: vec![[0; 9]; slots],
+            entries: vec![[0; 10]; slots],
+            rewrites: vec![[0; 6]; slots],
             dirty: vec![0; slots.div_ceil(64)],
             occupied: 0,
         }
@@ -164,7 +166,7 @@ impl SlotMemory {
         // An entry lies in two lines that follow each other.
         let entry = &self.entries[slot as usize];
         prefetch(&entry[0]);
-        prefetch(&entry[8]);
+        prefetch(&entry[9]);
         true
     }
 
@@ -276,7 +278,7 @@ impl SlotMemory {
         }
         let was_dirty = state.has(flag::DIRTY);
         let result = change(&mut state);
-        entry[5..].copy_from_slice(&state.0);
+        entry[6..].copy_from_slice(&state.0);
         if state.has(flag::DIRTY) != was_dirty {
             self.note_dirty(slot, !was_dirty);
         }
@@ -303,7 +305,18 @@ impl SlotMemory {
         None
     }
 
-    /// Writes an entry into a free slot.
+    /// What the entry in a slot writes into packets.
+    #[inline]
+    pub fn rewrite(&self, slot: u32) -> RewriteWords {
+        RewriteWords(self.rewrites[slot as usize])
+    }
+
+    /// Sets what the entry in a slot writes into packets.
+    pub fn set_rewrite(&mut self, slot: u32, rewrite: RewriteWords) {
+        self.rewrites[slot as usize] = rewrite.0;
+    }
+
+    /// Writes an entry into a free slot; it writes nothing into packets.
     pub fn write(&mut self, slot: u32, tag: u16, key: FlowKey, state: EntryState) {
         debug_assert!(!self.in_use(slot), "slot {slot} is in use");
         self.entries[slot as usize] = entry(key, state);
@@ -329,7 +342,11 @@ impl SlotMemory {
     /// Moves an entry to a free slot: it is there before its old place is free.
     pub fn relocate(&mut self, from: u32, to: u32) {
         let entry = self.entries[from as usize];
-        self.write(to, self.tag(from), key_of(&entry), state_of(&entry));
+        let state = state_of(&entry);
+        self.write(to, self.tag(from), key_of(&entry), state);
+        if state.rewrites() {
+            self.rewrites[to as usize] = self.rewrites[from as usize];
+        }
         self.erase(from);
     }
 
@@ -350,7 +367,7 @@ impl SlotMemory {
     pub fn clear(&mut self) {
         if self.occupied > 0 {
             self.tags.fill(0);
-            self.entries.fill([0; 9]);
+            self.entries.fill([0; 10]);
             self.dirty.fill(0);
             self.occupied = 0;
         }

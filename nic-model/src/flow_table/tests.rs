@@ -13,6 +13,7 @@ pub(super) fn key(n: u64) -> FlowKey {
         0,
         0,
         6 << 32 | 4 << 40,
+        0,
     ])
 }
 

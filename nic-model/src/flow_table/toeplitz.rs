@@ -3,10 +3,10 @@
 //! Source: Microsoft, "RSS Hashing Functions" (Windows driver documentation); the test vectors are those of its page
 //! "Verifying the RSS Hash Calculation".
 
-/// Bytes of a secret: enough for 40 bytes of input and the 32 bits behind.
-pub const SECRET_BYTES: usize = 44;
+/// Bytes of a secret: enough for 48 bytes of input (a flow's key) and the 32 bits behind.
+pub const SECRET_BYTES: usize = 52;
 
-/// The hash of some bytes, at most 40; more take no part.
+/// The hash of some bytes, at most 48; more take no part.
 pub fn hash(secret: &[u8; SECRET_BYTES], input: &[u8]) -> u32 {
     let mut sum = 0;
     let mut window = u32::from_be_bytes([secret[0], secret[1], secret[2], secret[3]]);

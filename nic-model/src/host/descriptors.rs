@@ -25,10 +25,13 @@ descriptors! {
         captured_bytes: B32 "Bytes in the buffer.";
         wire_bytes: B32 "Length on the wire without FCS.";
         cookie: B32 "Cookie of the entry it hit.";
-        - B32;
+        zone: B16 "Conntrack zone that the classifier gave it.";
+        ip_offset: B16 "Where the IP header begins that its connection is told by: inside a tunnel, if it came in one.";
         arrival_ns: B64 "First bit at the port, nanoseconds on the card's clock.";
         ingress_tag: B64 "Number the port gave the frame; to be copied into the transmit descriptor if the frame is sent on.";
-        - B64;
+        tunnel: B8 "What it came in: 0 nothing, 1 VXLAN, 2 Geneve, 3 GRE.";
+        - B24;
+        tunnel_id: B32 "VXLAN or Geneve VNI, GRE key.";
     }
 
     32 TransmitDescriptor "One frame to send." {
@@ -45,6 +48,7 @@ descriptors! {
         Insert = 1 "Puts an entry into the table.";
         Delete = 2 "Takes an entry out and reads its final counters.";
         ReadCounters = 3 "Reads the counters of an entry.";
+        Rewrite = 4 "Says what the entry of the next insertion writes into packets (a RewriteCommand).";
     }
 
     64 Command "A command to the firmware." {
@@ -52,7 +56,14 @@ descriptors! {
         - B4;
         decrement_ttl: bool "Insert: decrement TTL or hop limit.";
         originator_is_lower: bool "Insert: the originator is the key's lower endpoint.";
-        - B22;
+        one_way: bool "Insert: only packets of one direction are forwarded: from the key's lower endpoint, or with from_higher from the higher.";
+        from_higher: bool "Insert: see one_way.";
+        rewrite_source: bool "Insert: source address and port are rewritten.";
+        rewrite_destination: bool "Insert: destination address and port are rewritten.";
+        rewrite_mac: bool "Insert: the destination MAC address is rewritten, and the source becomes that of the egress port.";
+        vlan_pop: bool "Insert: the outermost VLAN tag is taken off; with vlan_push, its identifier changes.";
+        vlan_push: bool "Insert: a VLAN tag is put on; with vlan_pop, the identifier of the tag there is changes.";
+        - B15;
         sequence: B32 "Comes back in the completion.";
         cookie: B32 "Insert: name of the entry. Delete, read: the entry must carry this name.";
         egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";
@@ -63,7 +74,21 @@ descriptors! {
         key_2: B64 "Flow key, word 2.";
         key_3: B64 "Flow key, word 3.";
         key_4: B64 "Flow key, word 4.";
-        - B64;
+        key_5: B64 "Flow key, word 5.";
+    }
+
+    64 RewriteCommand "A command (opcode Rewrite) that says what the next insertion's entry writes into packets." {
+        opcode: Opcode "Rewrite.";
+        - B28;
+        sequence: B32 "Comes back in the completion.";
+        cookie: B32 "Comes back in the completion.";
+        - B32;
+        word_0: B64 "Word 0 of the entry's rewrite.";
+        word_1: B64 "Word 1.";
+        word_2: B64 "Word 2.";
+        word_3: B64 "Word 3.";
+        word_4: B64 "Word 4.";
+        word_5: B64 "Word 5.";
     }
 
     codes Status "How a command ended." {

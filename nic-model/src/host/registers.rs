@@ -3,6 +3,8 @@
 //! Registers are 32 bits wide. Ring base addresses take two registers, low half first; the pair takes effect
 //! when the ring is enabled by [`CONTROL`].
 
+use crate::config::{Entries, KeyConfig};
+
 /// How software may use a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -44,6 +46,7 @@ register_map! {
     0x00c Read      TABLE_CAPACITY       "Entries the flow table can hold, stash included."
     0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA."
     0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings."
+    0x018 Read      KEY_FORMAT           "What keys hold. Bit 0: one direction alone (two entries a connection). Bits 1 to 4: zone, ingress port, VLAN, tunnel."
     0x020 ReadWrite RECEIVE_BASE_LOW     "Receive buffer ring, address bits 31:0."
     0x024 ReadWrite RECEIVE_BASE_HIGH    "Receive buffer ring, address bits 63:32."
     0x028 ReadWrite RECEIVE_ENTRIES      "Receive buffer ring and receive completion ring, entries, a power of two."
@@ -82,9 +85,45 @@ pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`STATUS`].
 pub const DMA_ERROR: u32 = 1 << 1;
 
+/// The value of [`KEY_FORMAT`].
+pub fn key_format(key: &KeyConfig) -> u32 {
+    let bits = [
+        key.entries == Entries::EachWay,
+        key.zone,
+        key.ingress_port,
+        key.vlan,
+        key.tunnel,
+    ];
+    let bit = |(at, set): (usize, bool)| u32::from(set) << at;
+    bits.into_iter().enumerate().map(bit).sum()
+}
+
+/// What a value of [`KEY_FORMAT`] says.
+pub fn key_config(format: u32) -> KeyConfig {
+    let bit = |at: u32| format >> at & 1 == 1;
+    KeyConfig {
+        entries: if bit(0) {
+            Entries::EachWay
+        } else {
+            Entries::Both
+        },
+        zone: bit(1),
+        ingress_port: bit(2),
+        vlan: bit(3),
+        tunnel: bit(4),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_format_says_what_keys_hold() {
+        for format in 0..32 {
+            assert_eq!(key_format(&key_config(format)), format);
+        }
+    }
 
     #[test]
     fn offsets_are_aligned_ascending_and_unique() {

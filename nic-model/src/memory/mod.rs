@@ -19,8 +19,8 @@ use dram::Dram;
 
 /// Bytes of a tag.
 const TAG_BYTES: u32 = 2;
-/// Bytes of an entry: key and state.
-const ENTRY_BYTES: u32 = 72;
+/// Bytes of an entry: key, state and rewrite.
+const ENTRY_BYTES: u32 = 128;
 
 /// What the memory did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn key(n: u64) -> FlowKey {
-        FlowKey([n, n << 7, 0, 0, 6 << 32 | 4 << 40])
+        FlowKey([n, n << 7, 0, 0, 6 << 32 | 4 << 40, 0])
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::frame::Burst;
 use nic_model::chip::{Chip, ChipEvent, Fate};
 use nic_model::config::NicConfig;
 use nic_model::event::EventQueue;
-use nic_model::flow_table::entry::{EntryAction, EntryState};
+use nic_model::flow_table::entry::EntryAction;
 use std::time::Instant;
 
 /// Measures the chip alone, without firmware, driver and monitors: an entry for every connection, all packets hit.
@@ -36,15 +36,14 @@ pub fn chip(
                 .map(|(meta, bytes)| (meta.port, bytes, meta.wire_len));
             chip.prepare(view, &mut parsed);
             for (i, parsed) in parsed.iter().enumerate() {
-                let (meta, bytes) = burst.frame_mut(i);
+                let (meta, mut frame) = burst.frame_mut(i);
                 if install && parsed.tcp_flags & 0x12 == 0x02 {
                     let action = EntryAction {
                         egress: [0, 1],
                         cookie: meta.flow,
                         ..EntryAction::default()
                     };
-                    let state = EntryState::new(action, meta.arrival);
-                    chip.insert(meta.arrival, parsed.key, state, &mut events)
+                    chip.insert(meta.arrival, parsed.key, &action, &mut events)
                         .map_err(|error| error.to_string())?;
                 }
                 if let Ok(front) = chip.arrive(meta.port, meta.arrival, meta.wire_len, parsed) {
@@ -52,7 +51,7 @@ pub fn chip(
                         &front,
                         parsed,
                         meta.port,
-                        bytes,
+                        &mut frame,
                         meta.wire_len,
                         meta.number,
                         &mut events,

@@ -2,10 +2,10 @@
 
 use nic_model::chip::DropReason;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::entry::{KEY_FIELDS, STATE_FIELDS, flag};
+use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, Opcode, ReceiveBuffer,
-    ReceiveCompletion, Status, TransmitDescriptor,
+    ReceiveCompletion, RewriteCommand, Status, TransmitDescriptor,
 };
 use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
 use nic_model::layout::{DescriptorLayout, FieldLayout};
@@ -45,6 +45,7 @@ pub fn document() -> String {
         ReceiveCompletion::LAYOUT,
         TransmitDescriptor::LAYOUT,
         Command::LAYOUT,
+        RewriteCommand::LAYOUT,
         CommandCompletion::LAYOUT,
         AgingReport::LAYOUT,
         CounterRecord::LAYOUT,
@@ -68,9 +69,11 @@ pub fn document() -> String {
         "Why the hardware dropped a packet (counted, not given to the host).",
         drops,
     );
-    out.push_str("\n## A flow table's entry\n\nOne entry serves both directions: the key holds the endpoints in ascending order of address, then port.\n");
-    fields(&mut out, "Key, 40 bytes", KEY_FIELDS);
+    out.push_str("\n## A flow table's entry\n\nOne entry serves both directions: the key holds the endpoints in ascending order of address, then port. On a card with an \
+         entry for each direction (KEY_FORMAT) the source comes first.\n");
+    fields(&mut out, "Key, 48 bytes", KEY_FIELDS);
     fields(&mut out, "State, 32 bytes", STATE_FIELDS);
+    fields(&mut out, "Rewrite, 48 bytes", REWRITE_FIELDS);
     let flags = flag::ALL.iter();
     let flags = flags.map(|(bit, name, meaning)| (*bit, (*name).to_owned(), *meaning));
     codes(&mut out, "Flags", "Bits of the state's flags.", flags);

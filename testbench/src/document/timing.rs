@@ -7,6 +7,7 @@ use nic_model::datapath::parser::Parser;
 use nic_model::event::EventQueue;
 use nic_model::flow_table::entry::{EntryAction, EntryState};
 use nic_model::flow_table::{FlowKey, FlowTable};
+use nic_model::frame::FrameBuffer;
 use nic_model::host::pcie::PcieLink;
 use nic_model::memory::TableMemory;
 use packet::build::FrameBuilder;
@@ -193,7 +194,7 @@ fn read_time(config: &NicConfig) -> Picos {
 
 fn key() -> FlowKey {
     let config = NicConfig::default();
-    Parser::new(&config.pipeline).parse(&frame(), 60).key
+    Parser::new(&config).parse(0, &frame(), 60).key
 }
 
 /// How long an idle card takes for a frame of an installed connection.
@@ -209,12 +210,12 @@ fn pass(config: &NicConfig) -> Option<Picos> {
         egress: [1, 1],
         ..EntryAction::default()
     };
-    let state = EntryState::new(action, Picos::ZERO);
-    chip.insert(Picos::ZERO, parsed.key, state, &mut queue)
+    chip.insert(Picos::ZERO, parsed.key, &action, &mut queue)
         .ok()?;
     let arrival = Picos::from_micros(10);
     let front = chip.arrive(0, arrival, length, &parsed).ok()?;
-    match chip.finish(&front, &parsed, 0, &mut frame, length, 0, &mut queue) {
+    let mut buffer = FrameBuffer::new(&mut frame, 0);
+    match chip.finish(&front, &parsed, 0, &mut buffer, length, 0, &mut queue) {
         Fate::Forwarded { departs, .. } => Some(departs - arrival),
         _ => None,
     }

@@ -98,6 +98,7 @@ fn mean_ns(card: &NicConfig, contexts: u32, lookups: u32, seed: u64) -> f64 {
                 0,
                 0,
                 6 << 32 | 4 << 40,
+                0,
             ]);
             let state = EntryState::new(EntryAction::default(), Picos::ZERO);
             (

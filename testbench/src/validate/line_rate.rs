@@ -7,7 +7,8 @@ use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::event::EventQueue;
-use nic_model::flow_table::{EntryAction, EntryState};
+use nic_model::flow_table::EntryAction;
+use nic_model::frame::FrameBuffer;
 use packet::build::FrameBuilder;
 
 pub(super) const NAME: &str = "line-rate";
@@ -65,9 +66,8 @@ fn forwarded_mpps(rate_gbps: u32, size: u32, frames: u32) -> f64 {
         egress: [1, 1],
         ..EntryAction::default()
     };
-    let state = EntryState::new(action, Picos::ZERO);
     if chip
-        .insert(Picos::ZERO, parsed[0].key, state, &mut events)
+        .insert(Picos::ZERO, parsed[0].key, &action, &mut events)
         .is_err()
     {
         return 0.0;
@@ -76,6 +76,7 @@ fn forwarded_mpps(rate_gbps: u32, size: u32, frames: u32) -> f64 {
     for number in 0..frames {
         if let Ok(front) = chip.arrive(0, Picos::ZERO, length, &parsed[0]) {
             let tag = u64::from(number);
+            let mut frame = FrameBuffer::new(&mut frame, 0);
             let fate = chip.finish(&front, &parsed[0], 0, &mut frame, length, tag, &mut events);
             if let Fate::Forwarded { departs, .. } = fate {
                 sent.push(departs);

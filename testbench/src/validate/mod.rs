@@ -193,6 +193,7 @@ fn random_key(rng: &mut ChaCha8Rng) -> FlowKey {
         rng.next_u64() & address,
         0,
         ports | 6 << 32 | 4 << 40,
+        0,
     ])
 }
 
