@@ -112,19 +112,28 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
-        let command = with_key(Command::new(), key)
-            .with_opcode(Opcode::Delete)
-            .with_cookie(cookie.0);
-        let pending = Pending {
-            opcode: Opcode::Delete,
-            cookie,
-            since: platform.now(),
-        };
+        let (command, pending) = about(Opcode::Delete, key, cookie, platform.now());
         if self.has_room(layout, 1) {
             return self.post(platform, layout, command, pending);
         }
         self.backlog.push_back((command, pending));
         Ok(())
+    }
+
+    /// Queues a request to keep an idle entry; `false` if there is no room.
+    pub(crate) fn touch(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        key: &FlowKey,
+        cookie: Cookie,
+    ) -> Result<bool, DeviceError> {
+        let (command, pending) = about(Opcode::Touch, key, cookie, platform.now());
+        if !self.has_room(layout, 1) {
+            return Ok(false);
+        }
+        self.post(platform, layout, command, pending)?;
+        Ok(true)
     }
 
     fn post(
@@ -149,6 +158,17 @@ impl CommandQueue {
             self.announced = self.posted;
             write(platform, reg::COMMAND_TAIL, self.posted);
         }
+    }
+
+    /// Whether a completion has come.
+    pub(crate) fn is_ready(
+        &self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<bool, DeviceError> {
+        let ring = &layout.command_done;
+        let bytes = platform.memory().read(ring.address(self.completed))?;
+        Ok(CommandCompletion::from_bytes(bytes).phase() == ring.phase(self.completed))
     }
 
     /// The next completion and the command it is of.
@@ -176,6 +196,19 @@ impl CommandQueue {
         }
         Ok(Some((completion, pending)))
     }
+}
+
+/// A command about an entry that is in the card.
+fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> (Command, Pending) {
+    let command = with_key(Command::new(), key)
+        .with_opcode(opcode)
+        .with_cookie(cookie.0);
+    let pending = Pending {
+        opcode,
+        cookie,
+        since,
+    };
+    (command, pending)
 }
 
 fn with_key(command: Command, key: &FlowKey) -> Command {

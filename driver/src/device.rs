@@ -1,7 +1,7 @@
 //! Bringing the card up: identify it, lay the rings into memory, tell the card, enable it.
 
 use crate::platform::{Platform, Work};
-use nic_model::config::{KeyConfig, RingConfig};
+use nic_model::config::{CounterConfig, KeyConfig, RingConfig};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, ReceiveBuffer, ReceiveCompletion,
     TransmitDescriptor,
@@ -72,6 +72,8 @@ pub struct Layout {
     pub table_capacity: u32,
     /// What the card's keys hold.
     pub key: KeyConfig,
+    /// How the card's counters count.
+    pub counters: CounterConfig,
 }
 
 impl Layout {
@@ -121,6 +123,7 @@ impl Layout {
             buffer_bytes,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
+            counters: reg::counter_config(read(platform, reg::COUNTER_FORMAT)),
         };
         layout.announce(platform);
         write(platform, reg::CONTROL, reg::ENABLE);

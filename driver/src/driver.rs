@@ -264,43 +264,70 @@ impl Driver {
         }
     }
 
-    /// One thing the card has for the driver; whether there was any. Completions first: they free what others wait for.
+    /// One thing the card has for the driver; whether there was any. Completions before packets: they free what others wait
+    /// for.
+    ///
+    /// An entry is over when its deletion completes. What the card wrote about it before that is in memory before the
+    /// completion is, so it must be read first: reports that have counters, and records of counters that reading clears.
     fn poll_card<P: Platform, O: Observer>(
         &mut self,
         platform: &mut P,
         switch: &mut impl Switch,
         observer: &mut O,
     ) -> Result<bool, DeviceError> {
-        if let Some((completion, pending)) = self.commands.take(platform, &self.layout)? {
-            self.completed(platform, &completion, pending, observer)?;
+        let completed = self.commands.is_ready(platform, &self.layout)?;
+        if self.poll_aging(platform, observer)?
+            || self.layout.counters.clear_on_read && self.poll_counters(platform, observer)?
+        {
             return Ok(true);
         }
-        if let Some(report) = queues::take_aging(&mut self.events, platform, &self.layout.event)? {
-            platform.spend(Work::AgingReport, 1);
-            self.events
-                .announce(platform, &self.layout.event, reg::EVENT_HEAD, false);
-            self.aged(platform, Cookie(report.cookie()))?;
+        if completed
+            && let Some((completion, pending)) = self.commands.take(platform, &self.layout)?
+        {
+            self.completed(platform, &completion, pending, observer)?;
             return Ok(true);
         }
         if let Some(completion) = self.receive.take(platform, &self.layout)? {
             self.received(platform, completion, switch, observer)?;
             return Ok(true);
         }
-        if let Some(record) =
-            queues::take_counters(&mut self.counters, platform, &self.layout.counter)?
-        {
-            platform.spend(Work::CounterRecord, 1);
-            self.counters
-                .announce(platform, &self.layout.counter, reg::COUNTER_HEAD, false);
-            self.stats.counter_records += 1;
-            let reading = Reading {
-                packets: [record.packets_0(), record.packets_1()],
-                bytes: [record.bytes_0(), record.bytes_1()],
-            };
-            self.synchronise(Cookie(record.cookie()), &reading, observer);
-            return Ok(true);
-        }
-        Ok(false)
+        self.poll_counters(platform, observer)
+    }
+
+    fn poll_aging(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<bool, DeviceError> {
+        let ring = &self.layout.event;
+        let Some(report) = queues::take_aging(&mut self.events, platform, ring)? else {
+            return Ok(false);
+        };
+        platform.spend(Work::AgingReport, 1);
+        self.events.announce(platform, ring, reg::EVENT_HEAD, false);
+        self.aged(platform, &report, observer)?;
+        Ok(true)
+    }
+
+    fn poll_counters(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<bool, DeviceError> {
+        let ring = &self.layout.counter;
+        let Some(record) = queues::take_counters(&mut self.counters, platform, ring)? else {
+            return Ok(false);
+        };
+        platform.spend(Work::CounterRecord, 1);
+        self.counters
+            .announce(platform, ring, reg::COUNTER_HEAD, false);
+        self.stats.counter_records += 1;
+        let reading = Reading {
+            packets: [record.packets_0(), record.packets_1()],
+            bytes: [record.bytes_0(), record.bytes_1()],
+        };
+        self.synchronise(Cookie(record.cookie()), &reading, observer);
+        Ok(true)
     }
 
     fn synchronise(&mut self, cookie: Cookie, reading: &Reading, observer: &mut impl Observer) {
@@ -311,11 +338,14 @@ impl Driver {
         let (packets, bytes) = sync::apply(
             reading,
             record,
-            cookie.part(),
+            (cookie.part(), &self.layout.counters),
             id,
             &mut self.tracker,
             observer,
         );
+        if packets > 0 {
+            self.records.moved(cookie.index());
+        }
         self.stats.synchronised_packets += packets;
         self.stats.synchronised_bytes += bytes;
     }

@@ -241,6 +241,8 @@ pub(crate) struct Records {
     entries: u64,
     /// Which way packets of a connection in hardware come, where that is not nothing.
     ways: BTreeMap<u32, Ways>,
+    /// Since when a connection has been idle that the card was told to keep, nanoseconds.
+    kept: BTreeMap<u32, u64>,
 }
 
 impl Records {
@@ -296,6 +298,7 @@ impl Records {
         let was_installed = record.life == Life::Installed;
         if life == Life::Software {
             self.ways.remove(&index);
+            self.kept.remove(&index);
         }
         if record.life == Life::Software && life == Life::Inserting {
             record.generation = record.generation.wrapping_add(1) & (u8::MAX >> 1);
@@ -339,6 +342,22 @@ impl Records {
             }
             _ => {}
         }
+    }
+
+    /// An idle connection is to stay in hardware: since when it has been idle, given a time after which no packet hit one of
+    /// its entries, nanoseconds.
+    pub(crate) fn keep(&mut self, index: u32, last_seen_ns: u64) -> u64 {
+        *self.kept.entry(index).or_insert(last_seen_ns)
+    }
+
+    /// Packets of a connection came: it is not idle.
+    pub(crate) fn moved(&mut self, index: u32) {
+        self.kept.remove(&index);
+    }
+
+    /// Since when a connection has been idle that the card was told to keep, nanoseconds.
+    pub(crate) fn kept_since(&self, index: u32) -> Option<u64> {
+        self.kept.get(&index).copied()
     }
 
     /// Which way packets of a connection come that is in hardware or on its way there.

@@ -184,7 +184,7 @@ pub(crate) fn take_aging(
     platform: &mut impl Platform,
     ring: &Ring,
 ) -> Result<Option<AgingReport>, DeviceError> {
-    let phase = |bytes: &[u8; 32]| AgingReport::from_bytes(*bytes).phase();
+    let phase = |bytes: &[u8; 64]| AgingReport::from_bytes(*bytes).phase();
     Ok(queue
         .take(platform, ring, phase)?
         .map(AgingReport::from_bytes))

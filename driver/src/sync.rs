@@ -1,12 +1,12 @@
-//! Hardware counters into software entries: by difference to what was read last, so that counters may wrap.
+//! Hardware counters into software entries: by difference to what was read last, so that counters may wrap; or as they are, if
+//! reading clears them.
 
 use crate::observer::Observer;
 use crate::offload::Record;
 use conntrack_core::{ConnectionId, Tracker};
+use nic_model::config::CounterConfig;
+use nic_model::datapath::counter::CounterFormat;
 use nic_model::flow_table::entry::KeyDirection;
-
-/// Byte counters wrap at 48 bits.
-const BYTES_MASK: u64 = (1 << 48) - 1;
 
 /// Counters of an entry as some report gives them.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +15,24 @@ pub(crate) struct Reading {
     pub(crate) bytes: [u64; 2],
 }
 
+/// What counters show of packets and bytes that they had not shown when they were read last.
+fn beyond(now: (u32, u64), last: (u32, u64), counters: &CounterConfig) -> (u64, u64) {
+    if counters.clear_on_read {
+        return (now.0.into(), now.1);
+    }
+    let format = CounterFormat::new(counters);
+    let packets = now.0.wrapping_sub(last.0) & format.most_packets;
+    (
+        packets.into(),
+        now.1.wrapping_sub(last.1) & format.most_bytes,
+    )
+}
+
 /// Adds what a reading shows beyond the last one to the connection.
 pub(crate) fn apply(
     reading: &Reading,
     record: &mut Record,
-    part: usize,
+    (part, counters): (usize, &CounterConfig),
     id: ConnectionId,
     tracker: &mut Tracker,
     observer: &mut impl Observer,
@@ -31,8 +44,11 @@ pub(crate) fn apply(
             continue;
         }
         let last = if record.is_split() { part } else { i };
-        let packets = u64::from(reading.packets[i].wrapping_sub(record.packets[last]));
-        let bytes = reading.bytes[i].wrapping_sub(record.bytes[last]) & BYTES_MASK;
+        let (packets, bytes) = beyond(
+            (reading.packets[i], reading.bytes[i]),
+            (record.packets[last], record.bytes[last]),
+            counters,
+        );
         record.packets[last] = reading.packets[i];
         record.bytes[last] = reading.bytes[i];
         if packets == 0 && bytes == 0 {

@@ -6,8 +6,9 @@
 use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
+use nic_model::config::AgingAction;
 use nic_model::flow_table::Slot;
-use nic_model::host::descriptors::AgingReport;
+use nic_model::host::descriptors::{AgingReport, Idle};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::probe::RingIndex;
@@ -41,17 +42,13 @@ pub(crate) fn report(
         chip.retry_report(now, slot, schedule);
         return;
     }
-    let Some((cookie, last_seen)) = chip.mark_reported(now, slot) else {
+    let Some(report) = about(now, slot, chip, schedule) else {
         // Hit, moved or removed since the engine saw it: the engine looks again where it lies now.
         chip.retry_report(now, slot, schedule);
         return;
     };
     let number = processor.events_produced;
-    let report = AgingReport::new()
-        .with_phase(ring.phase(number))
-        .with_cookie(cookie)
-        .with_last_seen_ns(last_seen.as_nanos_up())
-        .with_slot(slot.0);
+    let report = report.with_phase(ring.phase(number)).with_slot(slot.0);
     processor.events_produced = number.wrapping_add(1);
     chip.probe
         .ring(now, RingIndex::EventProduced, processor.events_produced);
@@ -62,4 +59,35 @@ pub(crate) fn report(
         Box::new(report.into_bytes()),
         schedule,
     );
+}
+
+/// What there is to report of an idle entry, which is then marked as reported, or gone; `None` if it is idle no longer.
+fn about(
+    now: Picos,
+    slot: Slot,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> Option<AgingReport> {
+    let idle = match chip.config().aging.action {
+        AgingAction::Report => Idle::Reported,
+        AgingAction::Ask => Idle::Asked,
+        AgingAction::Evict => {
+            let (cookie, counters) = chip.evict_idle(now, slot, schedule)?;
+            let report = AgingReport::new()
+                .with_idle(Idle::Evicted)
+                .with_cookie(cookie)
+                .with_last_seen_ns(counters.last_seen.as_nanos_up())
+                .with_packets_0(counters.packets[0])
+                .with_packets_1(counters.packets[1])
+                .with_bytes_0(counters.bytes[0])
+                .with_bytes_1(counters.bytes[1]);
+            return Some(report);
+        }
+    };
+    let (cookie, last_seen) = chip.mark_reported(now, slot)?;
+    let report = AgingReport::new()
+        .with_idle(idle)
+        .with_cookie(cookie)
+        .with_last_seen_ns(last_seen.as_nanos_up());
+    Some(report)
 }

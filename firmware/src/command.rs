@@ -21,7 +21,7 @@ pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
     let own = match command.opcode_or_err() {
         Ok(Opcode::Insert) => config.insert_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
-        Ok(Opcode::ReadCounters) => config.counter_read_cycles,
+        Ok(Opcode::ReadCounters | Opcode::Touch) => config.counter_read_cycles,
         Ok(Opcode::Nop | Opcode::Rewrite) | Err(_) => 0,
     };
     u64::from(config.decode_cycles) + u64::from(own)
@@ -55,6 +55,16 @@ pub(crate) fn execute(
         Ok(Opcode::Insert) => insert(processor, now, command, completion, chip, schedule),
         Ok(Opcode::Delete) => (delete(now, command, completion, chip, schedule), 0),
         Ok(Opcode::ReadCounters) => (read(now, command, completion, chip), 0),
+        Ok(Opcode::Touch) => {
+            let completion = completion.with_opcode(Opcode::Touch);
+            let touched = find(command, chip).is_some_and(|slot| chip.touch(now, slot, schedule));
+            let status = if touched {
+                Status::Done
+            } else {
+                Status::NotFound
+            };
+            (completion.with_status(status), 0)
+        }
         Err(_) => (completion.with_status(Status::Invalid), 0),
     }
 }

@@ -10,9 +10,6 @@ use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::probe::RingIndex;
 
-/// Records written in one DMA.
-const BATCH: u32 = 16;
-
 /// Where the service is in its pass.
 #[derive(Debug, Default)]
 pub(crate) struct CounterService {
@@ -46,7 +43,7 @@ impl CounterService {
         let ring = ring(chip);
         let waiting = self.produced.wrapping_sub(chip.written(reg::COUNTER_HEAD));
         let room = ring.entries().saturating_sub(waiting);
-        let want = ring.contiguous(self.produced, room.min(BATCH));
+        let want = ring.contiguous(self.produced, room.min(chip.config().counter.batch_records));
         if want == 0 {
             return None;
         }

@@ -287,9 +287,7 @@ mod tests {
             .slot;
         let mut next = engine.watch(slot, TCP, Picos::ZERO);
         let hit = Picos::from_millis(900);
-        table.with_state(slot, |state| {
-            state.count(crate::flow_table::KeyDirection::LowerToHigher, 40, hit)
-        });
+        table.with_state(slot, |state| state.touch(hit));
         let mut found = Vec::new();
         while let Some(at) = next {
             next = engine.step(at, &table, &mut found);

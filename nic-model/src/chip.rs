@@ -24,6 +24,7 @@ use crate::aging::AgingEngine;
 use crate::clock::Picos;
 use crate::config::NicConfig;
 use crate::datapath::classifier::Classifier;
+use crate::datapath::counter::CounterFormat;
 use crate::datapath::mac::MacPort;
 use crate::datapath::meter::Meters;
 use crate::datapath::parser::{Parsed, Parser};
@@ -244,6 +245,7 @@ pub struct Chip {
     classifier_stage: Stage,
     hash_stage: Stage,
     counter_stage: Stage,
+    counter_format: CounterFormat,
     /// The flow table; the firmware writes it, everybody else looks.
     table: FlowTable,
     memory: TableMemory,
@@ -284,6 +286,7 @@ impl Chip {
             classifier_stage: Stage::new(Picos::ZERO),
             hash_stage: Stage::new(clock.cycles(p.hash_latency_cycles.into())),
             counter_stage: Stage::new(Picos::ZERO),
+            counter_format: CounterFormat::new(&config.counter),
             aging: AgingEngine::new(&config.aging, table.capacity()),
             idle: Vec::new(),
             pcie: PcieLink::new(&config.pcie),
@@ -376,6 +379,7 @@ impl Chip {
         match offset {
             registers::PORTS => PORTS as u32,
             registers::TABLE_CAPACITY => self.table.capacity(),
+            registers::COUNTER_FORMAT => registers::counter_format(&self.config.counter),
             registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),
         }

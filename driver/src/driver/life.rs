@@ -5,6 +5,7 @@ use crate::entries::{Entry, Plan, Ways};
 use crate::offload::Parts;
 use conntrack_core::Direction;
 use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
+use nic_model::host::descriptors::{AgingReport, Idle};
 
 /// Where packets of one direction come in and leave.
 #[derive(Debug, Clone, Copy)]
@@ -227,7 +228,13 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         if completion.evicted() {
-            self.evicted(platform, completion, observer)?;
+            let gone = Gone {
+                cookie: Cookie(completion.evicted_cookie()),
+                reading: reading(completion),
+                last_seen_ns: completion.last_seen_ns(),
+                cause: RemoveCause::Evicted,
+            };
+            self.evicted(platform, &gone, observer)?;
         }
         let Some((_, generation)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
@@ -239,7 +246,7 @@ impl Driver {
                 self.deleted(platform, id, pending.cookie, completion, observer);
                 Ok(())
             }
-            Opcode::Nop | Opcode::ReadCounters | Opcode::Rewrite => Ok(()),
+            Opcode::Nop | Opcode::ReadCounters | Opcode::Rewrite | Opcode::Touch => Ok(()),
         }
     }
 
@@ -334,7 +341,7 @@ impl Driver {
         };
         record.waiting = record.waiting.saturating_sub(1);
         let (waiting, cause) = (record.waiting, record.cause);
-        self.resume(platform, id, completion);
+        self.resume(platform, id, completion.last_seen_ns());
         if waiting == 0 {
             self.records.enter(id.index(), Life::Software);
             self.stats.removed[cause as usize] += 1;
@@ -343,16 +350,14 @@ impl Driver {
     }
 
     /// The connection goes on in software, if it still is in hardware as far as connection tracking knows.
-    fn resume(
-        &mut self,
-        platform: &impl Platform,
-        id: ConnectionId,
-        completion: &CommandCompletion,
-    ) {
+    fn resume(&mut self, platform: &impl Platform, id: ConnectionId, last_seen_ns: u64) {
+        // Being kept is not being hit.
+        let idle_since = self.records.kept_since(id.index());
+        let last_seen_ns = last_seen_ns.min(idle_since.unwrap_or(u64::MAX));
         let connection = self.tracker.connection(id);
         if connection.is_some_and(|connection| connection.is_offloaded()) {
             let last_seen = match self.config.clock {
-                Clock::Running => Time(completion.last_seen_ns()),
+                Clock::Running => Time(last_seen_ns),
                 Clock::Frozen => Time(0),
             };
             let now = self.time(platform);
@@ -360,32 +365,32 @@ impl Driver {
         }
     }
 
-    /// An entry gave way to the one that was inserted; if there is another for the other direction, it comes out too. If its
+    /// The card has taken an entry out by itself; if there is another for the other direction, it comes out too. If its
     /// removal is on its way already, that will find nothing.
     fn evicted(
         &mut self,
         platform: &mut impl Platform,
-        completion: &CommandCompletion,
+        gone: &Gone,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
-        let cookie = Cookie(completion.evicted_cookie());
-        self.synchronise(cookie, &reading(completion), observer);
+        let Gone { cookie, cause, .. } = *gone;
+        self.synchronise(cookie, &gone.reading, observer);
         let Some((_, generation)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
         let id = ConnectionId::from_parts(cookie.index(), generation);
         self.records.set_present(id.index(), cookie.part(), false);
-        self.resume(platform, id, completion);
+        self.resume(platform, id, gone.last_seen_ns);
         if self.life(id) != Life::Installed {
             return Ok(());
         }
         let left = self.records.get(id).map(|record| record.present);
         if left.is_some_and(|left| !left.is_empty()) {
-            return self.remove(platform, id, RemoveCause::Evicted);
+            return self.remove(platform, id, cause);
         }
         self.records.enter(id.index(), Life::Software);
-        self.stats.removed[RemoveCause::Evicted as usize] += 1;
-        observer.removed(id, RemoveCause::Evicted, platform.now());
+        self.stats.removed[cause as usize] += 1;
+        observer.removed(id, cause, platform.now());
         Ok(())
     }
 
@@ -393,8 +398,26 @@ impl Driver {
     pub(super) fn aged(
         &mut self,
         platform: &mut impl Platform,
-        cookie: Cookie,
+        report: &AgingReport,
+        observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
+        let cookie = Cookie(report.cookie());
+        match report.idle_or_err() {
+            Ok(Idle::Evicted) => {
+                let gone = Gone {
+                    cookie,
+                    reading: Reading {
+                        packets: [report.packets_0(), report.packets_1()],
+                        bytes: [report.bytes_0(), report.bytes_1()],
+                    },
+                    last_seen_ns: report.last_seen_ns(),
+                    cause: RemoveCause::Aged,
+                };
+                return self.evicted(platform, &gone, observer);
+            }
+            Ok(Idle::Asked) if self.keep(platform, report)? => return Ok(()),
+            _ => {}
+        }
         let Some((record, generation)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
@@ -404,6 +427,35 @@ impl Driver {
         }
         let id = ConnectionId::from_parts(cookie.index(), generation);
         self.remove(platform, id, RemoveCause::Aged)
+    }
+
+    /// The card asks whether an idle entry is to stay. It is as long as software would keep the connection.
+    fn keep(
+        &mut self,
+        platform: &mut impl Platform,
+        report: &AgingReport,
+    ) -> Result<bool, DeviceError> {
+        let cookie = Cookie(report.cookie());
+        let Some(id) = self.connection_of_cookie(report.cookie()) else {
+            return Ok(false);
+        };
+        let now = self.time(platform);
+        let since = self.records.keep(id.index(), report.last_seen_ns());
+        let Some(connection) = self.tracker.connection(id) else {
+            return Ok(false);
+        };
+        let dies = Time(since) + connection.state_timeout(self.tracker.config());
+        if self.life(id) != Life::Installed || dies <= now {
+            return Ok(false);
+        }
+        let plan = Plan::of(connection, &self.layout.key, &self.records.ways(id.index()));
+        let entry = plan.iter().find(|(part, _)| *part == cookie.part());
+        match entry {
+            Some((_, entry)) => self
+                .commands
+                .touch(platform, &self.layout, &entry.key, cookie),
+            None => Ok(false),
+        }
     }
 
     /// What the tracker did by itself: new connections, and those that are gone.
@@ -446,6 +498,15 @@ impl Driver {
         let plan = Plan::of(last, &self.layout.key, &self.records.ways(id.index()));
         self.remove_entries(platform, id, &plan, RemoveCause::Destroyed)
     }
+}
+
+/// An entry that the card has taken out by itself.
+struct Gone {
+    cookie: Cookie,
+    /// Its final counters.
+    reading: Reading,
+    last_seen_ns: u64,
+    cause: RemoveCause,
 }
 
 /// The counters of a completion.

@@ -203,6 +203,7 @@ impl Chip {
             return Err((reason, None));
         }
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
+        let format = &self.counter_format;
         let protocol = parsed.key.protocol();
         let decide = |state: &mut EntryState| {
             if !state.serves(parsed.direction) {
@@ -214,7 +215,7 @@ impl Chip {
             }
             let before = *state;
             if reason.is_none() {
-                state.count(parsed.direction, parsed.ip_bytes, now);
+                state.count(parsed.direction, parsed.ip_bytes, now, format);
                 state.clear(flag::AGE_REPORTED);
                 state.set(flag::DIRTY);
             }

@@ -18,7 +18,11 @@ impl Chip {
                 .set_rewrite(inserted.slot, action.rewrite.words());
         }
         self.stats.table_inserted += 1;
-        self.stats.table_evicted += u64::from(inserted.evicted.is_some());
+        if inserted.evicted.is_some() {
+            self.stats.table_evicted += 1;
+            self.memory
+                .flush_counters(now, inserted.slot, &mut self.pcie);
+        }
         self.stats
             .note_occupancy(self.table.occupied(), self.table.stash_occupied());
         self.watch_moved(now, schedule);
@@ -40,6 +44,7 @@ impl Chip {
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Option<(FlowKey, EntryState)> {
         let removed = self.table.remove(slot)?;
+        self.memory.flush_counters(now, slot, &mut self.pcie);
         self.stats.table_removed += 1;
         self.watch_moved(now, schedule);
         self.probe.table(
@@ -53,10 +58,15 @@ impl Chip {
 
     /// Reads an entry's counters and marks it clean (firmware only).
     pub fn read_counters(&mut self, now: Picos, slot: Slot) -> Option<(EntryCounters, u32)> {
-        let aging = &self.aging;
+        let (aging, clear) = (&self.aging, self.config.counter.clear_on_read);
+        self.memory.flush_counters(now, slot, &mut self.pcie);
         self.table.with_state(slot, |state| {
             state.clear(flag::DIRTY);
-            (aging.counters(slot, state, now), state.cookie())
+            let counters = aging.counters(slot, state, now);
+            if clear {
+                state.clear_counters();
+            }
+            (counters, state.cookie())
         })
     }
 
@@ -65,19 +75,58 @@ impl Chip {
         std::mem::take(&mut self.idle)
     }
 
+    /// Whether an entry is idle and was not reported before.
+    fn is_idle(&self, now: Picos, slot: Slot) -> bool {
+        let (Some(key), Some(state)) = (self.table.key(slot), self.table.state(slot)) else {
+            return false;
+        };
+        let due = self.aging.due(slot, key.protocol(), &state, now);
+        due <= now && !state.has(flag::AGE_REPORTED)
+    }
+
     /// The report of an idle entry is on its way (firmware only): it is not reported again until it is hit.
     /// Gives its cookie and last-seen time; `None` if it is idle no longer.
     pub fn mark_reported(&mut self, now: Picos, slot: Slot) -> Option<(u32, Picos)> {
-        let protocol = self.table.key(slot)?.protocol();
+        if !self.is_idle(now, slot) {
+            return None;
+        }
         let aging = &self.aging;
         self.table.with_state(slot, |state| {
-            let due = aging.due(slot, protocol, state, now);
-            if due > now || state.has(flag::AGE_REPORTED) {
-                return None;
-            }
             state.set(flag::AGE_REPORTED);
-            Some((state.cookie(), aging.last_seen(slot, state, now)))
-        })?
+            (state.cookie(), aging.last_seen(slot, state, now))
+        })
+    }
+
+    /// Takes an idle entry out (firmware only): its cookie and final counters; `None` if it is idle no longer.
+    pub fn evict_idle(
+        &mut self,
+        now: Picos,
+        slot: Slot,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> Option<(u32, EntryCounters)> {
+        if !self.is_idle(now, slot) {
+            return None;
+        }
+        let (_, state) = self.remove(now, slot, schedule)?;
+        Some((state.cookie(), self.final_counters(now, slot, &state)))
+    }
+
+    /// Restarts the idle time of an entry (firmware only); whether there is one.
+    pub fn touch(
+        &mut self,
+        now: Picos,
+        slot: Slot,
+        schedule: &mut impl Schedule<ChipEvent>,
+    ) -> bool {
+        let Some(protocol) = self.table.key(slot).map(|key| key.protocol()) else {
+            return false;
+        };
+        let touched = self.table.with_state(slot, |state| {
+            state.clear(flag::AGE_REPORTED);
+            state.touch(now);
+        });
+        self.watch_age(slot, protocol, now, schedule);
+        touched.is_some()
     }
 
     /// An idle entry could not be reported (firmware only): look at it again in the next pass.
@@ -107,10 +156,12 @@ impl Chip {
         self.schedule_aging(at, schedule);
     }
 
-    /// A moved entry may lie in a block that was not watched for it: watch where it went.
+    /// Counters on the chip stay where entries move: they are written back. A moved entry may lie in a block that was not
+    /// watched for it: watch where it went.
     fn watch_moved(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
         for at in 0..self.table.moved().len() {
-            let (_, new) = self.table.moved()[at];
+            let (old, new) = self.table.moved()[at];
+            self.memory.flush_counters(now, old, &mut self.pcie);
             let at = self.aging.retry(new, now);
             self.schedule_aging(at, schedule);
         }

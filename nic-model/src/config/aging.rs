@@ -11,11 +11,22 @@ names! {
     }
 }
 
+names! {
+    /// What becomes of an idle entry.
+    AgingAction {
+        Report = "report": "The host is told, and takes it out.",
+        Evict = "evict": "The card takes it out and tells the host with its final counters.",
+        Ask = "ask": "The host is asked: it takes it out, or says that it is to stay, which restarts its idle time.",
+    }
+}
+
 section! {
     /// The aging engine: scans the table block by block and reports idle entries.
     AgingConfig, "aging" {
         /// How the engine knows that an entry is idle.
         method: AgingMethod = AgingMethod::Timestamp, Names(AgingMethod::NAMES), "", "assumed";
+        /// What becomes of an idle entry.
+        action: AgingAction = AgingAction::Report, Names(AgingAction::NAMES), "", "assumed";
         /// Bits of an entry's clock (method clock).
         clock_bits: u32 = 6, Range(1, 32), "bits", "assumed";
         /// Idle time after which an entry is reported whose flow had a FIN or RST; 0 for that of its protocol.

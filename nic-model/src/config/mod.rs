@@ -6,6 +6,7 @@
 
 mod aging;
 mod classifier;
+mod counter;
 pub mod field;
 mod firmware;
 mod key;
@@ -19,9 +20,10 @@ mod table;
 mod trap;
 mod tunnel;
 
-pub use aging::{AgingConfig, AgingMethod};
+pub use aging::{AgingAction, AgingConfig, AgingMethod};
 pub(crate) use classifier::network;
 pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
+pub use counter::{CounterConfig, Overflow};
 pub use firmware::FirmwareConfig;
 pub use key::{Entries, KeyConfig};
 pub use memory::{MemoryConfig, MemoryKind, Replacement};
@@ -64,6 +66,8 @@ pub struct NicConfig {
     pub meter: MeterConfig,
     /// The rules in front of the flow table.
     pub classifier: ClassifierConfig,
+    /// Counters of entries.
+    pub counter: CounterConfig,
     /// The aging engine.
     pub aging: AgingConfig,
     /// The link to the host.
@@ -173,6 +177,7 @@ impl NicConfig {
             self.memory.fields(),
             self.trap.fields(),
             self.meter.fields(),
+            self.counter.fields(),
             self.aging.fields(),
             self.pcie.fields(),
             self.ring.fields(),

@@ -3,6 +3,7 @@
 //! the way to the host.
 
 pub mod classifier;
+pub mod counter;
 pub mod mac;
 pub mod meter;
 pub mod parser;

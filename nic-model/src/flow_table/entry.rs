@@ -9,6 +9,7 @@
 
 use crate::clock::Picos;
 use crate::config::KeyConfig;
+use crate::datapath::counter::CounterFormat;
 use crate::layout::FieldLayout;
 use std::net::{IpAddr, SocketAddr};
 
@@ -669,14 +670,32 @@ impl EntryState {
 
     /// Counts a packet of `bytes` bytes seen at `now`.
     #[inline]
-    pub fn count(&mut self, direction: KeyDirection, bytes: u32, now: Picos) {
+    pub fn count(
+        &mut self,
+        direction: KeyDirection,
+        bytes: u32,
+        now: Picos,
+        format: &CounterFormat,
+    ) {
         let i = direction.index();
         let shift = 32 * i as u32;
-        let packets = ((self.0[0] >> shift) as u32).wrapping_add(1);
+        let packets = format.count_packet((self.0[0] >> shift) as u32);
         self.0[0] = self.0[0] & !(0xffff_ffff << shift) | u64::from(packets) << shift;
         let word = &mut self.0[1 + i];
-        *word = *word & !BYTES_MASK | (*word + u64::from(bytes)) & BYTES_MASK;
+        *word = *word & !BYTES_MASK | format.count_bytes(*word & BYTES_MASK, bytes);
         self.0[3] = self.0[3] & !0xffff_ffff | u64::from(ticks(now));
+    }
+
+    /// Sets all counters to zero.
+    pub const fn clear_counters(&mut self) {
+        self.0[0] = 0;
+        self.0[1] &= !BYTES_MASK;
+        self.0[2] &= !BYTES_MASK;
+    }
+
+    /// Restarts the idle time, as if a packet had hit at `now`.
+    pub const fn touch(&mut self, now: Picos) {
+        self.0[3] = self.0[3] & !0xffff_ffff | ticks(now) as u64;
     }
 
     /// The counters; last seen is rounded up to the end of its tick, but never beyond `now`.
@@ -764,8 +783,9 @@ mod tests {
         };
         let now = LAST_SEEN_TICK.0 * 6;
         let mut state = EntryState::new(action, Picos::ZERO);
-        state.count(KeyDirection::LowerToHigher, 100, Picos(now));
-        (0..2).for_each(|_| state.count(KeyDirection::HigherToLower, 200, Picos(now)));
+        let format = CounterFormat::default();
+        state.count(KeyDirection::LowerToHigher, 100, Picos(now), &format);
+        (0..2).for_each(|_| state.count(KeyDirection::HigherToLower, 200, Picos(now), &format));
         let of = |name| extract(&state.0, STATE_FIELDS, name);
         assert_eq!((of("packets_0"), of("packets_1")), (1, 2));
         assert_eq!((of("bytes_0"), of("bytes_1")), (100, 400));
@@ -785,7 +805,8 @@ mod tests {
         let mut state = EntryState::new(action, Picos::ZERO);
         state.0[0] = u64::MAX;
         state.0[1] |= BYTES_MASK;
-        state.count(KeyDirection::LowerToHigher, 1, Picos::from_secs(1));
+        let format = CounterFormat::default();
+        state.count(KeyDirection::LowerToHigher, 1, Picos::from_secs(1), &format);
         let counters = state.counters(Picos::from_secs(2));
         assert_eq!(
             counters.packets,
@@ -821,7 +842,7 @@ mod tests {
         #[test]
         fn last_seen_is_never_early_and_at_most_one_tick_late(seen in 0u64..1 << 60, idle in 0u64..1 << 50) {
             let mut state = EntryState::new(EntryAction::default(), Picos::ZERO);
-            state.count(KeyDirection::HigherToLower, 40, Picos(seen));
+            state.count(KeyDirection::HigherToLower, 40, Picos(seen), &CounterFormat::default());
             let now = Picos(seen + idle);
             let reported = state.counters(now).last_seen;
             prop_assert!(reported >= Picos(seen));

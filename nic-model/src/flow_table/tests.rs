@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Picos;
 use crate::config::{HashFunction, Insertion, Victim};
+use crate::datapath::counter::CounterFormat;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -155,7 +156,12 @@ fn the_entry_idle_for_longest_gives_way() {
     let slot = find(&table, &key(2)).expect("there");
     let hit = Picos::from_secs(60);
     table.with_state(slot, |state| {
-        state.count(KeyDirection::LowerToHigher, 40, hit)
+        state.count(
+            KeyDirection::LowerToHigher,
+            40,
+            hit,
+            &CounterFormat::default(),
+        )
     });
     assert_eq!(evicted(&mut table, 11), key(0));
     assert_eq!(table.occupied(), 4);

@@ -49,6 +49,7 @@ descriptors! {
         Delete = 2 "Takes an entry out and reads its final counters.";
         ReadCounters = 3 "Reads the counters of an entry.";
         Rewrite = 4 "Says what the entry of the next insertion writes into packets (a RewriteCommand).";
+        Touch = 5 "Restarts the idle time of an entry, as if a packet had hit it.";
     }
 
     64 Command "A command to the firmware." {
@@ -120,13 +121,25 @@ descriptors! {
         - B96;
     }
 
-    32 AgingReport "An idle entry, reported by the aging engine." {
+    codes Idle "What becomes of an idle entry." {
+        Reported = 0 "Nothing, until the host takes it out: it is not reported again unless a packet hits it.";
+        Evicted = 1 "It was taken out; the report has its final counters.";
+        Asked = 2 "Nothing, until the host takes it out or touches it.";
+    }
+
+    64 AgingReport "An idle entry, reported by the aging engine." {
         phase: bool "Phase of the ring.";
-        - B31;
+        idle: Idle "What becomes of it.";
+        - B27;
         cookie: B32 "The entry's name.";
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
-        slot: B32 "Where it lies.";
-        - B96;
+        slot: B32 "Where it lies or lay.";
+        packets_0: B32 "Evicted: packets lower to higher.";
+        packets_1: B32 "Evicted: packets higher to lower.";
+        bytes_0: B48 "Evicted: bytes lower to higher.";
+        bytes_1: B48 "Evicted: bytes higher to lower.";
+        - B128;
+        - B64;
     }
 
     64 CounterRecord "Counters of an entry that was hit since its last record." {

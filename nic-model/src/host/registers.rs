@@ -3,7 +3,7 @@
 //! Registers are 32 bits wide. Ring base addresses take two registers, low half first; the pair takes effect
 //! when the ring is enabled by [`CONTROL`].
 
-use crate::config::{Entries, KeyConfig};
+use crate::config::{CounterConfig, Entries, KeyConfig, Overflow};
 
 /// How software may use a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,7 @@ register_map! {
     0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA."
     0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings."
     0x018 Read      KEY_FORMAT           "What keys hold. Bit 0: one direction alone (two entries a connection). Bits 1 to 4: zone, ingress port, VLAN, tunnel."
+    0x01c Read      COUNTER_FORMAT       "Bits 7:0: width of packet counters. Bits 15:8: width of byte counters. Bit 16: they saturate. Bit 17: reading clears them."
     0x020 ReadWrite RECEIVE_BASE_LOW     "Receive buffer ring, address bits 31:0."
     0x024 ReadWrite RECEIVE_BASE_HIGH    "Receive buffer ring, address bits 63:32."
     0x028 ReadWrite RECEIVE_ENTRIES      "Receive buffer ring and receive completion ring, entries, a power of two."
@@ -98,6 +99,29 @@ pub fn key_format(key: &KeyConfig) -> u32 {
     bits.into_iter().enumerate().map(bit).sum()
 }
 
+/// The value of [`COUNTER_FORMAT`].
+pub fn counter_format(counter: &CounterConfig) -> u32 {
+    counter.packet_bits
+        | counter.byte_bits << 8
+        | u32::from(counter.overflow == Overflow::Saturate) << 16
+        | u32::from(counter.clear_on_read) << 17
+}
+
+/// What a value of [`COUNTER_FORMAT`] says; widths that no counter has become the next possible ones.
+pub fn counter_config(format: u32) -> CounterConfig {
+    CounterConfig {
+        packet_bits: (format & 0xff).clamp(4, 32),
+        byte_bits: (format >> 8 & 0xff).clamp(16, 48),
+        overflow: if format >> 16 & 1 == 1 {
+            Overflow::Saturate
+        } else {
+            Overflow::Wrap
+        },
+        clear_on_read: format >> 17 & 1 == 1,
+        ..CounterConfig::default()
+    }
+}
+
 /// What a value of [`KEY_FORMAT`] says.
 pub fn key_config(format: u32) -> KeyConfig {
     let bit = |at: u32| format >> at & 1 == 1;
@@ -122,6 +146,13 @@ mod tests {
     fn a_key_format_says_what_keys_hold() {
         for format in 0..32 {
             assert_eq!(key_format(&key_config(format)), format);
+        }
+    }
+
+    #[test]
+    fn a_counter_format_says_how_counters_count() {
+        for format in [0x2_3020, 0x1_1004, 0x3020] {
+            assert_eq!(counter_format(&counter_config(format)), format);
         }
     }
 

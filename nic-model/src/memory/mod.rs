@@ -10,6 +10,7 @@ pub mod dram;
 
 use crate::clock::{ClockDomain, Picos};
 use crate::config::{MemoryConfig, MemoryKind, NicConfig};
+use crate::datapath::counter::CounterCache;
 use crate::flow_table::slots::Shape;
 use crate::flow_table::{FlowTable, Hashes, Slot};
 use crate::host::memory::DmaAddress;
@@ -48,6 +49,7 @@ pub struct TableMemory {
     sram: Picos,
     cache: Option<Cache>,
     cache_latency: Picos,
+    counter_cache: Option<CounterCache>,
     write_through: bool,
     dram: Dram,
     shape: Shape,
@@ -73,6 +75,7 @@ impl TableMemory {
             sram: clock.cycles(config.pipeline.table_read_cycles.into()),
             cache: (memory.cache_sets > 0).then(|| Cache::new(memory)),
             cache_latency: clock.cycles(memory.cache_cycles.into()),
+            counter_cache: CounterCache::new(&config.counter),
             write_through: memory.cache_write_through,
             dram: Dram::new(memory),
             shape,
@@ -144,6 +147,24 @@ impl TableMemory {
         if self.is_on_chip() || slot.0 >= self.shape.slots() {
             return;
         }
+        let Some(cache) = &mut self.counter_cache else {
+            return self.write_counters(now, slot, link);
+        };
+        if let Some(gives_way) = cache.count(slot) {
+            self.write_counters(now, gives_way, link);
+        }
+    }
+
+    /// Somebody reads the counters of an entry: those on the chip go to memory first.
+    pub fn flush_counters(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) {
+        if let Some(cache) = &mut self.counter_cache
+            && cache.flush(slot)
+        {
+            self.write_counters(now, slot, link);
+        }
+    }
+
+    fn write_counters(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) {
         // The state is in the entry's last line.
         let line = self.entry(slot) + u64::from(self.entry_lines) - 1;
         if let Some(cache) = &mut self.cache {

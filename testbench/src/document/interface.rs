@@ -4,7 +4,7 @@ use nic_model::chip::DropReason;
 use nic_model::datapath::trap::Reason;
 use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
 use nic_model::host::descriptors::{
-    AgingReport, Command, CommandCompletion, CounterRecord, Opcode, ReceiveBuffer,
+    AgingReport, Command, CommandCompletion, CounterRecord, Idle, Opcode, ReceiveBuffer,
     ReceiveCompletion, RewriteCommand, Status, TransmitDescriptor,
 };
 use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
@@ -53,7 +53,7 @@ pub fn document() -> String {
         descriptor(&mut out, &layout);
     }
     out.push_str("\n## Codes\n");
-    for layout in [Opcode::LAYOUT, Status::LAYOUT] {
+    for layout in [Opcode::LAYOUT, Status::LAYOUT, Idle::LAYOUT] {
         let rows = layout.values.iter();
         let rows = rows.map(|(code, name, meaning)| (*code, (*name).to_owned(), *meaning));
         codes(&mut out, layout.name, layout.meaning, rows);
