@@ -27,6 +27,8 @@ pub(crate) struct InsertRequest {
     pub(crate) cookie: Cookie,
     pub(crate) egress: [u8; 2],
     pub(crate) decrement_ttl: bool,
+    /// Whether the card is to check windows: the window scales of both sides, by key direction.
+    pub(crate) window_scales: Option<[u8; 2]>,
     /// When the driver decided on it.
     pub(crate) since: Picos,
 }
@@ -91,6 +93,13 @@ impl CommandQueue {
             .with_rewrite_mac(rewrite.mac.is_some())
             .with_vlan_pop(pop)
             .with_vlan_push(push);
+        let command = match request.window_scales {
+            Some([lower, higher]) => command
+                .with_check_window(true)
+                .with_scale_lower(lower.min(14))
+                .with_scale_higher(higher.min(14)),
+            None => command,
+        };
         let pending = |opcode| Pending {
             opcode,
             cookie: request.cookie,

@@ -74,6 +74,8 @@ pub struct Layout {
     pub key: KeyConfig,
     /// How the card's counters count.
     pub counters: CounterConfig,
+    /// Whether the card checks TCP windows.
+    pub checks_windows: bool,
 }
 
 impl Layout {
@@ -123,6 +125,7 @@ impl Layout {
             buffer_bytes,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
+            checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
             counters: reg::counter_config(read(platform, reg::COUNTER_FORMAT)),
         };
         layout.announce(platform);

@@ -51,11 +51,13 @@ pub enum RemoveCause {
     Evicted = 6,
     /// There was no place for the entry of the other direction.
     Half = 7,
+    /// A TCP segment outside its windows.
+    Window = 8,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
@@ -64,6 +66,7 @@ impl RemoveCause {
         Self::Destroyed,
         Self::Evicted,
         Self::Half,
+        Self::Window,
     ];
 
     /// Short name.
@@ -77,6 +80,7 @@ impl RemoveCause {
             Self::Destroyed => "destroyed",
             Self::Evicted => "evicted",
             Self::Half => "half",
+            Self::Window => "window",
         }
     }
 }

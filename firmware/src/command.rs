@@ -20,6 +20,7 @@ const UDP: u8 = 17;
 pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
     let own = match command.opcode_or_err() {
         Ok(Opcode::Insert) => config.insert_cycles,
+        Ok(Opcode::Update) => config.update_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
         Ok(Opcode::ReadCounters | Opcode::Touch) => config.counter_read_cycles,
         Ok(Opcode::Nop | Opcode::Rewrite) | Err(_) => 0,
@@ -33,40 +34,53 @@ pub fn completion_ring(chip: &Chip) -> Ring {
     chip.ring(reg::COMMAND_DONE_LOW, reg::COMMAND_ENTRIES, bytes)
 }
 
-/// Executes a command; its completion, and the cycles that come on top.
+/// Executes a command; its completion, and the time that comes on top: search, moves, and what the table's memory takes if it is
+/// not on the chip.
 pub(crate) fn execute(
     processor: &mut Processor,
     now: Picos,
     command: &Command,
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
-) -> (CommandCompletion, u64) {
+) -> (CommandCompletion, Picos) {
     processor.stats.commands += 1;
     let completion = CommandCompletion::new()
         .with_phase(completion_ring(chip).phase(processor.completed))
         .with_sequence(command.sequence())
         .with_cookie(command.cookie());
-    match command.opcode_or_err() {
-        Ok(Opcode::Nop) => (completion, 0),
-        Ok(Opcode::Rewrite) => {
+    let opcode = match command.opcode_or_err() {
+        Ok(Opcode::Insert) => return insert(processor, now, command, completion, chip, schedule),
+        Ok(opcode) => opcode,
+        Err(_) => return (completion.with_status(Status::Invalid), Picos::ZERO),
+    };
+    let completion = completion.with_opcode(opcode);
+    match opcode {
+        Opcode::Nop | Opcode::Insert => return (completion, Picos::ZERO),
+        Opcode::Rewrite => {
             processor.rewrite = Some(words_of(command));
-            (completion.with_opcode(Opcode::Rewrite), 0)
+            return (completion, Picos::ZERO);
         }
-        Ok(Opcode::Insert) => insert(processor, now, command, completion, chip, schedule),
-        Ok(Opcode::Delete) => (delete(now, command, completion, chip, schedule), 0),
-        Ok(Opcode::ReadCounters) => (read(now, command, completion, chip), 0),
-        Ok(Opcode::Touch) => {
-            let completion = completion.with_opcode(Opcode::Touch);
-            let touched = find(command, chip).is_some_and(|slot| chip.touch(now, slot, schedule));
-            let status = if touched {
-                Status::Done
-            } else {
-                Status::NotFound
-            };
-            (completion.with_status(status), 0)
-        }
-        Err(_) => (completion.with_status(Status::Invalid), 0),
+        Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => {}
     }
+    let slot = find(command, chip);
+    let reached = chip.reach(now, &key_of(command), slot) - now;
+    let Some(slot) = slot else {
+        processor.rewrite = None;
+        return (completion.with_status(Status::NotFound), reached);
+    };
+    let completion = match opcode {
+        Opcode::Delete => delete(now, slot, completion, chip, schedule),
+        Opcode::Update => update(processor, now, slot, command, completion, chip),
+        Opcode::Touch => {
+            chip.touch(now, slot, schedule);
+            completion
+        }
+        _ => match chip.read_counters(now, slot) {
+            Some((counters, _)) => with_counters(completion, slot, &counters),
+            None => completion.with_status(Status::NotFound),
+        },
+    };
+    (completion, reached)
 }
 
 fn key_of(command: &Command) -> FlowKey {
@@ -124,33 +138,18 @@ fn insert(
     completion: CommandCompletion,
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
-) -> (CommandCompletion, u64) {
+) -> (CommandCompletion, Picos) {
     let completion = completion.with_opcode(Opcode::Insert);
     let key = key_of(command);
-    let words = processor.rewrite.take();
     let is_key = matches!(key.ip_version(), 4 | 6) && matches!(key.protocol(), TCP | UDP);
-    let Some(rewrite) = rewrite_of(command, words).filter(|_| is_key) else {
-        return (completion.with_status(Status::Invalid), 0);
+    let Some(action) = action_of(processor, command).filter(|_| is_key) else {
+        return (completion.with_status(Status::Invalid), Picos::ZERO);
     };
-    let only = command.one_way().then_some(if command.from_higher() {
-        KeyDirection::HigherToLower
-    } else {
-        KeyDirection::LowerToHigher
-    });
-    let action = EntryAction {
-        egress: [
-            command.egress_lower_to_higher(),
-            command.egress_higher_to_lower(),
-        ],
-        cookie: command.cookie(),
-        decrement_ttl: command.decrement_ttl(),
-        originator_is_lower: command.originator_is_lower(),
-        only,
-        rewrite,
-    };
+    let reached = chip.reach(now, &key, None);
     let config = &processor.config;
     let search =
         |buckets: u32| u64::from(buckets.saturating_sub(1)) * u64::from(config.search_cycles);
+    let waited = reached - now;
     match chip.insert(now, key, &action, schedule) {
         Ok(inserted) => {
             let moves = inserted.moves.min(u16::MAX.into()) as u16;
@@ -171,11 +170,12 @@ fn insert(
                 .with_evicted_cookie(state.cookie()),
                 None => completion.with_slot(inserted.slot.0),
             };
-            (completion.with_moves(moves), cycles)
+            let beyond = processor.after(waited, cycles);
+            (completion.with_moves(moves), beyond)
         }
         Err(InsertError::Duplicate { slot }) => (
             completion.with_status(Status::Duplicate).with_slot(slot.0),
-            0,
+            waited,
         ),
         Err(InsertError::Full { visited_buckets }) => {
             let cycles = search(visited_buckets);
@@ -183,9 +183,34 @@ fn insert(
             let searched = processor.after(now, cycles);
             chip.probe
                 .insertion(now, (visited_buckets, searched), (0, searched), true);
-            (completion.with_status(Status::TableFull), cycles)
+            let beyond = processor.after(waited, cycles);
+            (completion.with_status(Status::TableFull), beyond)
         }
     }
+}
+
+/// What an entry is to do; `None` if nobody has said what it writes into packets.
+fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction> {
+    let rewrite = rewrite_of(command, processor.rewrite.take())?;
+    let only = command.one_way().then_some(if command.from_higher() {
+        KeyDirection::HigherToLower
+    } else {
+        KeyDirection::LowerToHigher
+    });
+    Some(EntryAction {
+        egress: [
+            command.egress_lower_to_higher(),
+            command.egress_higher_to_lower(),
+        ],
+        cookie: command.cookie(),
+        decrement_ttl: command.decrement_ttl(),
+        originator_is_lower: command.originator_is_lower(),
+        only,
+        rewrite,
+        window_scales: command
+            .check_window()
+            .then_some([command.scale_lower(), command.scale_higher()]),
+    })
 }
 
 /// The slot of the entry with the command's key, if it carries the command's cookie.
@@ -199,34 +224,32 @@ fn find(command: &Command, chip: &Chip) -> Option<Slot> {
 
 fn delete(
     now: Picos,
-    command: &Command,
+    slot: Slot,
     completion: CommandCompletion,
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) -> CommandCompletion {
-    let completion = completion.with_opcode(Opcode::Delete);
-    let removed =
-        find(command, chip).and_then(|slot| Some((slot, chip.remove(now, slot, schedule)?)));
-    match removed {
-        Some((slot, (_, state))) => {
+    match chip.remove(now, slot, schedule) {
+        Some((_, state)) => {
             with_counters(completion, slot, &chip.final_counters(now, slot, &state))
         }
         None => completion.with_status(Status::NotFound),
     }
 }
 
-fn read(
+fn update(
+    processor: &mut Processor,
     now: Picos,
+    slot: Slot,
     command: &Command,
     completion: CommandCompletion,
     chip: &mut Chip,
 ) -> CommandCompletion {
-    let completion = completion.with_opcode(Opcode::ReadCounters);
-    let found = find(command, chip).and_then(|slot| Some((slot, chip.read_counters(now, slot)?.0)));
-    match found {
-        Some((slot, counters)) => with_counters(completion, slot, &counters),
-        None => completion.with_status(Status::NotFound),
-    }
+    let Some(action) = action_of(processor, command) else {
+        return completion.with_status(Status::Invalid);
+    };
+    chip.update(now, slot, &action);
+    completion.with_slot(slot.0)
 }
 
 fn with_counters(

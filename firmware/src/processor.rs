@@ -34,7 +34,7 @@ pub enum FirmwareEvent {
 pub enum Work {
     /// Execute a command.
     Command(Command),
-    /// The completion of a command that needed more time than expected (moves) is sent.
+    /// The completion of a command that needed more time than expected (search, moves, memory) is sent.
     Complete(Box<[u8]>),
     /// Report an idle entry.
     Report(Slot),
@@ -247,7 +247,8 @@ impl Processor {
         } else {
             return;
         };
-        self.work(now, work, cycles, code, chip, schedule);
+        let duration = self.clock.cycles(cycles);
+        self.work(now, work, duration, code, chip, schedule);
         // A command taken from the queue makes room for fetching more.
         self.fetch(now, chip, schedule);
     }
@@ -256,12 +257,11 @@ impl Processor {
         &mut self,
         now: Picos,
         work: Work,
-        cycles: u64,
+        duration: Picos,
         code: u8,
         chip: &mut Chip,
         schedule: &mut impl Scheduler,
     ) {
-        let duration = self.clock.cycles(cycles);
         self.busy = true;
         self.stats.busy += duration;
         let waiting = self.commands.len() + self.reports.len();
@@ -272,14 +272,13 @@ impl Processor {
     fn finish(&mut self, now: Picos, work: Work, chip: &mut Chip, schedule: &mut impl Scheduler) {
         match work {
             Work::Command(command) => {
-                let (completion, more_cycles) =
-                    command::execute(self, now, &command, chip, schedule);
+                let (completion, more) = command::execute(self, now, &command, chip, schedule);
                 let bytes: Box<[u8]> = Box::new(completion.into_bytes());
-                if more_cycles > 0 {
+                if more > Picos::ZERO {
                     self.work(
                         now,
                         Work::Complete(bytes),
-                        more_cycles,
+                        more,
                         wave_code::COMPLETE,
                         chip,
                         schedule,

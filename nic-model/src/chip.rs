@@ -380,6 +380,7 @@ impl Chip {
             registers::PORTS => PORTS as u32,
             registers::TABLE_CAPACITY => self.table.capacity(),
             registers::COUNTER_FORMAT => registers::counter_format(&self.config.counter),
+            registers::FEATURES if self.config.window.check => registers::WINDOW_CHECKER,
             registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),
         }

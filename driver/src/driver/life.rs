@@ -4,6 +4,7 @@ use super::*;
 use crate::entries::{Entry, Plan, Ways};
 use crate::offload::Parts;
 use conntrack_core::Direction;
+use conntrack_core::protocol::ProtocolState;
 use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
 use nic_model::host::descriptors::{AgingReport, Idle};
 
@@ -98,6 +99,7 @@ impl Driver {
     ) -> Result<(), DeviceError> {
         let decrement_ttl = self.config.route;
         let since = platform.now();
+        let scales = self.window_scales(id);
         let of = |(part, entry): (usize, Entry)| InsertRequest {
             entry,
             cookie: Cookie(0).of_part(part),
@@ -109,6 +111,13 @@ impl Driver {
                 [paths[1].egress, paths[0].egress]
             },
             decrement_ttl,
+            window_scales: scales.filter(|_| plan.len() == 1).map(|[original, reply]| {
+                if entry.originator_is_lower {
+                    [original, reply]
+                } else {
+                    [reply, original]
+                }
+            }),
             since,
         };
         if !self.commands.has_room(&self.layout, plan.commands()) {
@@ -134,6 +143,17 @@ impl Driver {
             self.commands.insert(platform, &self.layout, &request)?;
         }
         Ok(())
+    }
+
+    /// The window scales of a TCP connection's two sides, if the card is to check its windows.
+    fn window_scales(&self, id: ConnectionId) -> Option<[u8; 2]> {
+        if !self.layout.checks_windows || self.config.conntrack.tcp_be_liberal {
+            return None;
+        }
+        match self.tracker.connection(id)?.protocol_state() {
+            ProtocolState::Tcp(tcp) => Some(Direction::ALL.map(|side| tcp.side(side).scale)),
+            _ => None,
+        }
     }
 
     /// Which way a packet came, as far as its descriptor and its frame say.
@@ -246,7 +266,11 @@ impl Driver {
                 self.deleted(platform, id, pending.cookie, completion, observer);
                 Ok(())
             }
-            Opcode::Nop | Opcode::ReadCounters | Opcode::Rewrite | Opcode::Touch => Ok(()),
+            Opcode::Nop
+            | Opcode::ReadCounters
+            | Opcode::Rewrite
+            | Opcode::Touch
+            | Opcode::Update => Ok(()),
         }
     }
 

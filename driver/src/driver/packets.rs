@@ -74,7 +74,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A SYN, FIN or RST that hit an entry ends the entry's life; software takes over before it judges the packet, because
+    /// A SYN, FIN or RST that hit an entry, or a segment outside its windows, ends the entry's life; software takes over before it judges the packet, because
     /// it has not seen what the hardware forwarded.
     pub(super) fn before_tracking(
         &mut self,
@@ -87,6 +87,8 @@ impl Driver {
             Reason::TcpSyn => RemoveCause::TcpSyn,
             Reason::TcpFin => RemoveCause::TcpFin,
             Reason::TcpRst => RemoveCause::TcpRst,
+            // The card has missed something, or somebody plays tricks: software judges.
+            Reason::Window => RemoveCause::Window,
             _ => return Ok(()),
         };
         if !completion.hit() {

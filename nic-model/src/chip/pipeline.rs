@@ -202,9 +202,14 @@ impl Chip {
         if let Some(reason) = front.to_host {
             return Err((reason, None));
         }
+        let protocol = parsed.key.protocol();
+        if let Some(slot) = found
+            && let Some(cookie) = self.outside_window(slot, parsed)
+        {
+            return Err((Reason::Window, Some(cookie)));
+        }
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let format = &self.counter_format;
-        let protocol = parsed.key.protocol();
         let decide = |state: &mut EntryState| {
             if !state.serves(parsed.direction) {
                 return (*state, Some(Reason::Miss));
@@ -237,6 +242,23 @@ impl Chip {
             self.watch_age(slot, protocol, now, schedule);
         }
         Ok((slot, before))
+    }
+
+    /// The cookie of an entry that a packet hit, if the packet lies outside its windows; else the checker has learnt from it.
+    #[inline]
+    fn outside_window(&mut self, slot: Slot, parsed: &Parsed) -> Option<u32> {
+        if !self.config.window.check {
+            return None;
+        }
+        let state = self.table.state(slot)?;
+        // What is trapped anyway does not move the windows.
+        let trapped =
+            crate::datapath::trap::check(&self.config.trap, parsed, &state, u32::MAX).is_some();
+        if trapped || !state.has(flag::WINDOW) {
+            return None;
+        }
+        let inside = self.table.with_window(slot, |window| window.admits(parsed));
+        (inside == Some(false)).then(|| state.cookie())
     }
 
     /// When the classifier is done with a packet: each chain is a search of its own, one a cycle.

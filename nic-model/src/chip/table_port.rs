@@ -1,6 +1,7 @@
 //! The flow table as the firmware and the aging engine reach it.
 
 use super::*;
+use crate::datapath::window::WindowWords;
 
 impl Chip {
     /// Puts an entry into the table (firmware only).
@@ -17,6 +18,11 @@ impl Chip {
             self.table
                 .set_rewrite(inserted.slot, action.rewrite.words());
         }
+        if let Some(scales) = action.window_scales {
+            self.table.with_window(inserted.slot, |window| {
+                *window = WindowWords::unknown(scales)
+            });
+        }
         self.stats.table_inserted += 1;
         if inserted.evicted.is_some() {
             self.stats.table_evicted += 1;
@@ -25,6 +31,7 @@ impl Chip {
         }
         self.stats
             .note_occupancy(self.table.occupied(), self.table.stash_occupied());
+        self.memory.written(now, inserted.slot, &mut self.pcie);
         self.watch_moved(now, schedule);
         self.watch_age(inserted.slot, key.protocol(), now, schedule);
         self.probe.table(
@@ -36,6 +43,23 @@ impl Chip {
         Ok(inserted)
     }
 
+    /// The control processor reaches for the entry of a key, in this slot if it is there (firmware only): when it has it. On the
+    /// chip that is part of its own cycles.
+    pub fn reach(&mut self, now: Picos, key: &FlowKey, slot: Option<Slot>) -> Picos {
+        let hashes = self.table.hash(key);
+        self.memory
+            .reach(now, &self.table, hashes, slot, &mut self.pcie)
+    }
+
+    /// Changes what an entry does (firmware only): its counters and its age stay.
+    pub fn update(&mut self, now: Picos, slot: Slot, action: &EntryAction) {
+        let fresh = EntryState::new(*action, now);
+        self.table
+            .with_state(slot, |state| state.take_action(&fresh));
+        self.table.set_rewrite(slot, action.rewrite.words());
+        self.memory.written(now, slot, &mut self.pcie);
+    }
+
     /// Takes an entry out of the table (firmware only); its key, final counters and cookie.
     pub fn remove(
         &mut self,
@@ -44,6 +68,7 @@ impl Chip {
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Option<(FlowKey, EntryState)> {
         let removed = self.table.remove(slot)?;
+        self.memory.written(now, slot, &mut self.pcie);
         self.memory.flush_counters(now, slot, &mut self.pcie);
         self.stats.table_removed += 1;
         self.watch_moved(now, schedule);
@@ -162,6 +187,7 @@ impl Chip {
         for at in 0..self.table.moved().len() {
             let (old, new) = self.table.moved()[at];
             self.memory.flush_counters(now, old, &mut self.pcie);
+            self.memory.written(now, new, &mut self.pcie);
             let at = self.aging.retry(new, now);
             self.schedule_aging(at, schedule);
         }

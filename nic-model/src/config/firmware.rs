@@ -13,6 +13,8 @@ section! {
         decode_cycles: u32 = 120, Range(1, 100_000_000), "cycles", "assumed";
         /// Writing one entry.
         insert_cycles: u32 = 200, Range(1, 100_000_000), "cycles", "assumed";
+        /// Changing what one entry does.
+        update_cycles: u32 = 160, Range(1, 100_000_000), "cycles", "assumed";
         /// Visiting one bucket in the search for a free slot.
         search_cycles: u32 = 24, Range(1, 100_000_000), "cycles", "assumed";
         /// Moving one entry to another of its buckets.

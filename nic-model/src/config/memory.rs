@@ -35,7 +35,7 @@ section! {
         /// Sets of the cache before DRAM or the host's memory; 0 for no cache.
         cache_sets: u32 = 0, OneOf(&[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144]), "sets", "assumed";
         /// Lines of a set.
-        cache_ways: u32 = 8, PowerOfTwo(1, 4_096), "ways", "assumed";
+        cache_ways: u32 = 8, Range(1, 4_096), "ways", "assumed";
         /// Which line of a full set gives way.
         cache_replacement: Replacement = Replacement::Lru, Names(Replacement::NAMES), "", "assumed";
         /// Whether a counter that changes is written to the memory at once, and not when its line gives way.
@@ -71,11 +71,13 @@ impl MemoryConfig {
                 allowed: allowed.to_owned(),
             })
         };
-        if self.cache_replacement == Replacement::TreePlru && self.cache_ways > 64 {
+        if self.cache_replacement == Replacement::TreePlru
+            && (self.cache_ways > 64 || !self.cache_ways.is_power_of_two())
+        {
             return wrong(
                 "memory.cache_ways",
                 self.cache_ways,
-                "at most 64 with tree-plru",
+                "a power of two, at most 64, with tree-plru",
             );
         }
         if u64::from(self.cache_sets) * u64::from(self.cache_ways) > 1 << 24 {

@@ -38,6 +38,8 @@ section! {
         malformed_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
         /// Packets that a rule of the classifier sends to the host.
         classifier_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
+        /// TCP segments outside the windows of their flow.
+        window_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
     }
 }
 
@@ -60,6 +62,7 @@ impl MeterConfig {
             Reason::Protocol => self.protocol_per_s,
             Reason::Malformed => self.malformed_per_s,
             Reason::Classifier => self.classifier_per_s,
+            Reason::Window => self.window_per_s,
         })
     }
 }

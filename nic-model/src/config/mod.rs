@@ -19,6 +19,7 @@ mod ring;
 mod table;
 mod trap;
 mod tunnel;
+mod window;
 
 pub use aging::{AgingAction, AgingConfig, AgingMethod};
 pub(crate) use classifier::network;
@@ -35,6 +36,7 @@ pub use ring::RingConfig;
 pub use table::{HashFunction, Insertion, Organisation, TableConfig, Victim};
 pub use trap::TrapConfig;
 pub use tunnel::TunnelConfig;
+pub use window::WindowConfig;
 
 use crate::clock::ClockDomain;
 use field::{Field, Section};
@@ -62,6 +64,8 @@ pub struct NicConfig {
     pub memory: MemoryConfig,
     /// Which packets of an installed flow go to the host all the same.
     pub trap: TrapConfig,
+    /// The TCP window checker.
+    pub window: WindowConfig,
     /// Meters on the way to the host.
     pub meter: MeterConfig,
     /// The rules in front of the flow table.
@@ -131,6 +135,7 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("asic-host", include_str!("presets/asic-host.toml")),
     ("many-core", include_str!("presets/many-core.toml")),
     ("cam-switch", include_str!("presets/cam-switch.toml")),
+    ("dash-200g", include_str!("presets/dash-200g.toml")),
 ];
 
 impl NicConfig {
@@ -176,6 +181,7 @@ impl NicConfig {
             self.table.fields(),
             self.memory.fields(),
             self.trap.fields(),
+            self.window.fields(),
             self.meter.fields(),
             self.counter.fields(),
             self.aging.fields(),
@@ -200,6 +206,7 @@ impl NicConfig {
             });
         }
         self.key.check()?;
+        self.window.check(&self.key)?;
         self.memory.check()?;
         self.classifier.check()?;
         self.aging.check()?;

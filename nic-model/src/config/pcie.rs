@@ -17,6 +17,18 @@ section! {
         read_latency_ns: u32 = 550, Range(1, 10_000_000), "ns", "pcie-bench data: 64-byte DMA read, Haswell and Broadwell, cache warm";
         /// From a posted write leaving the card to its data being visible to the host.
         write_latency_ns: u32 = 250, Range(1, 10_000_000), "ns", "assumed: about half a round trip";
+        /// Read requests that may be on their way at once (tags).
+        read_tags: u32 = 256, Range(1, 1_024), "requests", "PCI Express Base Specification: tags of 8 bits";
+        /// Write TLPs that the host takes before it gives the first credit back.
+        posted_credits: u32 = 256, Range(1, 4_096), "TLPs", "assumed";
+        /// Rate at which the card's DMA engine hands on what it has read once all of it has come; 0 if it hands on what comes.
+        engine_gbps: u32 = 0, Range(0, 10_000), "Gb/s", "assumed";
+        /// The host's last-level cache, for the part of its memory that is the card's (a flow table); 0 to take all for cached.
+        host_cache_kib: u32 = 0, OneOf(&[0, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536]), "KiB", "assumed";
+        /// What a read takes longer that the cache does not answer.
+        host_dram_ns: u32 = 76, Range(0, 1_000_000), "ns", "pcie-bench data: Broadwell, command path, 64-byte reads, 412 ns warm and 488 ns cold";
+        /// Whether the card's writes go into the host's cache (Intel DDIO) and not past it.
+        ddio: bool = true, Flag, "", "assumed";
         /// Pages that the IOTLB of the host's IOMMU holds; 0 if there is no IOMMU.
         iommu_entries: u32 = 0, OneOf(&[0, 16, 32, 64, 128, 256, 512, 1_024]), "pages", "pcie-bench (SIGCOMM 2018), section 6.5: 64";
         /// Bytes of its pages.

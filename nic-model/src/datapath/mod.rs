@@ -9,3 +9,4 @@ pub mod meter;
 pub mod parser;
 pub mod rewrite;
 pub mod trap;
+pub mod window;

@@ -9,6 +9,7 @@
 
 use super::classifier::Class;
 use super::trap::Reason;
+use super::window::Segment;
 use crate::config::{Entries, KeyConfig, NicConfig, TunnelConfig};
 use crate::flow_table::entry::{Endpoint, FlowKey, KeyDirection, Tunnel, Way};
 use crate::flow_table::hash::Hashes;
@@ -48,6 +49,8 @@ pub struct Parsed {
     pub ttl: u8,
     /// The low 8 TCP flag bits; 0 for other protocols.
     pub tcp_flags: u8,
+    /// What a window checker needs, on a card that has one.
+    pub segment: Segment,
     /// IPv4 options or IPv6 extension headers.
     pub has_options: bool,
     /// All checksums were checked and are right.
@@ -72,6 +75,7 @@ impl Default for Parsed {
             header_bytes: 14,
             ttl: 0,
             tcp_flags: 0,
+            segment: Segment::default(),
             has_options: false,
             checksums_good: false,
         }
@@ -97,6 +101,7 @@ pub struct Parser {
     key: KeyConfig,
     tunnel: TunnelConfig,
     tunnels: bool,
+    checks_windows: bool,
 }
 
 impl Parser {
@@ -106,6 +111,7 @@ impl Parser {
             header_budget_bytes: config.pipeline.header_budget_bytes as usize,
             key: config.key.clone(),
             tunnels: config.tunnel.any(),
+            checks_windows: config.window.check,
             tunnel: config.tunnel.clone(),
         }
     }
@@ -240,6 +246,9 @@ impl Parser {
                     return Err(Reason::Malformed);
                 }
                 parsed.tcp_flags = tcp.flags().0 as u8;
+                if self.checks_windows {
+                    parsed.segment = Segment::new(&tcp, network.l4_bytes);
+                }
                 (tcp.source_port(), tcp.destination_port(), 20)
             }
             Protocol::UDP => {

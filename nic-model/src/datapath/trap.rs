@@ -41,11 +41,13 @@ pub enum Reason {
     Malformed = 13,
     /// A rule of the classifier says so.
     Classifier = 14,
+    /// A TCP segment outside the windows of its flow.
+    Window = 15,
 }
 
 impl Reason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Miss,
         Self::TcpSyn,
         Self::TcpFin,
@@ -61,6 +63,7 @@ impl Reason {
         Self::Protocol,
         Self::Malformed,
         Self::Classifier,
+        Self::Window,
     ];
 
     /// The reason with this code.
@@ -91,6 +94,7 @@ impl Reason {
             Self::Protocol => "protocol",
             Self::Malformed => "malformed",
             Self::Classifier => "classifier",
+            Self::Window => "window",
         }
     }
 
@@ -112,6 +116,7 @@ impl Reason {
             Self::Protocol => "protocol the table does not hold",
             Self::Malformed => "contradictory header lengths",
             Self::Classifier => "a rule of the classifier",
+            Self::Window => "TCP segment outside its windows",
         }
     }
 }
@@ -166,7 +171,7 @@ mod tests {
             let json = serde_json_name(*reason);
             assert_eq!(json, reason.name());
         }
-        assert_eq!(Reason::from_code(15), None);
+        assert_eq!(Reason::from_code(16), None);
     }
 
     /// The name serde gives, by way of TOML (the crate has no JSON).

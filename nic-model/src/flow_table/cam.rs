@@ -5,6 +5,7 @@
 //! Mitzenmacher, Wieder: "More Robust Hashing: Cuckoo Hashing with a Stash", 2008).
 
 use super::entry::{EntryState, FlowKey, RewriteWords};
+use crate::datapath::window::WindowWords;
 use bitvec::vec::BitVec;
 use serde::Serialize;
 
@@ -32,6 +33,7 @@ pub struct Cam {
     keys: Vec<FlowKey>,
     states: Vec<EntryState>,
     rewrites: Vec<RewriteWords>,
+    windows: Vec<WindowWords>,
     occupied: usize,
     searched: FlowKey,
     activity: CamActivity,
@@ -52,6 +54,7 @@ impl Cam {
             keys: vec![FlowKey::default(); entries],
             states: vec![EntryState::default(); entries],
             rewrites: vec![RewriteWords::default(); entries],
+            windows: vec![WindowWords::default(); entries],
             occupied: 0,
             searched: FlowKey::default(),
             activity: CamActivity::default(),
@@ -159,6 +162,11 @@ impl Cam {
         if let Some(there) = self.rewrites.get_mut(cell) {
             *there = rewrite;
         }
+    }
+
+    /// The window checker's state of the entry in a cell.
+    pub fn window_mut(&mut self, cell: usize) -> Option<&mut WindowWords> {
+        self.windows.get_mut(cell)
     }
 
     /// Cells in use, in ascending order.

@@ -85,6 +85,32 @@ pub const STATE_FIELDS: &[FieldLayout] = &[
     field("cookie", 32, "The driver's name for the entry."),
 ];
 
+/// What the window checker knows of an entry, on a card that has one: four 64-bit words.
+pub const WINDOW_FIELDS: &[FieldLayout] = &[
+    field(
+        "end_0",
+        32,
+        "Number behind the last byte that the lower endpoint has sent.",
+    ),
+    field(
+        "max_end_0",
+        32,
+        "Number behind the last byte that it may send.",
+    ),
+    field(
+        "max_window_0",
+        32,
+        "The largest window it has offered; 0 if nothing of it was seen.",
+    ),
+    field("scale_0", 8, "Its window scale."),
+    field("", 24, "reserved"),
+    field("end_1", 32, "The same of the higher endpoint."),
+    field("max_end_1", 32, ""),
+    field("max_window_1", 32, ""),
+    field("scale_1", 8, ""),
+    field("", 24, "reserved"),
+];
+
 /// What is written into packets, by the flags of the state: six 64-bit words.
 pub const REWRITE_FIELDS: &[FieldLayout] = &[
     field(
@@ -427,6 +453,7 @@ pub mod flag {
         MAC = 10 "MAC addresses are rewritten.";
         VLAN_POP = 11 "The outermost VLAN tag is taken off; with VLAN_PUSH, its identifier changes.";
         VLAN_PUSH = 12 "A VLAN tag is put on; with VLAN_POP, the identifier of the tag there is changes.";
+        WINDOW = 13 "Segments outside the windows go to the host.";
     }
 }
 
@@ -455,6 +482,8 @@ pub struct EntryAction {
     pub only: Option<KeyDirection>,
     /// What is written into packets.
     pub rewrite: Rewrite,
+    /// Whether windows are checked: the window scales of both sides, by [`KeyDirection`].
+    pub window_scales: Option<[u8; 2]>,
 }
 
 /// What is written into the packets of an entry, as the host says it.
@@ -602,6 +631,9 @@ impl EntryState {
             Some(KeyDirection::HigherToLower) => flag::ONE_WAY | flag::FROM_HIGHER,
         };
         flags |= action.rewrite.flags();
+        if action.window_scales.is_some() {
+            flags |= flag::WINDOW;
+        }
         Self([
             0,
             u64::from(flags) << 48,
@@ -684,6 +716,19 @@ impl EntryState {
         let word = &mut self.0[1 + i];
         *word = *word & !BYTES_MASK | format.count_bytes(*word & BYTES_MASK, bytes);
         self.0[3] = self.0[3] & !0xffff_ffff | u64::from(ticks(now));
+    }
+
+    /// Does what another state does, and keeps its own counters and age.
+    pub const fn take_action(&mut self, other: &Self) {
+        const ACTION: u64 = ((flag::DECREMENT_TTL
+            | flag::ORIGINATOR_IS_LOWER
+            | flag::ONE_WAY
+            | flag::FROM_HIGHER
+            | REWRITES) as u64)
+            << 48;
+        self.0[1] = self.0[1] & !ACTION | other.0[1] & ACTION;
+        self.0[2] = self.0[2] & BYTES_MASK | other.0[2] & !BYTES_MASK;
+        self.0[3] = self.0[3] & 0xffff_ffff | other.0[3] & !0xffff_ffff;
     }
 
     /// Sets all counters to zero.

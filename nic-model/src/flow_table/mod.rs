@@ -21,6 +21,7 @@ pub use entry::{
 pub use hash::Hashes;
 
 use crate::config::{Organisation, TableConfig};
+use crate::datapath::window::WindowWords;
 use cam::Cam;
 use chained::Chained;
 use cuckoo::Cuckoo;
@@ -257,6 +258,22 @@ impl FlowTable {
         }
     }
 
+    /// Changes the window checker's state of the entry in a slot in use, and gives what `change` gives.
+    pub fn with_window<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut WindowWords) -> R,
+    ) -> Option<R> {
+        if let Some(cell) = self.stash_cell(slot) {
+            return self.stash.window_mut(cell).map(change);
+        }
+        let words = self.slots.window_mut(slot.0);
+        let mut window = WindowWords(*words);
+        let result = change(&mut window);
+        *words = window.0;
+        Some(result)
+    }
+
     /// Changes the state in a slot in use, and gives what `change` gives.
     #[inline]
     pub fn with_state<R>(
@@ -388,12 +405,16 @@ impl FlowTable {
         };
         if let Some(free) = free {
             let rewrite = self.stash.rewrite(cell);
+            let window = self.stash.window_mut(cell).map(|window| window.0);
             let Some((key, state)) = self.stash.remove(cell) else {
                 return;
             };
             self.slots.write(free, hashes.tag(), key, state);
             if state.rewrites() {
                 self.slots.set_rewrite(free, rewrite);
+            }
+            if let Some(window) = window.filter(|_| state.has(entry::flag::WINDOW)) {
+                *self.slots.window_mut(free) = window;
             }
             let old = Slot(self.main_slots() + cell as u32);
             self.moved.push((old, Slot(free)));

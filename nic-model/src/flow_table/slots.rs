@@ -116,6 +116,7 @@ pub struct SlotMemory {
     last_lanes: u64,
     entries: Vec<Entry>,
     rewrites: Vec<[u64; 6]>,
+    windows: Vec<[u64; 4]>,
     /// One bit per slot: whether its counters have changed since they were read.
     dirty: Vec<u64>,
     occupied: u32,
@@ -134,6 +135,7 @@ impl SlotMemory {
             last_lanes: TOPS >> (16 * (TAGS_PER_WORD - in_last.min(TAGS_PER_WORD))),
             entries: vec![[0; 10]; slots],
             rewrites: vec![[0; 6]; slots],
+            windows: vec![[0; 4]; slots],
             dirty: vec![0; slots.div_ceil(64)],
             occupied: 0,
         }
@@ -316,6 +318,12 @@ impl SlotMemory {
         self.rewrites[slot as usize] = rewrite.0;
     }
 
+    /// The window checker's state of the entry in a slot.
+    #[inline]
+    pub fn window_mut(&mut self, slot: u32) -> &mut [u64; 4] {
+        &mut self.windows[slot as usize]
+    }
+
     /// Writes an entry into a free slot; it writes nothing into packets.
     pub fn write(&mut self, slot: u32, tag: u16, key: FlowKey, state: EntryState) {
         debug_assert!(!self.in_use(slot), "slot {slot} is in use");
@@ -346,6 +354,9 @@ impl SlotMemory {
         self.write(to, self.tag(from), key_of(&entry), state);
         if state.rewrites() {
             self.rewrites[to as usize] = self.rewrites[from as usize];
+        }
+        if state.has(flag::WINDOW) {
+            self.windows[to as usize] = self.windows[from as usize];
         }
         self.erase(from);
     }

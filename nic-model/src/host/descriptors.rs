@@ -50,6 +50,7 @@ descriptors! {
         ReadCounters = 3 "Reads the counters of an entry.";
         Rewrite = 4 "Says what the entry of the next insertion writes into packets (a RewriteCommand).";
         Touch = 5 "Restarts the idle time of an entry, as if a packet had hit it.";
+        Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay.";
     }
 
     64 Command "A command to the firmware." {
@@ -64,9 +65,12 @@ descriptors! {
         rewrite_mac: bool "Insert: the destination MAC address is rewritten, and the source becomes that of the egress port.";
         vlan_pop: bool "Insert: the outermost VLAN tag is taken off; with vlan_push, its identifier changes.";
         vlan_push: bool "Insert: a VLAN tag is put on; with vlan_pop, the identifier of the tag there is changes.";
-        - B15;
+        check_window: bool "Insert: TCP segments outside the windows go to the host (on a card with a window checker).";
+        scale_lower: B4 "Insert: window scale of the key's lower endpoint.";
+        scale_higher: B4 "Insert: window scale of the key's higher endpoint.";
+        - B6;
         sequence: B32 "Comes back in the completion.";
-        cookie: B32 "Insert: name of the entry. Delete, read: the entry must carry this name.";
+        cookie: B32 "Insert: name of the entry. All others: the entry must carry this name.";
         egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";
         egress_higher_to_lower: B8 "Insert: egress port of packets from the key's higher endpoint.";
         - B16;
@@ -96,7 +100,7 @@ descriptors! {
         Done = 0 "Done.";
         TableFull = 1 "Insert: no place for the entry.";
         Duplicate = 2 "Insert: an entry with this key is there already.";
-        NotFound = 3 "Delete, read: no entry with this key and cookie.";
+        NotFound = 3 "All but insert: no entry with this key and cookie.";
         Invalid = 4 "The command's opcode or fields make no sense.";
     }
 

@@ -7,6 +7,7 @@
 pub mod descriptors;
 pub mod interrupt;
 pub mod iommu;
+pub mod last_level_cache;
 pub mod memory;
 pub mod pcie;
 pub mod registers;

@@ -4,9 +4,11 @@
 //! [`REQUEST_OVERHEAD_BYTES`] or [`COMPLETION_OVERHEAD_BYTES`] beside it: 2 of framing, 6 of the data link layer, 4 of common
 //! header, and 12 (a request with a 64-bit address) or 8 (a completion) of its own (Neugebauer and others, "Understanding PCIe
 //! performance for end host networking", SIGCOMM 2018, section 3). Acknowledgements and flow-control updates take a share of
-//! the link, as often as the specification recommends. Credits that run out, and the host's completion boundary, are not modelled.
+//! the link, as often as the specification recommends. A read request waits for a tag, a write for a credit; the host's completion
+//! boundary is not modelled.
 
 use super::iommu::Iommu;
+use super::last_level_cache::LastLevelCache;
 use super::memory::DmaAddress;
 use crate::clock::Picos;
 use crate::config::PcieConfig;
@@ -15,6 +17,33 @@ use crate::config::PcieConfig;
 pub const REQUEST_OVERHEAD_BYTES: u64 = 24;
 /// Bytes of a completion beside its payload.
 pub const COMPLETION_OVERHEAD_BYTES: u64 = 20;
+
+/// So many things on their way at once: when each is done, as a ring.
+#[derive(Debug)]
+struct Window {
+    done: Vec<Picos>,
+    at: usize,
+}
+
+impl Window {
+    fn new(size: u32) -> Self {
+        Self {
+            done: vec![Picos::ZERO; size.max(1) as usize],
+            at: 0,
+        }
+    }
+
+    /// When the next one may begin, as far as those on their way allow.
+    fn room_at(&self) -> Picos {
+        self.done[self.at]
+    }
+
+    /// One more is on its way until `done`.
+    fn push(&mut self, done: Picos) {
+        self.done[self.at] = done;
+        self.at = (self.at + 1) % self.done.len();
+    }
+}
 
 /// The link.
 #[derive(Debug)]
@@ -31,6 +60,11 @@ pub struct PcieLink {
     bytes_from_host: u64,
     /// When the last write is there.
     written: Picos,
+    tags: Window,
+    credits: Window,
+    /// Time one byte takes from the DMA engine on, in 2^-16 ps.
+    engine_byte_time_q16: u64,
+    cache: LastLevelCache,
     iommu: Iommu,
 }
 
@@ -48,6 +82,13 @@ impl PcieLink {
             bytes_to_host: 0,
             bytes_from_host: 0,
             written: Picos::ZERO,
+            tags: Window::new(config.read_tags),
+            credits: Window::new(config.posted_credits),
+            engine_byte_time_q16: match config.engine_gbps {
+                0 => 0,
+                gbps => (8_000 << 16) / u64::from(gbps),
+            },
+            cache: LastLevelCache::new(config),
             iommu: Iommu::new(config),
         }
     }
@@ -55,11 +96,14 @@ impl PcieLink {
     /// A posted write of `bytes` bytes begun at `now`: when the host can see them.
     pub fn write(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
         let bytes = bytes as u64;
-        let tlps = bytes.div_ceil(self.max_payload_bytes).max(1);
-        let wire = bytes + tlps * REQUEST_OVERHEAD_BYTES;
-        self.bytes_to_host += wire;
-        let start = now.max(self.to_host_free);
-        let across = start + self.duration(wire);
+        self.cache.write(address, bytes);
+        let mut across = now.max(self.to_host_free);
+        for payload in pieces(bytes, self.max_payload_bytes) {
+            let wire = payload + REQUEST_OVERHEAD_BYTES;
+            self.bytes_to_host += wire;
+            across = across.max(self.credits.room_at()) + self.duration(wire);
+            self.credits.push(across + self.write_latency);
+        }
         let translated = self.iommu.translate(across, address, bytes);
         // Writes keep their order: one that waits for a walker holds those behind it up, and none is there before an earlier one.
         self.to_host_free = translated.taken;
@@ -70,19 +114,26 @@ impl PcieLink {
     /// A read of `bytes` bytes begun at `now`: when the card has them all.
     pub fn read(&mut self, now: Picos, address: DmaAddress, bytes: usize) -> Picos {
         let bytes = bytes as u64;
-        let requests = bytes.div_ceil(self.max_read_request_bytes).max(1);
-        let request_wire = requests * REQUEST_OVERHEAD_BYTES;
-        self.bytes_to_host += request_wire;
-        let start = now.max(self.to_host_free);
-        self.to_host_free = start + self.duration(request_wire);
-        let completions = bytes.div_ceil(self.max_payload_bytes).max(1);
-        let wire = bytes + completions * COMPLETION_OVERHEAD_BYTES;
-        self.bytes_from_host += wire;
-        let translated = self.iommu.translate(self.to_host_free, address, bytes);
-        let walk = translated.done - self.to_host_free;
-        let first = (start + self.read_latency + walk).max(self.from_host_free);
-        self.from_host_free = first + self.duration(wire);
-        self.from_host_free
+        let far = self.cache.read(address, bytes);
+        let translated = self
+            .iommu
+            .translate(now.max(self.to_host_free), address, bytes);
+        let walk = translated.done - now.max(self.to_host_free);
+        let latency = self.read_latency + walk + far;
+        let mut done = now;
+        for asked in pieces(bytes, self.max_read_request_bytes) {
+            let start = now.max(self.to_host_free).max(self.tags.room_at());
+            self.to_host_free = start + self.duration(REQUEST_OVERHEAD_BYTES);
+            let completions = asked.div_ceil(self.max_payload_bytes).max(1);
+            let wire = asked + completions * COMPLETION_OVERHEAD_BYTES;
+            self.bytes_to_host += REQUEST_OVERHEAD_BYTES;
+            self.bytes_from_host += wire;
+            let first = (start + latency).max(self.from_host_free);
+            done = first + self.duration(wire);
+            self.from_host_free = done;
+            self.tags.push(done);
+        }
+        done + Picos((bytes * self.engine_byte_time_q16) >> 16)
     }
 
     /// Bytes on the link so far, TLP overhead included: to the host, from the host.
@@ -93,6 +144,13 @@ impl PcieLink {
     fn duration(&self, bytes: u64) -> Picos {
         Picos((bytes * self.byte_time_q16) >> 16)
     }
+}
+
+/// The sizes of the TLPs that so many bytes take: all full but the last, at least one.
+fn pieces(bytes: u64, most: u64) -> impl Iterator<Item = u64> {
+    let whole = bytes.saturating_sub(1) / most;
+    let last = bytes - whole * most;
+    std::iter::repeat_n(most, whole as usize).chain([last])
 }
 
 /// Time per byte after line coding: 8b/10b for generations 1 and 2, 128b/130b for 3 to 5, 242 of 256 bytes of
@@ -160,8 +218,42 @@ mod tests {
         let first = link.write(Picos::ZERO, DmaAddress(0), 1_024);
         let second = link.write(Picos::ZERO, DmaAddress(0), 1_024);
         assert!(second > first);
-        let wire_bytes = 1_024 + 4 * REQUEST_OVERHEAD_BYTES;
-        assert_eq!(second - first, link.duration(wire_bytes));
+        let tlp = link.duration(256 + REQUEST_OVERHEAD_BYTES);
+        assert_eq!(second - first, Picos(4 * tlp.0));
+    }
+
+    #[test]
+    fn a_request_waits_for_a_tag_and_a_write_for_a_credit() {
+        let config = PcieConfig {
+            read_tags: 2,
+            posted_credits: 2,
+            ..PcieConfig::default()
+        };
+        let round_trip = Picos::from_nanos(config.read_latency_ns.into());
+        let mut link = PcieLink::new(&config);
+        let reads: Vec<Picos> = (0..4)
+            .map(|_| link.read(Picos::ZERO, DmaAddress(0), 64))
+            .collect();
+        assert!(reads[1] < round_trip + Picos::from_nanos(50));
+        assert!(reads[2] >= reads[0] + round_trip, "it waits for the first");
+        let mut link = PcieLink::new(&config);
+        let writes: Vec<Picos> = (0..3)
+            .map(|_| link.write(Picos::ZERO, DmaAddress(0), 64))
+            .collect();
+        let accepted = Picos::from_nanos(config.write_latency_ns.into());
+        assert!(writes[2] >= writes[0] + accepted, "{writes:?}");
+    }
+
+    #[test]
+    fn pieces_are_all_of_it() {
+        for (bytes, sizes) in [
+            (0, vec![0]),
+            (1, vec![1]),
+            (512, vec![512]),
+            (513, vec![512, 1]),
+        ] {
+            assert_eq!(pieces(bytes, 512).collect::<Vec<_>>(), sizes);
+        }
     }
 
     #[test]

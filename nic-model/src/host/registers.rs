@@ -75,6 +75,7 @@ register_map! {
     0x0a8 ReadWrite COUNTER_ENTRIES      "Counter ring, entries, a power of two."
     0x0ac Write     COUNTER_HEAD         "Counter records consumed so far, modulo 2^32."
     0x0c0 Write     INTERRUPT_ARM        "Writing any value allows one interrupt: at once if something was delivered since the last one."
+    0x0d0 Read      FEATURES             "Bit 0: the card checks TCP windows."
 }
 
 /// Value of [`DEVICE_ID`].
@@ -85,6 +86,9 @@ pub const INTERFACE_VERSION_VALUE: u32 = 0x0001_0000;
 pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`STATUS`].
 pub const DMA_ERROR: u32 = 1 << 1;
+
+/// Bit of [`FEATURES`].
+pub const WINDOW_CHECKER: u32 = 1 << 0;
 
 /// The value of [`KEY_FORMAT`].
 pub fn key_format(key: &KeyConfig) -> u32 {

@@ -58,12 +58,34 @@ impl Cache {
         self.places.len()
     }
 
+    /// The set of a line. Neighbouring lines are used together, and tables are powers of two: all bits choose.
+    const fn set_of(&self, line: u64) -> usize {
+        let spread = line.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        (spread & self.set_mask) as usize
+    }
+
+    fn ways_of(&mut self, line: u64) -> &mut [Way] {
+        let first = self.set_of(line) * self.ways;
+        &mut self.places[first..first + self.ways]
+    }
+
+    /// Whether a line is in the cache; nobody uses it.
+    pub fn holds(&mut self, line: u64) -> bool {
+        self.ways_of(line).iter().any(|way| way.line == line + 1)
+    }
+
+    /// Takes a line out, whatever it holds.
+    pub fn forget(&mut self, line: u64) {
+        let ways = self.ways_of(line).iter_mut();
+        for way in ways.filter(|way| way.line == line + 1) {
+            *way = Way::default();
+        }
+    }
+
     /// A read, or a write, of a line, which is in the cache afterwards.
     pub fn access(&mut self, line: u64, write: bool) -> Access {
         self.accesses += 1;
-        // Neighbouring lines are used together, and tables are powers of two: the set is chosen by all bits.
-        let spread = line.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let set = (spread & self.set_mask) as usize;
+        let set = self.set_of(line);
         let first = set * self.ways;
         let ways = &mut self.places[first..first + self.ways];
         let there = ways.iter().position(|way| way.line == line + 1);

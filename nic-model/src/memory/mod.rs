@@ -13,6 +13,7 @@ use crate::config::{MemoryConfig, MemoryKind, NicConfig};
 use crate::datapath::counter::CounterCache;
 use crate::flow_table::slots::Shape;
 use crate::flow_table::{FlowTable, Hashes, Slot};
+use crate::host::last_level_cache::CARD_REGION;
 use crate::host::memory::DmaAddress;
 use crate::host::pcie::PcieLink;
 use cache::Cache;
@@ -130,16 +131,53 @@ impl TableMemory {
             });
         }
         if let Some(slot) = found.filter(|slot| !table.is_stash(*slot)) {
-            let first = self.entry(slot);
-            let parts = u64::from(self.entry_lines);
-            let reads = (0..parts).map(|part| self.read(done, first + part, link));
-            done = reads.max().unwrap_or(done);
+            done = self.read_entry(done, slot, link);
         }
         done = done.max(self.last);
         self.last = done;
         self.done[self.at] = done;
         self.at = (self.at + 1) % self.done.len();
         done
+    }
+
+    /// The control processor reaches for an entry at `now`, by its buckets and in its slot: when it has been read, beside the
+    /// look-ups of packets and with the same memory.
+    pub fn reach(
+        &mut self,
+        now: Picos,
+        table: &FlowTable,
+        hashes: Hashes,
+        slot: Option<Slot>,
+        link: &mut PcieLink,
+    ) -> Picos {
+        if self.is_on_chip() {
+            return now;
+        }
+        let mut done = now;
+        if !self.tags_on_chip {
+            let lines = u64::from(self.tag_lines);
+            table.buckets_read(hashes, slot, |bucket| {
+                let first = u64::from(bucket) * lines;
+                for line in first..first + lines {
+                    done = done.max(self.read(now, line, link));
+                }
+            });
+        }
+        match slot.filter(|slot| !table.is_stash(*slot)) {
+            Some(slot) => self.read_entry(done, slot, link),
+            None => done,
+        }
+    }
+
+    /// The control processor has written the entry in a slot at `now`, which its memory takes in passing.
+    pub fn written(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) {
+        if self.is_on_chip() || slot.0 >= self.shape.slots() {
+            return;
+        }
+        let first = self.entry(slot);
+        for line in first..first + u64::from(self.entry_lines) {
+            self.change(now, line, link);
+        }
     }
 
     /// The counters of an entry change at `now`; those of the stash are on the chip.
@@ -167,6 +205,11 @@ impl TableMemory {
     fn write_counters(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) {
         // The state is in the entry's last line.
         let line = self.entry(slot) + u64::from(self.entry_lines) - 1;
+        self.change(now, line, link);
+    }
+
+    /// A line changes: in the cache, if there is one, and sooner or later behind it.
+    fn change(&mut self, now: Picos, line: u64, link: &mut PcieLink) {
         if let Some(cache) = &mut self.cache {
             let access = cache.access(line, !self.write_through);
             if let Some(dirty) = access.written_back {
@@ -179,6 +222,15 @@ impl TableMemory {
         self.write_behind(now, line, link);
     }
 
+    fn read_entry(&mut self, now: Picos, slot: Slot, link: &mut PcieLink) -> Picos {
+        let first = self.entry(slot);
+        let lines = first..first + u64::from(self.entry_lines);
+        lines
+            .map(|line| self.read(now, line, link))
+            .max()
+            .unwrap_or(now)
+    }
+
     fn entry(&self, slot: Slot) -> u64 {
         let tags = u64::from(self.shape.buckets()) * u64::from(self.tag_lines);
         tags + u64::from(slot.0) * u64::from(self.entry_lines)
@@ -186,7 +238,7 @@ impl TableMemory {
 
     /// Where a line lies in the host's memory: apart from everything that the driver allocates.
     const fn address(&self, line: u64) -> DmaAddress {
-        DmaAddress((1 << 40) + line * self.line_bytes as u64)
+        DmaAddress(CARD_REGION.0 + line * self.line_bytes as u64)
     }
 
     fn read(&mut self, now: Picos, line: u64, link: &mut PcieLink) -> Picos {

@@ -23,7 +23,7 @@ use waveforms::{
 };
 
 /// Code on the `trap.reason` signal for "not trapped".
-pub const NO_REASON: u64 = 15;
+pub const NO_REASON: u64 = 31;
 
 /// Records signals, or does nothing.
 pub struct Probe(State);

@@ -77,7 +77,7 @@ signals! {
     memory_outstanding: number("board.memory.outstanding", 16),
     memory_cache_miss: number("board.memory.cache_miss", 1),
     trap_valid: number("board.trap.valid", 1),
-    trap_reason: named("board.trap.reason", 4, reasons()),
+    trap_reason: named("board.trap.reason", 5, reasons()),
     counter_valid: number("board.counter.valid", 1),
     counter_wait: number("board.counter.waiting", 8),
     rewrite_valid: number("board.rewrite.valid", 1),

@@ -2,7 +2,7 @@
 
 use nic_model::chip::DropReason;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
+use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, WINDOW_FIELDS, flag};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, Idle, Opcode, ReceiveBuffer,
     ReceiveCompletion, RewriteCommand, Status, TransmitDescriptor,
@@ -74,6 +74,7 @@ pub fn document() -> String {
     fields(&mut out, "Key, 48 bytes", KEY_FIELDS);
     fields(&mut out, "State, 32 bytes", STATE_FIELDS);
     fields(&mut out, "Rewrite, 48 bytes", REWRITE_FIELDS);
+    fields(&mut out, "Window, 32 bytes", WINDOW_FIELDS);
     let flags = flag::ALL.iter();
     let flags = flags.map(|(bit, name, meaning)| (*bit, (*name).to_owned(), *meaning));
     codes(&mut out, "Flags", "Bits of the state's flags.", flags);

@@ -9,16 +9,22 @@ mod cache;
 mod context_cache;
 mod cuckoo;
 mod d_left;
+mod dash;
 mod document;
 mod finite_queue;
 mod graph;
 mod iommu;
+mod learning;
 mod line_rate;
 mod overflow;
 mod pcie;
+mod pcie_latency;
+mod poster;
 mod queue;
+mod same_core;
 mod stash;
 mod statistics;
+mod updates;
 
 pub use document::{document, number, section};
 
@@ -53,6 +59,8 @@ pub enum Bound {
     StandardErrors(f64, f64),
     /// At most what is expected.
     AtMost,
+    /// At least what is expected.
+    AtLeast,
     /// Not at all, but for the rounding of floating-point numbers.
     Exact,
 }
@@ -87,6 +95,7 @@ impl Row {
             Bound::Relative(share) => off <= share * self.expected.abs(),
             Bound::StandardErrors(times, size) => off <= times * size,
             Bound::AtMost => self.measured <= self.expected,
+            Bound::AtLeast => self.measured >= self.expected,
             Bound::Exact => off <= 1e-9 * self.expected.abs(),
         }
     }
@@ -107,6 +116,7 @@ impl Row {
             Bound::Relative(share) => format!("{} %", share * 100.0),
             Bound::StandardErrors(times, _) => format!("{times} SE"),
             Bound::AtMost => "at most".to_owned(),
+            Bound::AtLeast => "at least".to_owned(),
             Bound::Exact => "exact".to_owned(),
         }
     }
@@ -148,8 +158,13 @@ const CLAIMS: &[(&str, Claim)] = &[
     (finite_queue::NAME, finite_queue::chapter),
     (line_rate::NAME, line_rate::chapter),
     (pcie::NAME, pcie::chapter),
+    (pcie_latency::NAME, pcie_latency::chapter),
     (iommu::NAME, iommu::chapter),
     (context_cache::NAME, context_cache::chapter),
+    (updates::NAME, updates::chapter),
+    (same_core::NAME, same_core::chapter),
+    (learning::NAME, learning::chapter),
+    (dash::NAME, dash::chapter),
     (aging::NAME, aging::chapter),
 ];
 
