@@ -29,8 +29,8 @@ impl Chip {
             }
             out.push(parsed);
         }
-        for parsed in out.iter().filter(|parsed| parsed.to_host.is_none()) {
-            self.table.prefetch_entry(parsed.hashes);
+        for parsed in out.iter_mut().filter(|parsed| parsed.to_host.is_none()) {
+            parsed.hint = self.table.prefetch_entry(parsed.hashes);
         }
     }
 
@@ -153,7 +153,7 @@ impl Chip {
             return (None, now + self.timing.lookup);
         }
         self.stats.lookups += 1;
-        let found = self.table.find(&parsed.key, parsed.hashes);
+        let found = (self.table).find_near(&parsed.key, parsed.hashes, parsed.hint);
         let in_stash = found.is_some_and(|slot| self.table.is_stash(slot));
         self.table.note_search(&parsed.key, in_stash);
         if self.memory.is_on_chip() {

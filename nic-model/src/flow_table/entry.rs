@@ -286,6 +286,37 @@ impl FlowKey {
         )
     }
 
+    /// The key of IPv4 packets, as [`FlowKey::new`] or, for one direction alone, [`FlowKey::one_way`] gives it; ends are address
+    /// and port.
+    #[inline]
+    pub fn of_v4(
+        source: ([u8; 4], u16),
+        destination: ([u8; 4], u16),
+        protocol: u8,
+        one_way: bool,
+    ) -> (Self, KeyDirection) {
+        let order = |(address, port): ([u8; 4], u16)| {
+            u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port)
+        };
+        let swapped = !one_way & (order(source) > order(destination));
+        let mask = u64::from(swapped).wrapping_neg();
+        let word = |address: [u8; 4]| u64::from(u32::from_le_bytes(address));
+        let (s, d) = (word(source.0), word(destination.0));
+        let change = (s ^ d) & mask;
+        let ports = u64::from(source.1 ^ destination.1) & mask;
+        let (lower, higher) = (
+            u64::from(source.1) ^ ports,
+            u64::from(destination.1) ^ ports,
+        );
+        let last = lower | higher << 16 | u64::from(protocol) << 32 | 4 << 40;
+        let direction = if swapped {
+            KeyDirection::HigherToLower
+        } else {
+            KeyDirection::LowerToHigher
+        };
+        (Self([s ^ change, 0, d ^ change, 0, last, 0]), direction)
+    }
+
     /// The key of packets from `source` to `destination` alone.
     pub fn one_way(
         source: Endpoint,
@@ -882,6 +913,25 @@ mod tests {
             prop_assert_eq!(key.sender(direction), a);
             prop_assert_eq!(key.sender(direction.reverse()), b);
             prop_assert_eq!((key.protocol(), key.ip_version(), key.zone()), (17, 6, 3));
+        }
+
+        #[test]
+        fn an_ipv4_key_is_the_same_either_way(
+            addresses in any::<[[u8; 4]; 2]>(),
+            ports in any::<[u16; 2]>(),
+            same in any::<bool>(),
+            one_way in any::<bool>(),
+        ) {
+            let to = if same { addresses[0] } else { addresses[1] };
+            let end = |address, port| Endpoint { address: Endpoint::wide_v4(address), port };
+            let (source, destination) = (end(addresses[0], ports[0]), end(to, ports[1]));
+            let expected = if one_way {
+                (FlowKey::one_way(source, destination, 17, 4, 0), KeyDirection::LowerToHigher)
+            } else {
+                FlowKey::new(source, destination, 17, 4, 0)
+            };
+            let plain = FlowKey::of_v4((addresses[0], ports[0]), (to, ports[1]), 17, one_way);
+            prop_assert_eq!(plain, expected);
         }
 
         #[test]

@@ -178,12 +178,23 @@ impl FlowTable {
         }
     }
 
-    /// Asks for the entry whose tag matches first: the one wanted, most likely.
+    /// Asks for the entry whose tag matches first: the one wanted, most likely. Where it lies.
     #[inline]
-    pub fn prefetch_entry(&self, hashes: Hashes) {
+    pub fn prefetch_entry(&self, hashes: Hashes) -> Option<Slot> {
         let tag = hashes.tag();
         let mut homes = self.shape().homes(hashes);
-        homes.any(|bucket| self.slots.prefetch_entry(bucket, tag));
+        homes
+            .find_map(|bucket| self.slots.prefetch_entry(bucket, tag))
+            .map(Slot)
+    }
+
+    /// Where `key` lies, which was in a slot a moment ago, most likely.
+    #[inline]
+    pub fn find_near(&self, key: &FlowKey, hashes: Hashes, hint: Option<Slot>) -> Option<Slot> {
+        match hint {
+            Some(slot) if self.slots.holds(slot.0, key) => hint,
+            _ => self.find(key, hashes),
+        }
     }
 
     /// Where `key` lies.

@@ -159,17 +159,15 @@ impl SlotMemory {
         }
     }
 
-    /// Asks for the first entry in a bucket whose tag is this, and tells whether there is one.
+    /// Asks for the first entry in a bucket whose tag is this; its slot.
     #[inline]
-    pub fn prefetch_entry(&self, bucket: u32, tag: u16) -> bool {
-        let Some(slot) = self.first_with_tag(bucket, tag, Some) else {
-            return false;
-        };
+    pub fn prefetch_entry(&self, bucket: u32, tag: u16) -> Option<u32> {
+        let slot = self.first_with_tag(bucket, tag, Some)?;
         // An entry lies in two lines that follow each other.
         let entry = &self.entries[slot as usize];
         prefetch(&entry[0]);
         prefetch(&entry[9]);
-        true
+        Some(slot)
     }
 
     /// What `matches` makes of the first slot of a bucket whose tag is this and that it accepts.
@@ -222,6 +220,13 @@ impl SlotMemory {
         let at = slot - bucket * self.shape.slots_per_bucket;
         let word = bucket * self.words_per_bucket + at / TAGS_PER_WORD;
         (word as usize, 16 * (at % TAGS_PER_WORD))
+    }
+
+    /// Whether a slot holds a key.
+    #[inline]
+    pub fn holds(&self, slot: u32, key: &FlowKey) -> bool {
+        // A free slot holds the key of zeros, which is none.
+        (self.entries.get(slot as usize)).is_some_and(|entry| key_of(entry).is(key))
     }
 
     /// The slot of a bucket that holds a key.
