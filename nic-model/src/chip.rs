@@ -128,6 +128,8 @@ pub struct Front {
     /// When the table is read.
     pub lookup_at: Picos,
     to_host: Option<Reason>,
+    /// Its FCS turns out to be wrong when the last bit is in.
+    damaged: bool,
     mirror_to: Option<u8>,
 }
 
@@ -176,11 +178,13 @@ pub enum DropReason {
     Classifier = 5,
     /// Too many packets went to the host for the same reason.
     Metered = 6,
+    /// The FCS was wrong.
+    BadFcs = 7,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
@@ -188,6 +192,7 @@ impl DropReason {
         Self::TooLongForBuffer,
         Self::Classifier,
         Self::Metered,
+        Self::BadFcs,
     ];
 
     /// Short name, as in reports and traces.
@@ -200,6 +205,7 @@ impl DropReason {
             Self::TooLongForBuffer => "too-long-for-buffer",
             Self::Classifier => "classifier",
             Self::Metered => "metered",
+            Self::BadFcs => "bad-fcs",
         }
     }
 
@@ -212,6 +218,7 @@ impl DropReason {
             Self::EgressFull => "too many frames waited for the egress port",
             Self::TooLongForBuffer => "the frame did not fit a receive buffer",
             Self::Classifier => "a rule of the classifier",
+            Self::BadFcs => "the wire had damaged it: its FCS was wrong",
             Self::Metered => "more went to the host for this reason than its meter allows",
         }
     }
@@ -278,7 +285,7 @@ impl Chip {
                 rewrite: clock.cycles(p.rewrite_latency_cycles.into()),
                 counter_interval: clock.cycles(p.counter_interval_cycles.into()),
             },
-            ports: std::array::from_fn(|_| MacPort::new(&config.port)),
+            ports: std::array::from_fn(|port| MacPort::numbered(&config.port, port as u8)),
             parser: Parser::new(config),
             classifier: Classifier::new(&config.classifier),
             meters: Meters::new(&config.meter),
@@ -332,6 +339,11 @@ impl Chip {
         (self.interrupt.fired(), self.pcie.bytes())
     }
 
+    /// How often the ports told their neighbours to stop.
+    pub fn pauses(&self) -> u64 {
+        self.ports.iter().map(MacPort::pauses).sum()
+    }
+
     /// Frames inside the chip on their way to or from the host, to look at.
     pub fn frames_held(&self) -> u64 {
         self.receive.held()
@@ -340,6 +352,12 @@ impl Chip {
     /// Switches the aging engine off or on (a test of other parts may want time to stand still).
     pub fn set_aging(&mut self, enabled: bool) {
         self.aging.set_enabled(enabled);
+    }
+
+    /// Empties the cache of the table's memory, closes its rows and clears the link, as if nobody had used them (for measurements).
+    pub fn cool_memory(&mut self) {
+        self.memory = TableMemory::new(&self.config, self.table.shape());
+        self.pcie = PcieLink::new(&self.config.pcie);
     }
 
     /// Applies an event at its time.

@@ -35,6 +35,8 @@ pub struct ChipStats {
     pub dropped: [u64; DropReason::ALL.len()],
     /// Copies sent by rules of the classifier, and copies there was no room for.
     pub mirrored: [u64; 2],
+    /// Frames that were being sent on already when their FCS turned out to be wrong (cut-through).
+    pub stomped_frames: u64,
     /// Frames sent for the host.
     pub host_sent_frames: u64,
     /// Frames of the host dropped at a congested port.

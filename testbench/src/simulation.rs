@@ -505,6 +505,8 @@ impl Simulation {
                 cam: *table.cam_activity(),
                 mirrored: stats.mirrored[0],
                 mirror_dropped: stats.mirrored[1],
+                pauses: chip.pauses(),
+                stomped: stats.stomped_frames,
                 classifier: *chip.classifier_activity(),
             },
             insertion_latency: watch.insertion_latency.distribution(),

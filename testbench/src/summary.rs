@@ -189,6 +189,10 @@ pub struct TableTotals {
     pub mirrored: u64,
     /// Copies there was no room for at their port.
     pub mirror_dropped: u64,
+    /// How often ports told their neighbours to stop.
+    pub pauses: u64,
+    /// Frames that were being sent on already when their FCS turned out to be wrong.
+    pub stomped: u64,
     /// What searches of the classifier's TCAM cost.
     pub classifier: CamActivity,
 }

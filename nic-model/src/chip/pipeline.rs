@@ -3,6 +3,7 @@
 use super::*;
 use crate::datapath::rewrite;
 use crate::frame::FrameBuffer;
+use crate::stage::Passage;
 
 impl Chip {
     /// Parses, classifies and hashes a burst of frames and brings their table buckets in; changes nothing but what the
@@ -55,6 +56,12 @@ impl Chip {
             self.probe.dropped(arrival, DropReason::ReceiveFifoFull);
             return Err(DropReason::ReceiveFifoFull);
         };
+        // Stored in whole, it is checked before anything looks at it; cut through, only the host is spared.
+        if reception.damaged && self.config.port.store_and_forward {
+            self.stats.count_drop(DropReason::BadFcs);
+            self.probe.dropped(reception.last_bit, DropReason::BadFcs);
+            return Err(DropReason::BadFcs);
+        }
         // The bus carries the whole frame through the parser, one beat per cycle.
         let beats = u64::from(wire_len).div_ceil(self.timing.bus_bytes).max(1);
         let interval = Picos(self.timing.cycle.0 * beats);
@@ -64,7 +71,8 @@ impl Chip {
         mac.taken(parse.start, wire_len);
         let fifo_bytes = mac.receive_fifo_used_bytes();
         let class = &parsed.class;
-        let classified = self.classified_at(parse.done, class.searches);
+        let classifier = self.classified(parse.done, class.searches);
+        let classified = classifier.done;
         if class.drop {
             self.stats.count_drop(DropReason::Classifier);
             self.probe.dropped(classified, DropReason::Classifier);
@@ -72,13 +80,22 @@ impl Chip {
         }
         let hash = self.hash_stage.admit(classified, self.timing.cycle);
         self.probe.front(
-            port, wire_len, fifo_bytes, &reception, ready, interval, &parse, classified, &hash,
+            port,
+            wire_len,
+            fifo_bytes,
+            &reception,
+            ready,
+            interval,
+            &parse,
+            &classifier,
+            &hash,
             parsed,
         );
         Ok(Front {
             first_bit: reception.first_bit,
             last_bit: reception.last_bit,
             lookup_at: hash.done,
+            damaged: reception.damaged,
             to_host: parsed.to_host.or(class.host.then_some(Reason::Classifier)),
             mirror_to: class.mirror_to,
         })
@@ -115,6 +132,11 @@ impl Chip {
             Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
         };
         let in_whole = decided.max(front.last_bit);
+        if front.damaged {
+            self.stats.count_drop(DropReason::BadFcs);
+            self.probe.dropped(in_whole, DropReason::BadFcs);
+            return Fate::Dropped(DropReason::BadFcs);
+        }
         if !self.meters.admit(reason, in_whole) {
             self.stats.count_drop(DropReason::Metered);
             self.probe.dropped(in_whole, DropReason::Metered);
@@ -167,8 +189,20 @@ impl Chip {
             .look_up(now, &self.table, parsed.hashes, found, &mut self.pcie);
         let done = read + self.timing.compare;
         let missed = self.memory.stats().misses() > missed_before;
+        if missed && self.config.memory.prefetch_peer {
+            self.fetch_peer(read, parsed);
+        }
         self.show_lookup(now, done, parsed, found, Some(missed));
         (found, done)
+    }
+
+    /// The entry of the other direction is likely to be next: its lines are brought into the cache behind those of this one.
+    fn fetch_peer(&mut self, now: Picos, parsed: &Parsed) {
+        let peer = parsed.key.reversed();
+        let hashes = self.table.hash(&peer);
+        let slot = self.table.find(&peer, hashes);
+        self.memory
+            .reach(now, &self.table, hashes, slot, &mut self.pcie);
     }
 
     #[inline]
@@ -263,13 +297,19 @@ impl Chip {
 
     /// When the classifier is done with a packet: each chain is a search of its own, one a cycle.
     #[inline]
-    fn classified_at(&mut self, parsed: Picos, searches: u8) -> Picos {
+    fn classified(&mut self, parsed: Picos, searches: u8) -> Passage {
         if searches == 0 {
-            return parsed;
+            return Passage {
+                start: parsed,
+                done: parsed,
+            };
         }
         let times = |time: Picos| Picos(time.0 * u64::from(searches));
         let passage = (self.classifier_stage).admit(parsed, times(self.timing.cycle));
-        passage.start + times(self.timing.classify)
+        Passage {
+            start: passage.start,
+            done: passage.start + times(self.timing.classify),
+        }
     }
 
     /// A copy of a frame, as it came, leaves by a port.
@@ -297,6 +337,7 @@ impl Chip {
             .admit(decided, self.timing.counter_interval);
         self.memory.count(counted.start, slot, &mut self.pcie);
         self.probe.counted(decided, counted.start);
+        self.stats.stomped_frames += u64::from(front.damaged);
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
         if state.has(flag::DECREMENT_TTL) {
@@ -305,6 +346,7 @@ impl Chip {
         let port = state.egress(parsed.direction);
         let wire_len = if state.rewrites() {
             let what = self.table.rewrite(slot).read(state.flags());
+            self.probe.rewrites(counted.start, state.flags() >> 8);
             let grown = rewrite::rewrite(frame, parsed, &what, station_address(port));
             wire_len.saturating_add_signed(grown)
         } else {

@@ -40,6 +40,8 @@ section! {
         cache_replacement: Replacement = Replacement::Lru, Names(Replacement::NAMES), "", "assumed";
         /// Whether a counter that changes is written to the memory at once, and not when its line gives way.
         cache_write_through: bool = false, Flag, "", "assumed";
+        /// Whether a look-up that misses the cache brings the entry of the other direction in too (key.entries = "two").
+        prefetch_peer: bool = false, Flag, "", "assumed";
         /// Cache look-up.
         cache_cycles: u32 = 3, Range(1, 10_000), "cycles", "assumed: block RAM";
         /// DRAM channels.

@@ -205,6 +205,7 @@ impl NicConfig {
                 allowed: field.allowed.to_string(),
             });
         }
+        self.port.check()?;
         self.key.check()?;
         self.window.check(&self.key)?;
         self.memory.check()?;

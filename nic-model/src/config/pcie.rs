@@ -43,5 +43,7 @@ section! {
         interrupt_latency_ns: u32 = 2_000, Range(1, 10_000_000), "ns", "assumed";
         /// Shortest time between two interrupts.
         interrupt_moderation_ns: u32 = 8_000, Range(0, 1_000_000_000), "ns", "assumed";
+        /// Deliveries after which an interrupt does not wait for that time; 0 for no such number.
+        interrupt_deliveries: u32 = 0, Range(0, 65_536), "deliveries", "assumed";
     }
 }

@@ -1,5 +1,6 @@
 //! Ethernet ports.
 
+use super::ConfigError;
 use super::field::section;
 
 section! {
@@ -11,9 +12,39 @@ section! {
         mtu_bytes: u32 = 1_500, Range(68, 65_535), "bytes", "IEEE 802.3 (1,500); RFC 791 (68)";
         /// Receive FIFO of each port.
         receive_fifo_bytes: u32 = 256 * 1_024, Range(2_048, 1 << 28), "bytes", "assumed";
+        /// Whether a port whose receive FIFO fills tells its neighbour to stop (PAUSE, IEEE 802.3 annex 31B): frames wait there then.
+        pause: bool = false, Flag, "", "assumed";
+        /// Bytes in the receive FIFO at which the neighbour is told to stop; what is on its way must still fit.
+        pause_above_bytes: u32 = 192 * 1_024, Range(1, 1 << 28), "bytes", "assumed";
+        /// Bytes in the receive FIFO at which it is told to go on.
+        pause_below_bytes: u32 = 64 * 1_024, Range(0, 1 << 28), "bytes", "assumed";
+        /// Bits of a million million that a wire flips: the FCS check drops their frames; 0 for a wire without errors.
+        bit_errors_e12: u32 = 0, Range(0, 1_000_000_000), "errors", "IEEE 802.3: at most 1 in 10^12 after error correction";
         /// Frames that may wait for a port to send them.
         transmit_fifo_bytes: u32 = 1_024 * 1_024, Range(2_048, 1 << 28), "bytes", "assumed";
         /// Whether a frame must be in whole before its first bit leaves (needed to check the FCS first).
         store_and_forward: bool = true, Flag, "", "assumed";
+    }
+}
+
+impl PortConfig {
+    /// What no single parameter shows.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |key, value: u32, allowed: &str| {
+            Err(ConfigError::OutOfRange {
+                key,
+                value: value.to_string(),
+                allowed: allowed.to_owned(),
+            })
+        };
+        if self.pause && self.pause_above_bytes > self.receive_fifo_bytes {
+            let allowed = "at most port.receive_fifo_bytes";
+            return wrong("port.pause_above_bytes", self.pause_above_bytes, allowed);
+        }
+        if self.pause && self.pause_below_bytes >= self.pause_above_bytes {
+            let allowed = "below port.pause_above_bytes";
+            return wrong("port.pause_below_bytes", self.pause_below_bytes, allowed);
+        }
+        Ok(())
     }
 }

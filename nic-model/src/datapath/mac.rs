@@ -3,7 +3,7 @@
 //!
 //! A frame takes its length, 4 bytes FCS, 8 bytes preamble and start delimiter, and 12 bytes inter-frame gap
 //! (IEEE 802.3 clause 4.4.2); frames under 60 bytes are padded to 60. The FCS itself is not computed: captures do not
-//! hold it and the wire of this model does not flip bits.
+//! hold it. The wire may flip bits at random ([`Wire`]); the check finds every frame that it did so to.
 
 use crate::clock::Picos;
 use crate::config::PortConfig;
@@ -23,6 +23,53 @@ pub struct Reception {
     pub header_in: Picos,
     /// The last bit of the FCS.
     pub last_bit: Picos,
+    /// The FCS is wrong.
+    pub damaged: bool,
+}
+
+/// A wire that flips bits, each as likely as any other.
+#[derive(Debug, Clone)]
+struct Wire {
+    /// Chance of a bit.
+    chance: f64,
+    /// Bits until the next one that is flipped.
+    left: f64,
+    random: u64,
+}
+
+impl Wire {
+    fn new(config: &PortConfig, number: u64) -> Self {
+        let mut wire = Self {
+            chance: f64::from(config.bit_errors_e12) / 1e12,
+            left: f64::INFINITY,
+            random: 0x9e37_79b9_7f4a_7c15 ^ number.wrapping_mul(0xd134_2543_de82_ef95),
+        };
+        wire.draw();
+        wire
+    }
+
+    /// Draws how long the wire stays right: an exponential distance (the model's bits are many and the chance is small).
+    fn draw(&mut self) {
+        if self.chance == 0.0 {
+            return;
+        }
+        // xorshift64 (Marsaglia 2003).
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let unit = ((self.random >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        self.left = -unit.ln() / self.chance;
+    }
+
+    /// So many bytes pass; whether some bit was flipped.
+    fn pass(&mut self, bytes: u64) -> bool {
+        self.left -= bytes as f64 * 8.0;
+        let damaged = self.left < 0.0;
+        if damaged {
+            self.draw();
+        }
+        damaged
+    }
 }
 
 /// One port, both directions.
@@ -35,11 +82,20 @@ pub struct MacPort {
     receive_fifo_bytes: u64,
     transmit_free: Picos,
     transmit_fifo_time: Picos,
+    /// The FIFO's fill at which the neighbour stops and goes on, if it is told to.
+    pause: Option<(u64, u64)>,
+    pauses: u64,
+    wire: Wire,
 }
 
 impl MacPort {
     /// An idle port.
     pub fn new(config: &PortConfig) -> Self {
+        Self::numbered(config, 0)
+    }
+
+    /// An idle port, with a wire of its own.
+    pub fn numbered(config: &PortConfig, number: u8) -> Self {
         let byte_time_ps = 8_000 / u64::from(config.rate_gbps.max(1));
         Self {
             byte_time_ps,
@@ -49,6 +105,12 @@ impl MacPort {
             receive_fifo_bytes: config.receive_fifo_bytes.into(),
             transmit_free: Picos::ZERO,
             transmit_fifo_time: Picos(byte_time_ps * u64::from(config.transmit_fifo_bytes)),
+            pause: config.pause.then_some((
+                config.pause_above_bytes.into(),
+                config.pause_below_bytes.into(),
+            )),
+            pauses: 0,
+            wire: Wire::new(config, number.into()),
         }
     }
 
@@ -67,7 +129,10 @@ impl MacPort {
         wire_len: u32,
         header_bytes: u32,
     ) -> Option<Reception> {
-        let first_bit = arrival.max(self.receive_free);
+        let mut first_bit = arrival.max(self.receive_free);
+        if let Some((above, below)) = self.pause {
+            first_bit = self.resumes_at(first_bit, above, below);
+        }
         self.receive_free = first_bit + self.wire_time(wire_len);
         while let Some((taken, bytes)) = self.receive_fifo.front() {
             if *taken > first_bit {
@@ -84,7 +149,35 @@ impl MacPort {
             first_bit,
             header_in: first_bit + bytes(header_bytes.min(wire_len)),
             last_bit: first_bit + bytes(wire_len.max(MIN_FRAME_BYTES as u32) + 4),
+            damaged: self.wire.chance > 0.0 && self.wire.pass(u64::from(wire_len) + 4),
         })
+    }
+
+    /// When the neighbour may send a frame that it has at `now`: at once, or, if the FIFO was above its mark, when the pipeline
+    /// has taken enough of it.
+    fn resumes_at(&mut self, now: Picos, above: u64, below: u64) -> Picos {
+        let mut used = self.receive_fifo_used_bytes;
+        let mut stopped = false;
+        for (taken, bytes) in &self.receive_fifo {
+            if !stopped && *taken > now {
+                // All that was taken by now is out of the count.
+                if used <= above {
+                    return now;
+                }
+                stopped = true;
+                self.pauses += 1;
+            }
+            used -= u64::from(*bytes);
+            if stopped && used <= below {
+                return *taken;
+            }
+        }
+        now
+    }
+
+    /// How often the neighbour was told to stop.
+    pub const fn pauses(&self) -> u64 {
+        self.pauses
     }
 
     /// The parser takes the frame just received at `start`.
@@ -167,5 +260,57 @@ mod tests {
             .filter(|_| port.transmit(Picos::ZERO, 1_000).is_some())
             .count();
         assert_eq!(sent, 3, "one on the wire, two waiting");
+    }
+
+    #[test]
+    fn a_neighbour_that_is_told_to_stop_loses_nothing() {
+        let run = |pause: bool| {
+            let mut port = MacPort::new(&PortConfig {
+                receive_fifo_bytes: 20_000,
+                pause,
+                pause_above_bytes: 15_000,
+                pause_below_bytes: 5_000,
+                ..PortConfig::default()
+            });
+            let frame = Picos::from_nanos(100);
+            let (mut dropped, mut last) = (0, Picos::ZERO);
+            for _ in 0..1_000 {
+                let Some(reception) = port.receive(Picos::ZERO, 1_000, 128) else {
+                    dropped += 1;
+                    continue;
+                };
+                // The pipeline takes one every 100 ns; the wire brings one every 82.
+                last = (last + frame).max(reception.header_in);
+                port.taken(last, 1_000);
+            }
+            (dropped, port.pauses(), last)
+        };
+        let (lost, _, _) = run(false);
+        let (dropped, pauses, last) = run(true);
+        assert!(lost > 50, "{lost}");
+        assert_eq!(dropped, 0);
+        assert!((2..100).contains(&pauses), "{pauses}");
+        // The pipeline never ran dry meanwhile.
+        assert!(last < Picos::from_micros(101), "{last}");
+    }
+
+    #[test]
+    fn the_wire_damages_as_many_frames_as_it_should() {
+        let mut port = MacPort::new(&PortConfig {
+            bit_errors_e12: 10_000_000,
+            ..PortConfig::default()
+        });
+        let frames = 200_000;
+        let mut damaged = 0;
+        let mut at = Picos::ZERO;
+        for _ in 0..frames {
+            let reception = port.receive(at, 1_000, 128).expect("room");
+            damaged += u32::from(reception.damaged);
+            at = reception.last_bit;
+        }
+        // 1 in 100,000 bits, 8,032 bits a frame.
+        let expected = f64::from(frames) * (1.0 - (-8_032.0f64 / 1e5).exp());
+        let error = (f64::from(damaged) - expected).abs() / expected.sqrt();
+        assert!(error < 4.0, "{damaged} of {expected}");
     }
 }

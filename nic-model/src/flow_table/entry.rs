@@ -430,6 +430,14 @@ impl FlowKey {
         (self.0[4] >> 48) as u16
     }
 
+    /// The key of packets from the destination to the source that come the same way.
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        let [a0, a1, b0, b1, last, way] = self.0;
+        let ports = (last & 0xffff) << 16 | last >> 16 & 0xffff;
+        Self([b0, b1, a0, a1, last & !0xffff_ffff | ports, way])
+    }
+
     /// Which way the packets come.
     pub fn way(&self) -> Way {
         let word = self.0[5];

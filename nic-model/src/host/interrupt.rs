@@ -1,8 +1,9 @@
 //! The interrupt: armed by software, fired once, moderated.
 //!
 //! The driver arms the interrupt when it has found nothing more to do. The card fires when something was
-//! delivered since it last fired and the moderation time has passed, and is then silent until it is armed
-//! again. Because arming looks at deliveries that happened in between, no delivery is ever slept through.
+//! delivered since it last fired and the moderation time has passed, or when so much was delivered that it does not wait for
+//! that, and is then silent until it is armed again. Because arming looks at deliveries that happened in between, no delivery
+//! is ever slept through.
 
 use crate::clock::Picos;
 use crate::config::PcieConfig;
@@ -12,8 +13,11 @@ use crate::config::PcieConfig;
 pub struct Interrupt {
     latency: Picos,
     moderation: Picos,
+    enough: u32,
     armed: bool,
-    pending: bool,
+    pending: u32,
+    /// Fired, but the handler is not to run before this time, and deliveries that it will find: enough of them bring it forward.
+    waiting: Option<(Picos, u32)>,
     earliest: Picos,
     fired: u64,
 }
@@ -24,8 +28,13 @@ impl Interrupt {
         Self {
             latency: Picos::from_nanos(config.interrupt_latency_ns.into()),
             moderation: Picos::from_nanos(config.interrupt_moderation_ns.into()),
+            enough: match config.interrupt_deliveries {
+                0 => u32::MAX,
+                deliveries => deliveries,
+            },
             armed: false,
-            pending: false,
+            pending: 0,
+            waiting: None,
             earliest: Picos::ZERO,
             fired: 0,
         }
@@ -34,22 +43,38 @@ impl Interrupt {
     /// Software arms the interrupt at `now`; when the handler runs if it fires at once.
     pub fn arm(&mut self, now: Picos) -> Option<Picos> {
         self.armed = true;
+        self.waiting = None;
         self.fire(now)
     }
 
-    /// Something was delivered to the host at `now`; when the handler runs if this fires.
+    /// Something was delivered to the host at `now`; when the handler runs if this fires, or brings forward what was to fire
+    /// later.
     pub fn deliver(&mut self, now: Picos) -> Option<Picos> {
-        self.pending = true;
+        self.pending = self.pending.saturating_add(1);
+        if let Some((later, found)) = &mut self.waiting
+            && *later > now
+        {
+            *found = found.saturating_add(1);
+            if *found < self.enough {
+                return None;
+            }
+            self.waiting = None;
+            self.pending = 0;
+            self.earliest = now + self.moderation;
+            return Some(now + self.latency);
+        }
         self.fire(now)
     }
 
     fn fire(&mut self, now: Picos) -> Option<Picos> {
-        if !(self.armed && self.pending) {
+        if !self.armed || self.pending == 0 {
             return None;
         }
-        let at = now.max(self.earliest);
+        let enough = self.pending >= self.enough;
+        let at = if enough { now } else { now.max(self.earliest) };
         self.armed = false;
-        self.pending = false;
+        self.waiting = (at > now).then_some((at, self.pending));
+        self.pending = 0;
         self.earliest = at + self.moderation;
         self.fired += 1;
         Some(at + self.latency)
@@ -76,6 +101,30 @@ mod tests {
             "silent until armed again"
         );
         assert!(interrupt.arm(Picos(12)).is_some());
+        assert_eq!(interrupt.fired(), 2);
+    }
+
+    #[test]
+    fn enough_deliveries_do_not_wait() {
+        let config = PcieConfig {
+            interrupt_deliveries: 3,
+            ..PcieConfig::default()
+        };
+        let latency = Picos::from_nanos(config.interrupt_latency_ns.into());
+        let mut interrupt = Interrupt::new(&config);
+        interrupt.arm(Picos::ZERO);
+        interrupt.deliver(Picos(1)).expect("fires");
+        interrupt.arm(Picos(2));
+        let moderated = interrupt.deliver(Picos(3)).expect("fires later");
+        assert_eq!(interrupt.deliver(Picos(4)), None);
+        let forward = interrupt.deliver(Picos(5)).expect("the third");
+        assert_eq!(forward, Picos(5) + latency);
+        assert!(forward < moderated);
+        assert_eq!(
+            interrupt.deliver(Picos(6)),
+            None,
+            "silent until armed again"
+        );
         assert_eq!(interrupt.fired(), 2);
     }
 

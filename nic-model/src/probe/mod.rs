@@ -182,7 +182,7 @@ impl Probe {
     }
 
     /// A packet walked from the port, which offered it to the parser at `offered`, to the hash stage, where it was at
-    /// `classified`.
+    /// the end of the classifier.
     #[inline]
     #[expect(
         clippy::too_many_arguments,
@@ -197,14 +197,19 @@ impl Probe {
         offered: Picos,
         interval: Picos,
         parse: &Passage,
-        classified: Picos,
+        classifier: &Passage,
         hash: &Passage,
         parsed: &Parsed,
     ) {
         let Some(active) = self.active() else { return };
         let cycle = active.cycle;
         active.stage(|s| s.parser, offered, parse, interval);
-        active.stage(|s| s.hash, classified, hash, cycle);
+        let searches = u64::from(parsed.class.searches);
+        if searches > 0 {
+            let interval = Picos(cycle.0 * searches);
+            active.stage(|s| s.classifier, parse.done, classifier, interval);
+        }
+        active.stage(|s| s.hash, classifier.done, hash, cycle);
         let (s, r) = (&active.signals, &mut active.recorder);
         let p = &s.ports[usize::from(port) & 1];
         level(r, p.rx_valid, reception.first_bit, reception.last_bit);
@@ -214,6 +219,14 @@ impl Probe {
         r.change(s.parser_length, parse.start.0, wire_len.into());
         let header_bytes = parsed.header_bytes.into();
         r.change(s.parser_header_bytes, parse.start.0, header_bytes);
+        if searches > 0 {
+            r.change(s.classifier_searches, classifier.done.0, searches);
+            r.change(
+                s.classifier_zone,
+                classifier.done.0,
+                parsed.class.zone.into(),
+            );
+        }
         r.change(s.hash_first, hash.start.0, parsed.hashes.0[0].into());
         r.change(s.hash_second, hash.start.0, parsed.hashes.0[1].into());
     }
@@ -290,6 +303,15 @@ impl Probe {
         if at > from {
             level(r, s.counter_wait, from, at);
         }
+    }
+
+    /// What an entry writes into a packet from `at` on: a bit each for source, destination, MAC addresses, VLAN tag off and on.
+    #[inline]
+    pub(crate) fn rewrites(&mut self, at: Picos, fields: u16) {
+        let Some(active) = self.active() else { return };
+        let (s, r) = (&active.signals, &mut active.recorder);
+        r.change(s.rewrite_fields, at.0, u64::from(fields & 0x1f));
+        r.rest(s.rewrite_fields, (at + active.cycle).0, 0);
     }
 
     /// A frame leaves a port; `rewritten` by the hardware when it was.

@@ -58,6 +58,9 @@ signals! {
     parser_port: number("board.parser.port", 1),
     parser_length: number("board.parser.length", 18),
     parser_header_bytes: number("board.parser.header_bytes", 11),
+    classifier: stage("board.classifier"),
+    classifier_searches: number("board.classifier.searches", 8),
+    classifier_zone: number("board.classifier.zone", 16),
     hash: stage("board.hash"),
     hash_first: number("board.hash.choice_1", 32),
     hash_second: number("board.hash.choice_2", 32),
@@ -81,6 +84,7 @@ signals! {
     counter_valid: number("board.counter.valid", 1),
     counter_wait: number("board.counter.waiting", 8),
     rewrite_valid: number("board.rewrite.valid", 1),
+    rewrite_fields: number("board.rewrite.fields", 8),
     drop_valid: number("board.drop.valid", 1),
     drop_reason: named("board.drop.reason", DROP_REASON_BITS, drops()),
     host_held_frames: number("board.host.receive.held_frames", 17),
@@ -107,14 +111,17 @@ signals! {
 }
 
 /// Width of the signal that says why a frame was dropped; 0 is none.
-pub(super) const DROP_REASON_BITS: u32 = 3;
+pub(super) const DROP_REASON_BITS: u32 = 4;
 
 /// What the firmware works on, as [`super::Probe::firmware`] is told.
-const OPCODES: [(u64, &str); 8] = [
+const OPCODES: [(u64, &str); 11] = [
     (0, "nop"),
     (1, "insert"),
     (2, "delete"),
     (3, "read-counters"),
+    (4, "rewrite"),
+    (5, "touch"),
+    (6, "update"),
     (7, "invalid"),
     (8, "aging-report"),
     (9, "counter-batch"),

@@ -212,6 +212,7 @@ fn pass(config: &NicConfig) -> Option<Picos> {
     };
     chip.insert(Picos::ZERO, parsed.key, &action, &mut queue)
         .ok()?;
+    chip.cool_memory();
     let arrival = Picos::from_micros(10);
     let front = chip.arrive(0, arrival, length, &parsed).ok()?;
     let mut buffer = FrameBuffer::new(&mut frame, 0);

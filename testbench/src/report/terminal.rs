@@ -208,6 +208,14 @@ fn connections(out: &mut String, s: &RunSummary) {
         )
         .ok();
     }
+    for (count, what) in [
+        (t.pauses, "neighbours told to stop"),
+        (t.stomped, "damaged frames that were being sent on already"),
+    ] {
+        if count > 0 {
+            writeln!(out, "  {what}: {}", thousands(count)).ok();
+        }
+    }
     if t.mirrored + t.mirror_dropped > 0 {
         let (sent, lost) = (thousands(t.mirrored), thousands(t.mirror_dropped));
         writeln!(
