@@ -29,6 +29,7 @@ fn main() -> Result<(), String> {
         policy: policy::by_name("assured").ok_or("no such policy")?,
         host: HostCosts::default(),
         frozen: false,
+        check_equivalence: false,
         nic,
     };
     show(&bench::system(config, 100_000, 5_000_000, 1)?);

@@ -7,6 +7,7 @@ mod watch;
 
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
+use crate::monitor::Equivalence;
 use crate::summary::{
     CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
     TableTotals,
@@ -38,6 +39,8 @@ pub struct RunConfig {
     pub host: HostCosts,
     /// Time stands still for connection tracking and aging.
     pub frozen: bool,
+    /// The same traffic goes through connection tracking in software alone as well, and both are compared.
+    pub check_equivalence: bool,
 }
 
 /// What became of a frame, as the simulation tells it.
@@ -149,6 +152,12 @@ impl Simulation {
             cpu: HostCpu::new(&config.host),
             watch: Watch::new(config.driver.conntrack.clone()),
         };
+        if config.check_equivalence {
+            let tracker = Tracker::new(config.driver.conntrack.clone(), config.driver.hash_key);
+            let checks_windows = config.nic.window.check;
+            let reference = Equivalence::new(tracker, config.frozen, checks_windows);
+            world.watch.equivalence = Some(reference);
+        }
         let policy_name = config.policy.name();
         let mut machine = Machine {
             board: &mut board,
@@ -255,6 +264,10 @@ impl Simulation {
     ) -> Result<(), DeviceError> {
         self.frames += 1;
         let arrival = self.start + meta.arrival;
+        if let Some(equivalence) = &mut self.world.watch.equivalence {
+            let wire_len = meta.wire_len;
+            equivalence.arrived(meta.number, frame.bytes(), wire_len, parsed, arrival);
+        }
         let front = match self.board.arrive(meta.port, arrival, meta.wire_len, parsed) {
             Ok(front) => front,
             Err(reason) => {
@@ -285,11 +298,11 @@ impl Simulation {
                     from_originator,
                     front.lookup_at,
                     arrival,
-                    latency,
+                    (departs, latency),
                 );
-                if self.world.watch.record_outcomes {
+                if self.world.watch.wants_outcomes() {
                     let id = self.driver.connection_of_cookie(cookie);
-                    self.world.watch.outcomes.push(FrameOutcome {
+                    self.world.watch.tell(FrameOutcome {
                         number: meta.number,
                         verdict: None,
                         hardware: Some(from_originator),

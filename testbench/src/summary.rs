@@ -229,6 +229,9 @@ pub struct MonitorVerdict {
     pub violations: u64,
     /// The first violations, each with connection, time and packet.
     pub first: Vec<String>,
+    /// What was counted on the way and is no violation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<CauseCount>,
 }
 
 impl MonitorVerdict {

@@ -146,6 +146,7 @@ impl SystemArgs {
             policy,
             host: scenario.host.clone(),
             frozen,
+            check_equivalence: false,
         })
     }
 }

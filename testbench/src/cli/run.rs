@@ -34,6 +34,9 @@ pub(super) struct RunArgs {
     out: PathBuf,
     #[command(flatten)]
     wave: WaveArgs,
+    /// Put the same traffic through connection tracking in software alone, and compare packet by packet
+    #[arg(long)]
+    check_equivalence: bool,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
@@ -126,12 +129,13 @@ pub(super) fn list_scenarios() -> Result<bool, String> {
 
 fn simulate(
     args: &RunArgs,
-    config: RunConfig,
+    mut config: RunConfig,
     traffic: &mut dyn Traffic,
     info: RunInfo,
 ) -> Result<RunSummary, String> {
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
+    config.check_equivalence = args.check_equivalence;
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut wave = wave::begin(&args.wave, &args.out, &mut simulation)?;
     let progress = if args.quiet || args.json {

@@ -2,13 +2,17 @@
 //! what the driver reports, and read-only looks into the board.
 
 mod account_conservation;
+mod equivalence;
 mod live_connection;
 mod no_orphan;
+mod order;
 mod packet_conservation;
 
 pub use account_conservation::AccountConservation;
+pub use equivalence::Equivalence;
 pub use live_connection::LiveConnection;
 pub use no_orphan::NoOrphan;
+pub use order::Order;
 pub use packet_conservation::PacketConservation;
 
 use crate::summary::MonitorVerdict;
@@ -45,6 +49,7 @@ impl Ledger {
             checks: self.checks,
             violations: self.violations,
             first: self.first.clone(),
+            counted: Vec::new(),
         }
     }
 }

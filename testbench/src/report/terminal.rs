@@ -269,6 +269,9 @@ fn monitors(out: &mut String, s: &RunSummary) {
             thousands(monitor.checks)
         )
         .ok();
+        for counted in &monitor.counted {
+            writeln!(out, "      {}: {}", counted.cause, thousands(counted.count)).ok();
+        }
         for violation in &monitor.first {
             writeln!(out, "      !! {violation}").ok();
         }

@@ -3,7 +3,9 @@
 use super::{FrameOutcome, reason_count};
 use crate::frame::FrameMeta;
 use crate::metrics::{OverTime, Times};
-use crate::monitor::{AccountConservation, LiveConnection, NoOrphan, PacketConservation};
+use crate::monitor::{
+    AccountConservation, Equivalence, LiveConnection, NoOrphan, Order, PacketConservation,
+};
 use crate::summary::{MonitorVerdict, ReasonCount};
 use conntrack_core::{Config, Connection, ConnectionId, CtInfo, DestroyCause};
 use driver::{Disposition, Driver, Observer, PacketReport};
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy)]
 struct InHost {
     flow: u32,
+    port: u8,
     first_bit: Picos,
     /// What became of it so far, once the driver has reported it.
     outcome: Option<FrameOutcome>,
@@ -30,6 +33,9 @@ pub(crate) struct Watch {
     accounts: AccountConservation,
     live: LiveConnection,
     orphans: NoOrphan,
+    order: Order,
+    /// The same traffic in software alone, if somebody wants to compare.
+    pub(super) equivalence: Option<Equivalence>,
     pub(super) hardware_latency: Times,
     pub(super) host_latency: Times,
     pub(super) insertion_latency: Times,
@@ -65,6 +71,8 @@ impl Watch {
             accounts: AccountConservation::default(),
             live: LiveConnection::default(),
             orphans: NoOrphan::default(),
+            order: Order::default(),
+            equivalence: None,
             hardware_latency: Times::default(),
             host_latency: Times::default(),
             insertion_latency: Times::default(),
@@ -86,9 +94,10 @@ impl Watch {
         from_originator: bool,
         looked_up: Picos,
         arrival: Picos,
-        latency: Picos,
+        (departs, latency): (Picos, Picos),
     ) {
         self.packets.ended_in_hardware();
+        self.order.left_in_hardware(meta, departs);
         self.counted(meta, parsed, from_originator, looked_up);
         self.hardware_latency.record(latency);
         self.over_time
@@ -124,12 +133,14 @@ impl Watch {
         arrival: Picos,
     ) {
         self.packets.to_host(meta.number, first_bit);
+        self.order.to_host(meta);
         self.over_time
             .packet(arrival.saturating_sub(self.start), Some(reason));
         self.in_host.insert(
             meta.number,
             InHost {
                 flow: meta.flow,
+                port: meta.port,
                 first_bit,
                 outcome: None,
             },
@@ -144,8 +155,8 @@ impl Watch {
         arrival: Picos,
     ) {
         self.packets.ended_in_hardware();
-        if self.record_outcomes {
-            self.outcomes.push(FrameOutcome {
+        if self.wants_outcomes() {
+            self.tell(FrameOutcome {
                 number: meta.number,
                 verdict: None,
                 hardware: None,
@@ -157,7 +168,25 @@ impl Watch {
         }
     }
 
+    /// Whether somebody wants to know of every frame.
+    pub(super) const fn wants_outcomes(&self) -> bool {
+        self.record_outcomes || self.equivalence.is_some()
+    }
+
+    /// What became of a frame.
+    pub(super) fn tell(&mut self, outcome: FrameOutcome) {
+        if let Some(equivalence) = &mut self.equivalence {
+            equivalence.judge(&outcome);
+        }
+        if self.record_outcomes {
+            self.outcomes.push(outcome);
+        }
+    }
+
     pub(super) fn host_frame_left(&mut self, tag: u64, at: Picos) {
+        if let Some(frame) = self.in_host.get(&tag) {
+            self.order.ended((frame.flow, frame.port), tag, Some(at));
+        }
         if let Some(arrival) = self.end(tag, at, "sent") {
             self.host_latency.record(at - arrival);
         }
@@ -171,8 +200,11 @@ impl Watch {
     fn end(&mut self, tag: u64, at: Picos, how: &str) -> Option<Picos> {
         let arrival = self.packets.ended(tag, at, how);
         let frame = self.in_host.remove(&tag);
+        if let Some(frame) = frame {
+            self.order.ended((frame.flow, frame.port), tag, None);
+        }
         if let Some((frame, outcome)) = frame.and_then(|frame| Some((frame, frame.outcome?))) {
-            self.outcomes.push(FrameOutcome {
+            self.tell(FrameOutcome {
                 latency: at - frame.first_bit,
                 ..outcome
             });
@@ -220,12 +252,15 @@ impl Watch {
     }
 
     pub(super) fn verdicts(&self) -> Vec<MonitorVerdict> {
-        vec![
+        let mut verdicts = vec![
             self.packets.verdict(),
             self.accounts.verdict(),
             self.live.verdict(),
             self.orphans.verdict(),
-        ]
+        ];
+        verdicts.extend(self.equivalence.as_ref().map(Equivalence::verdict));
+        verdicts.push(self.order.verdict());
+        verdicts
     }
 }
 
@@ -244,7 +279,7 @@ impl Observer for Watch {
                     .tracked(frame.flow, id, verdict.created, whole, direction, bytes);
             }
         }
-        if self.record_outcomes
+        if self.wants_outcomes()
             && let Some(frame) = self.in_host.get_mut(&tag)
         {
             frame.outcome = Some(FrameOutcome {

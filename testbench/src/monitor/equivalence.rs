@@ -1,0 +1,406 @@
+//! Invariant 5: the same traffic through connection tracking in software alone; every packet whose fate differs is counted,
+//! classified and shown.
+//!
+//! The reference sees every frame as it reaches the port, at that time. What the card forwards must be what the reference would
+//! have let pass as part of the same connection in the same direction; of what goes to software both trackers must say the
+//! same. Some differences are by design, and counted as such; all others are violations.
+
+use super::Ledger;
+use crate::simulation::FrameOutcome;
+use crate::summary::{CauseCount, MonitorVerdict};
+use conntrack_core::{
+    ChecksumStatus, CtInfo, Direction, Packet, Reason, Time, Tracker, Tuple, Verdict, Zone,
+};
+use nic_model::clock::Picos;
+use nic_model::datapath::parser::Parsed;
+use nic_model::flow_table::entry::Tunnel;
+use packet::{EtherType, Ethernet};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often the reference looks for connections that have expired.
+const COLLECT_EVERY: Picos = Picos::from_millis(100);
+/// Connections it looks at then.
+const COLLECT: u32 = 16_384;
+/// Connections with losses that are remembered.
+const MOST_LOSSY: usize = 1 << 20;
+
+/// What the reference said of a frame.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    verdict: Option<Verdict>,
+    tuple: Option<Tuple>,
+    at: Picos,
+}
+
+/// The reference, and how often the two agreed.
+pub struct Equivalence {
+    tracker: Tracker,
+    frozen: bool,
+    /// The card refuses what lies outside windows.
+    checks_windows: bool,
+    expected: BTreeMap<u64, Expected>,
+    /// Connections of which a packet was dropped that the reference has seen: what comes after may differ.
+    lossy: BTreeSet<Tuple>,
+    /// There were too many of them to remember which.
+    all_lossy: bool,
+    collect_at: Picos,
+    ledger: Ledger,
+    by_design: BTreeMap<&'static str, u64>,
+}
+
+/// What a comparison says.
+enum Difference {
+    None,
+    ByDesign(&'static str),
+    Wrong(&'static str),
+}
+
+const fn is_window(reason: Option<Reason>) -> bool {
+    matches!(
+        reason,
+        Some(Reason::TcpSequenceOverUpper | Reason::TcpAckOverUpper)
+    )
+}
+
+const fn is_established(ctinfo: CtInfo) -> bool {
+    matches!(
+        ctinfo,
+        CtInfo::New | CtInfo::Established | CtInfo::EstablishedReply
+    )
+}
+
+impl Equivalence {
+    /// Nothing seen yet. The tracker is fresh and set up as the driver's.
+    pub fn new(tracker: Tracker, frozen: bool, checks_windows: bool) -> Self {
+        Self {
+            tracker,
+            frozen,
+            checks_windows,
+            expected: BTreeMap::new(),
+            lossy: BTreeSet::new(),
+            all_lossy: false,
+            collect_at: COLLECT_EVERY,
+            ledger: Ledger::default(),
+            by_design: BTreeMap::new(),
+        }
+    }
+
+    /// A frame reaches a port.
+    pub fn arrived(
+        &mut self,
+        number: u64,
+        frame: &[u8],
+        wire_len: u32,
+        parsed: &Parsed,
+        at: Picos,
+    ) {
+        let now = Time(if self.frozen { 0 } else { at.as_nanos() });
+        if at >= self.collect_at {
+            self.collect_at = at + COLLECT_EVERY;
+            self.tracker.collect(now, COLLECT);
+        }
+        let verdict = ip_offset(frame, parsed).and_then(|offset| {
+            let packet = Packet {
+                bytes: frame.get(offset..)?,
+                wire_len: (wire_len as usize).saturating_sub(offset),
+                zone: Zone::new(parsed.class.zone),
+                untracked: false,
+                checksum: ChecksumStatus::Unknown,
+            };
+            Some(self.tracker.track(&packet, now))
+        });
+        let connection = verdict.and_then(|verdict| verdict.connection);
+        let tuple = connection.and_then(|id| self.tracker.original_tuple(id));
+        self.expected
+            .insert(number, Expected { verdict, tuple, at });
+    }
+
+    /// What became of a frame.
+    pub fn judge(&mut self, outcome: &FrameOutcome) {
+        let Some(expected) = self.expected.remove(&outcome.number) else {
+            return;
+        };
+        let mut difference = self.compare(&expected, outcome);
+        if outcome.dropped.is_some() {
+            self.remember_loss(&expected);
+        } else if matches!(difference, Difference::Wrong(_)) && self.has_lost(&expected, outcome) {
+            difference =
+                Difference::ByDesign("after packets of its connection were dropped unseen");
+        }
+        if let Difference::ByDesign(why) = difference {
+            *self.by_design.entry(why).or_default() += 1;
+        }
+        let wrong = match difference {
+            Difference::Wrong(what) => Some(what),
+            _ => None,
+        };
+        self.ledger.check(wrong.is_none(), || {
+            story(outcome, &expected, wrong.unwrap_or(""))
+        });
+    }
+
+    fn remember_loss(&mut self, expected: &Expected) {
+        if self.lossy.len() >= MOST_LOSSY {
+            self.all_lossy = true;
+        } else {
+            self.lossy.extend(expected.tuple);
+        }
+    }
+
+    fn has_lost(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
+        let mut tuples = [expected.tuple, outcome.tuple].into_iter().flatten();
+        self.all_lossy || tuples.any(|tuple| self.lossy.contains(&tuple))
+    }
+
+    fn compare(&self, expected: &Expected, outcome: &FrameOutcome) -> Difference {
+        if outcome.dropped.is_some() {
+            return Difference::ByDesign("dropped by the card: a rule, a meter, no room, damaged");
+        }
+        match (outcome.hardware, &expected.verdict, &outcome.verdict) {
+            (Some(from_originator), Some(reference), _) => {
+                self.forwarded(expected, reference, from_originator, outcome)
+            }
+            (Some(_), None, _) => Difference::Wrong("the card forwarded what is not IP"),
+            (None, None, None) => Difference::None,
+            (None, Some(reference), Some(verdict)) => self.tracked(reference, verdict),
+            (None, _, _) => Difference::Wrong("only one of them tracked it"),
+        }
+    }
+
+    /// The card forwarded a packet.
+    fn forwarded(
+        &self,
+        expected: &Expected,
+        reference: &Verdict,
+        from_originator: bool,
+        outcome: &FrameOutcome,
+    ) -> Difference {
+        if reference.ctinfo == CtInfo::Invalid && is_window(reference.reason) {
+            if self.checks_windows {
+                return Difference::Wrong("the card has a window checker and let it pass");
+            }
+            return Difference::ByDesign("outside its windows, and the card does not check them");
+        }
+        if !is_established(reference.ctinfo) {
+            return Difference::Wrong("software would not have let it pass with its connection");
+        }
+        if outcome.tuple.is_some() && outcome.tuple != expected.tuple {
+            return Difference::Wrong("the card took it for another connection's");
+        }
+        let direction = if from_originator {
+            Direction::Original
+        } else {
+            Direction::Reply
+        };
+        if reference.direction != Some(direction) {
+            return Difference::Wrong("the card took it for the other direction");
+        }
+        Difference::None
+    }
+
+    /// Both tracked a packet.
+    fn tracked(&self, reference: &Verdict, verdict: &Verdict) -> Difference {
+        if (reference.ctinfo, reference.direction) == (verdict.ctinfo, verdict.direction) {
+            return Difference::None;
+        }
+        let outside = reference.ctinfo == CtInfo::Invalid && is_window(reference.reason);
+        if outside && is_established(verdict.ctinfo) {
+            return Difference::ByDesign("windows were learnt anew after the hardware");
+        }
+        // Which connections give way depends on the very moment at which somebody looks for some.
+        let made_room = self.tracker.stats().early_drop > 0;
+        if made_room && (has_none(reference) || has_none(verdict)) {
+            return Difference::ByDesign(
+                "the connection table was full and made room at another moment",
+            );
+        }
+        match verdict.ctinfo {
+            CtInfo::Invalid => {
+                Difference::Wrong("a packet that software alone accepts became INVALID")
+            }
+            CtInfo::New => Difference::Wrong("its connection was lost"),
+            _ => Difference::Wrong("connection tracking says something else"),
+        }
+    }
+
+    /// The verdict so far.
+    pub fn verdict(&self) -> MonitorVerdict {
+        let mut verdict = self.ledger.verdict(
+            5,
+            "equivalence",
+            "the same traffic through software alone: every packet whose fate differs is counted, classified and shown",
+        );
+        let counted = self.by_design.iter().map(|(why, count)| CauseCount {
+            cause: (*why).to_owned(),
+            count: *count,
+        });
+        verdict.counted = counted.collect();
+        verdict
+    }
+}
+
+/// Whether a packet found no connection of its own.
+fn has_none(verdict: &Verdict) -> bool {
+    verdict.ctinfo == CtInfo::New || verdict.reason == Some(Reason::TcpFirstPacket)
+}
+
+/// What a person needs to look into a difference.
+fn story(outcome: &FrameOutcome, expected: &Expected, wrong: &str) -> String {
+    let said = |verdict: &Option<Verdict>| match verdict {
+        Some(verdict) => {
+            let why = verdict.reason.map(|reason| format!(" ({})", reason.text()));
+            format!("{}{}", verdict.ctinfo.name(), why.unwrap_or_default())
+        }
+        None => "nothing".to_owned(),
+    };
+    let here = match outcome.hardware {
+        Some(_) => "the card forwarded it".to_owned(),
+        None => format!("software said {}", said(&outcome.verdict)),
+    };
+    let connection = expected.tuple.or(outcome.tuple);
+    let connection = connection.map_or("no connection".to_owned(), |tuple| tuple.to_string());
+    let micros = expected.at.as_nanos() as f64 / 1e3;
+    format!(
+        "frame {} of {connection} at {}: {wrong}; software alone says {}, {here} (look at it with --wave-window {:.0}us..{:.0}us)",
+        outcome.number,
+        expected.at,
+        said(&expected.verdict),
+        (micros - 20.0).max(0.0),
+        micros + 30.0,
+    )
+}
+
+/// Where the IP packet begins that a connection is told by.
+fn ip_offset(frame: &[u8], parsed: &Parsed) -> Option<usize> {
+    if parsed.way.tunnel != Tunnel::None {
+        return Some(parsed.ip_offset.into());
+    }
+    let ethernet = Ethernet::new(frame).ok()?;
+    matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6).then(|| ethernet.header_len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conntrack_core::{Config, HashKey};
+    use packet::TcpFlags;
+    use packet::build::FrameBuilder;
+
+    fn frame(reply: bool, flags: TcpFlags, seq: u32, ack: u32) -> Vec<u8> {
+        let ends = [([10, 0, 0, 1], 1_000), ([10, 0, 0, 2], 80)];
+        let [from, to] = if reply { [ends[1], ends[0]] } else { ends };
+        let builder = FrameBuilder::new()
+            .ethernet([2; 6], [4; 6])
+            .ipv4(from.0, to.0);
+        let builder = builder.tcp(from.1, to.1).flags(flags).seq(seq).ack(ack);
+        builder.window(1_000).build()
+    }
+
+    /// A monitor that has seen a handshake, as has the system it watches; the next frame arrives.
+    fn with(next: &[u8], checks_windows: bool) -> (Equivalence, Tracker) {
+        let tracker = || Tracker::new(Config::default(), HashKey([1, 2]));
+        let mut system = tracker();
+        let mut monitor = Equivalence::new(tracker(), false, checks_windows);
+        let handshake = [
+            frame(false, TcpFlags::SYN, 100, 0),
+            frame(true, TcpFlags::SYN | TcpFlags::ACK, 500, 101),
+            frame(false, TcpFlags::ACK, 101, 501),
+        ];
+        for (number, frame) in handshake.iter().enumerate() {
+            let number = number as u64;
+            monitor.arrived(
+                number,
+                frame,
+                frame.len() as u32,
+                &Parsed::default(),
+                Picos::ZERO,
+            );
+            let verdict = system.track(&Packet::whole(&frame[14..]), Time(0));
+            monitor.judge(&outcome(number, None, Some(verdict)));
+        }
+        assert_eq!(monitor.verdict().violations, 0);
+        monitor.arrived(
+            9,
+            next,
+            next.len() as u32,
+            &Parsed::default(),
+            Picos::from_micros(50),
+        );
+        (monitor, system)
+    }
+
+    fn outcome(number: u64, hardware: Option<bool>, verdict: Option<Verdict>) -> FrameOutcome {
+        FrameOutcome {
+            number,
+            verdict,
+            hardware,
+            tuple: None,
+            reason: None,
+            dropped: None,
+            latency: Picos::ZERO,
+        }
+    }
+
+    fn counted(monitor: &Equivalence) -> (u64, u64) {
+        let verdict = monitor.verdict();
+        let by_design = verdict.counted.iter().map(|count| count.count).sum();
+        (verdict.violations, by_design)
+    }
+
+    #[test]
+    fn what_the_card_forwards_must_be_of_the_connection_and_its_direction() {
+        let good = frame(false, TcpFlags::ACK, 101, 501);
+        for (from_originator, wrong) in [(true, 0), (false, 1)] {
+            let (mut monitor, _) = with(&good, false);
+            monitor.judge(&outcome(9, Some(from_originator), None));
+            assert_eq!(counted(&monitor), (wrong, 0));
+        }
+    }
+
+    #[test]
+    fn a_segment_outside_its_windows_may_only_pass_a_card_that_does_not_check() {
+        let outside = frame(false, TcpFlags::ACK, 101 + 900_000, 501);
+        for (checks, expected) in [(false, (0, 1)), (true, (1, 0))] {
+            let (mut monitor, _) = with(&outside, checks);
+            monitor.judge(&outcome(9, Some(true), None));
+            assert_eq!(counted(&monitor), expected);
+        }
+    }
+
+    #[test]
+    fn what_software_never_saw_explains_what_it_says_later() {
+        let good = frame(false, TcpFlags::ACK, 101, 501);
+        let (mut monitor, mut system) = with(&good, false);
+        monitor.judge(&FrameOutcome {
+            dropped: Some(nic_model::DropReason::NoReceiveBuffer),
+            ..outcome(9, None, None)
+        });
+        let next = frame(true, TcpFlags::ACK, 501, 101);
+        monitor.arrived(10, &next, 60, &Parsed::default(), Picos::from_micros(60));
+        let outside = frame(true, TcpFlags::ACK, 501, 901_000);
+        let invalid = system.track(&Packet::whole(&outside[14..]), Time(0));
+        monitor.judge(&outcome(10, None, Some(invalid)));
+        assert_eq!(counted(&monitor), (0, 2));
+    }
+
+    #[test]
+    fn a_good_packet_called_invalid_is_a_violation_with_its_story() {
+        let good = frame(false, TcpFlags::ACK, 101, 501);
+        let (mut monitor, mut system) = with(&good, false);
+        let outside = frame(false, TcpFlags::ACK, 101 + 900_000, 501);
+        let invalid = system.track(&Packet::whole(&outside[14..]), Time(0));
+        assert_eq!(invalid.ctinfo, CtInfo::Invalid);
+        monitor.judge(&outcome(9, None, Some(invalid)));
+        let verdict = monitor.verdict();
+        assert_eq!(verdict.violations, 1);
+        let story = &verdict.first[0];
+        for part in [
+            "10.0.0.1:1000",
+            "became INVALID",
+            "ESTABLISHED",
+            "--wave-window 30us..80us",
+        ] {
+            assert!(story.contains(part), "{story}");
+        }
+    }
+}
