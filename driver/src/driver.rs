@@ -13,6 +13,7 @@ use crate::policy::{self, Policy};
 use crate::queues::{self, ReceiveQueue, ReportQueue, TransmitQueue};
 use crate::switch::{Egress, Received, Switch};
 use crate::sync::{self, Reading};
+use crate::translation::{self, Chance};
 use conntrack_core::{
     ChecksumStatus, Config, ConnectionId, CtInfo, DestroyCause, EventKind, HashKey, Packet, Time,
     Tracker, Verdict, Zone,
@@ -118,6 +119,7 @@ pub struct Driver {
     events: ReportQueue,
     counters: ReportQueue,
     held: HeldFragments,
+    chance: Chance,
     stats: DriverStats,
 }
 
@@ -144,6 +146,7 @@ impl Driver {
             events: ReportQueue::default(),
             counters: ReportQueue::default(),
             held: HeldFragments::default(),
+            chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
             stats: DriverStats::default(),
             layout,
             config,

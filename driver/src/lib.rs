@@ -23,9 +23,11 @@ pub mod policy;
 mod queues;
 pub mod switch;
 mod sync;
+pub mod translation;
 
 pub use device::DeviceError;
 pub use driver::{Clock, Driver, DriverConfig, DriverStats, Progress};
 pub use observer::{Disposition, Observer, PacketReport};
 pub use platform::{Platform, Work};
 pub use switch::{Egress, Received, Switch, TwoPort};
+pub use translation::Translation;

@@ -1,6 +1,7 @@
 //! Where packets go: the part an integrator writes.
 
-use conntrack_core::Verdict;
+use crate::translation::Translation;
+use conntrack_core::{Tuple, Verdict};
 
 /// A packet the hardware left to software.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,18 @@ pub enum Egress {
 pub trait Switch {
     /// Where this packet goes.
     fn egress(&mut self, packet: &Received<'_>) -> Egress;
+
+    /// Whether there are rules that translate addresses. Without them no time is spent on it.
+    fn translates(&self) -> bool {
+        false
+    }
+
+    /// What becomes of the addresses of a new connection whose first packet arrived at `port`. Connections inside tunnels are
+    /// not translated.
+    fn translation(&mut self, original: &Tuple, port: u8) -> Translation {
+        let _ = (original, port);
+        Translation::default()
+    }
 }
 
 /// Two ports, everything goes from one to the other: a bump in the wire.

@@ -30,6 +30,7 @@ fn main() -> Result<(), String> {
         host: HostCosts::default(),
         frozen: false,
         check_equivalence: false,
+        network: None,
         nic,
     };
     show(&bench::system(config, 100_000, 5_000_000, 1)?);

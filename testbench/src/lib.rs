@@ -1,6 +1,7 @@
 //! Traffic, simulation, monitors and reports around the board and its driver.
 
 pub mod bench;
+pub mod bridge;
 pub mod capture;
 pub mod cli;
 pub mod document;

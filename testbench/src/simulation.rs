@@ -5,6 +5,7 @@
 
 mod watch;
 
+use crate::bridge::Bridge;
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
 use crate::monitor::Equivalence;
@@ -12,10 +13,11 @@ use crate::summary::{
     CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
     TableTotals,
 };
+use crate::traffic::translated::Network;
 use conntrack_core::{Tracker, Tuple, Verdict};
 use driver::offload::{RefuseCause, RemoveCause};
 use driver::policy::Policy;
-use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, TwoPort, Work};
+use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Work};
 use firmware::Board;
 use nic_model::chip::{DropReason, Fate};
 use nic_model::clock::Picos;
@@ -39,6 +41,8 @@ pub struct RunConfig {
     pub host: HostCosts,
     /// Time stands still for connection tracking and aging.
     pub frozen: bool,
+    /// A network that clients of IPv4 seem to be in, one host for one (NETMAP).
+    pub network: Option<Network>,
     /// The same traffic goes through connection tracking in software alone as well, and both are compared.
     pub check_equivalence: bool,
 }
@@ -81,11 +85,16 @@ impl Outside for World {
     fn frame_out(
         &mut self,
         _port: u8,
-        _address: DmaAddress,
-        _length: usize,
+        address: DmaAddress,
+        length: usize,
         ingress_tag: u64,
         at: Picos,
     ) {
+        if let Some(equivalence) = &mut self.watch.equivalence
+            && let Ok(frame) = self.memory.slice(address, length)
+        {
+            equivalence.sent(ingress_tag, frame);
+        }
         self.watch.host_frame_left(ingress_tag, at);
     }
 
@@ -128,6 +137,7 @@ pub struct Simulation {
     board: Board,
     world: World,
     driver: Driver,
+    bridge: Bridge,
     parsed: Vec<Parsed>,
     next_due: Picos,
     start: Picos,
@@ -152,10 +162,13 @@ impl Simulation {
             cpu: HostCpu::new(&config.host),
             watch: Watch::new(config.driver.conntrack.clone()),
         };
+        let bridge = Bridge {
+            network: config.network,
+        };
         if config.check_equivalence {
             let tracker = Tracker::new(config.driver.conntrack.clone(), config.driver.hash_key);
             let checks_windows = config.nic.window.check;
-            let reference = Equivalence::new(tracker, config.frozen, checks_windows);
+            let reference = Equivalence::new(tracker, bridge, config.frozen, checks_windows);
             world.watch.equivalence = Some(reference);
         }
         let policy_name = config.policy.name();
@@ -169,6 +182,7 @@ impl Simulation {
             board,
             world,
             driver,
+            bridge,
             parsed: Vec::new(),
             next_due: Picos::ZERO,
             start: Picos::ZERO,
@@ -266,7 +280,8 @@ impl Simulation {
         let arrival = self.start + meta.arrival;
         if let Some(equivalence) = &mut self.world.watch.equivalence {
             let wire_len = meta.wire_len;
-            equivalence.arrived(meta.number, frame.bytes(), wire_len, parsed, arrival);
+            let source = (meta.number, meta.port);
+            equivalence.arrived(source, frame.bytes(), wire_len, parsed, arrival);
         }
         let front = match self.board.arrive(meta.port, arrival, meta.wire_len, parsed) {
             Ok(front) => front,
@@ -284,6 +299,11 @@ impl Simulation {
         let fate = self
             .board
             .finish(&front, parsed, meta.port, frame, meta.wire_len, meta.number);
+        if let Some(equivalence) = &mut self.world.watch.equivalence
+            && matches!(fate, Fate::Forwarded { .. })
+        {
+            equivalence.sent(meta.number, frame.bytes());
+        }
         match fate {
             Fate::Forwarded {
                 departs,
@@ -378,7 +398,7 @@ impl Simulation {
         match step {
             HostStep::Tick => self.driver.tick(&mut machine, watch),
             HostStep::Poll => {
-                if self.driver.poll(&mut machine, &mut TwoPort, watch)? == Progress::Idle {
+                if self.driver.poll(&mut machine, &mut self.bridge, watch)? == Progress::Idle {
                     machine.cpu.sleep();
                 }
                 Ok(())

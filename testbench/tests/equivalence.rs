@@ -54,6 +54,19 @@ fn the_card_changes_no_packets_fate() {
 }
 
 #[test]
+fn the_card_translates_as_software_does() {
+    let offloaded = |summary: &serde_json::Value| {
+        let packets = &summary["packets"];
+        (packets["hardware"].as_u64(), packets["received"].as_u64())
+    };
+    let nat = ["--nat", "100.64.0.0/10"];
+    // Bytes of every packet that leaves are compared, by either way.
+    let (hardware, received) = offloaded(&run("web", &nat));
+    assert!(hardware > received.map(|received| received * 9 / 10));
+    run("crr", &[&nat[..], &["--set", "key.entries=two"]].concat());
+}
+
+#[test]
 fn packets_that_overtake_others_are_counted() {
     let overtaken = |summary: &serde_json::Value| {
         let counted = monitor(summary, 6)["counted"].as_array().cloned();

@@ -1,6 +1,7 @@
 //! A packet that came to software: tracked, judged by the switch, sent or dropped.
 
 use super::*;
+use conntrack_core::Tuple;
 
 impl Driver {
     /// A frame the hardware left to software.
@@ -18,7 +19,14 @@ impl Driver {
         let address = self.layout.buffer_address(completion.buffer());
         let length = completion.captured_bytes().min(self.layout.buffer_bytes) as usize;
         let frame = platform.memory().slice(address, length)?;
-        let verdict = track(&mut self.tracker, frame, &completion, now);
+        let translates = switch.translates() && completion.tunnel() == 0;
+        let verdict = packet_of(frame, &completion).map(|packet| {
+            if !translates {
+                return self.tracker.track(&packet, now);
+            }
+            let rules = |original: &Tuple| switch.translation(original, completion.port());
+            translation::track(&mut self.tracker, &packet, rules, &mut self.chance, now)
+        });
         let datagram = if reason == Reason::Fragment {
             fragments::datagram_of(frame)
         } else {
@@ -54,7 +62,8 @@ impl Driver {
         let original = verdict
             .and_then(|verdict| verdict.connection)
             .and_then(|id| self.tracker.original_tuple(id));
-        let disposition = self.dispose(platform, &completion, disposition)?;
+        let translated = verdict.filter(|_| translates);
+        let disposition = self.dispose(platform, &completion, disposition, translated.as_ref())?;
         // Those who watch learn of connections that made way before they learn of the one that took their place.
         self.follow_events(platform, observer)?;
         let report = PacketReport {
@@ -66,7 +75,7 @@ impl Driver {
         };
         observer.packet(&report, platform.now());
         if let Some(key) = datagram.filter(|_| disposition != Disposition::Held) {
-            self.release(platform, &key, disposition, observer)?;
+            self.release(platform, &key, disposition, translated.as_ref(), observer)?;
         }
         if let (Some(verdict), Disposition::Sent(port)) = (&verdict, disposition) {
             self.consider(platform, verdict, &completion, port, observer)?;
@@ -110,10 +119,14 @@ impl Driver {
         platform: &mut impl Platform,
         completion: &ReceiveCompletion,
         wanted: Disposition,
+        translated: Option<&Verdict>,
     ) -> Result<Disposition, DeviceError> {
         let buffer = completion.buffer();
         let done = match wanted {
             Disposition::Held => return Ok(wanted),
+            Disposition::Sent(_) if !self.translate(platform, completion, translated)? => {
+                Disposition::DroppedInvalid
+            }
             Disposition::Sent(port) => {
                 if self.send(platform, completion, port)? {
                     return Ok(wanted);
@@ -124,6 +137,26 @@ impl Driver {
         };
         self.receive.post(platform, &self.layout, buffer)?;
         Ok(done)
+    }
+
+    /// Writes translated addresses into a frame, if its verdict is given; whether it can be sent.
+    fn translate(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        translated: Option<&Verdict>,
+    ) -> Result<bool, DeviceError> {
+        let Some(verdict) = translated else {
+            return Ok(true);
+        };
+        let now = self.time(platform);
+        let address = self.layout.buffer_address(completion.buffer());
+        let length = completion.captured_bytes().min(self.layout.buffer_bytes);
+        let frame = platform.memory().slice_mut(address, length as usize)?;
+        let Some(packet) = ip_offset(frame).and_then(|offset| frame.get_mut(offset..)) else {
+            return Ok(true);
+        };
+        Ok(translation::rewrite(&mut self.tracker, verdict, packet, now).is_ok())
     }
 
     pub(super) fn send(
@@ -160,6 +193,7 @@ impl Driver {
         platform: &mut impl Platform,
         key: &fragments::DatagramKey,
         fate: Disposition,
+        translated: Option<&Verdict>,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         let wanted = match fate {
@@ -167,22 +201,17 @@ impl Driver {
             _ => Disposition::DroppedFragment,
         };
         for completion in self.held.release(key) {
-            let done = self.dispose(platform, &completion, wanted)?;
+            let done = self.dispose(platform, &completion, wanted, translated)?;
             observer.released(completion.ingress_tag(), done, platform.now());
         }
         Ok(())
     }
 }
 
-/// Tracks a frame; `None` if it is not IP.
-fn track(
-    tracker: &mut Tracker,
-    frame: &[u8],
-    completion: &ReceiveCompletion,
-    now: Time,
-) -> Option<Verdict> {
+/// The packet in a frame that its connection is told by; `None` if it is not IP.
+fn packet_of<'a>(frame: &'a [u8], completion: &ReceiveCompletion) -> Option<Packet<'a>> {
     let begin = tracked_from(frame, completion)?;
-    let packet = Packet {
+    Some(Packet {
         bytes: frame.get(begin..)?,
         wire_len: (completion.wire_bytes() as usize).saturating_sub(begin),
         zone: Zone::new(completion.zone()),
@@ -192,8 +221,7 @@ fn track(
         } else {
             ChecksumStatus::Unknown
         },
-    };
-    Some(tracker.track(&packet, now))
+    })
 }
 
 /// Where the IP packet begins that a frame's connection is told by: inside a tunnel that the card has looked into.

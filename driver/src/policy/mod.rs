@@ -46,6 +46,10 @@ pub fn by_name(name: &str) -> Option<Box<dyn Policy>> {
 pub(crate) fn offloadable(connection: &Connection) -> bool {
     use conntrack_core::protocol::tcp::TcpState;
     let tuple = connection.tuple(conntrack_core::Direction::Original);
+    // A helper reads payloads, and numbers that are shifted no card can write.
+    if connection.helper().is_some() || connection.sequence_shifts().is_some() {
+        return false;
+    }
     match tuple.protocol() {
         Protocol::TCP => connection.tcp_state() == Some(TcpState::Established),
         Protocol::UDP => !connection.status().contains(Status::DYING),

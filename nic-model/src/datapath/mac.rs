@@ -3,7 +3,7 @@
 //!
 //! A frame takes its length, 4 bytes FCS, 8 bytes preamble and start delimiter, and 12 bytes inter-frame gap
 //! (IEEE 802.3 clause 4.4.2); frames under 60 bytes are padded to 60. The FCS itself is not computed: captures do not
-//! hold it. The wire may flip bits at random ([`Wire`]); the check finds every frame that it did so to.
+//! hold it. The wire may flip bits at random (`Wire`); the check finds every frame that it did so to.
 
 use crate::clock::Picos;
 use crate::config::PortConfig;

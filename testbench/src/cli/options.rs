@@ -147,6 +147,7 @@ impl SystemArgs {
             host: scenario.host.clone(),
             frozen,
             check_equivalence: false,
+            network: None,
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::scenario::{self, Scenario};
 use crate::simulation::{RunConfig, Simulation};
 use crate::summary::{RunInfo, RunSummary};
 use crate::traffic::replay::{Replay, ReplayOptions};
+use crate::traffic::translated::{Network, Translated};
 use clap::Args;
 use conntrack_core::Time;
 use conntrack_core::dump::conntrack_tools;
@@ -34,6 +35,9 @@ pub(super) struct RunArgs {
     out: PathBuf,
     #[command(flatten)]
     wave: WaveArgs,
+    /// Translate the clients' IPv4 addresses into this network, one host for one; servers' frames come back to it
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    nat: Option<Network>,
     /// Put the same traffic through connection tracking in software alone, and compare packet by packet
     #[arg(long)]
     check_equivalence: bool,
@@ -136,6 +140,15 @@ fn simulate(
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
     config.check_equivalence = args.check_equivalence;
+    config.network = args.nat;
+    let mut translated;
+    let traffic: &mut dyn Traffic = match args.nat {
+        Some(network) => {
+            translated = Translated::new(traffic, network);
+            &mut translated
+        }
+        None => traffic,
+    };
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut wave = wave::begin(&args.wave, &args.out, &mut simulation)?;
     let progress = if args.quiet || args.json {
@@ -190,6 +203,10 @@ fn simulate(
         );
     }
     Ok(summary)
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    Network::parse(text).ok_or_else(|| "expected a network such as 100.64.0.0/10".to_owned())
 }
 
 /// Set once the user asks to stop: the run then ends in good order and takes its unfinished files with it.

@@ -6,11 +6,14 @@
 //! same. Some differences are by design, and counted as such; all others are violations.
 
 use super::Ledger;
+use crate::bridge::Bridge;
 use crate::simulation::FrameOutcome;
 use crate::summary::{CauseCount, MonitorVerdict};
 use conntrack_core::{
     ChecksumStatus, CtInfo, Direction, Packet, Reason, Time, Tracker, Tuple, Verdict, Zone,
 };
+use driver::Switch;
+use driver::translation::{self, Chance};
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
 use nic_model::flow_table::entry::Tunnel;
@@ -30,11 +33,17 @@ struct Expected {
     verdict: Option<Verdict>,
     tuple: Option<Tuple>,
     at: Picos,
+    /// Sum over the packet as it should leave, where addresses are translated; whether it has left otherwise.
+    digest: Option<u64>,
+    changed: bool,
 }
 
 /// The reference, and how often the two agreed.
 pub struct Equivalence {
     tracker: Tracker,
+    bridge: Bridge,
+    chance: Chance,
+    packet: Vec<u8>,
     frozen: bool,
     /// The card refuses what lies outside windows.
     checks_windows: bool,
@@ -71,9 +80,12 @@ const fn is_established(ctinfo: CtInfo) -> bool {
 
 impl Equivalence {
     /// Nothing seen yet. The tracker is fresh and set up as the driver's.
-    pub fn new(tracker: Tracker, frozen: bool, checks_windows: bool) -> Self {
+    pub fn new(tracker: Tracker, bridge: Bridge, frozen: bool, checks_windows: bool) -> Self {
         Self {
             tracker,
+            bridge,
+            chance: Chance::new(0),
+            packet: Vec::new(),
             frozen,
             checks_windows,
             expected: BTreeMap::new(),
@@ -88,7 +100,7 @@ impl Equivalence {
     /// A frame reaches a port.
     pub fn arrived(
         &mut self,
-        number: u64,
+        (number, port): (u64, u8),
         frame: &[u8],
         wire_len: u32,
         parsed: &Parsed,
@@ -107,12 +119,41 @@ impl Equivalence {
                 untracked: false,
                 checksum: ChecksumStatus::Unknown,
             };
-            Some(self.tracker.track(&packet, now))
+            if !self.bridge.translates() || parsed.way.tunnel != Tunnel::None {
+                return Some((self.tracker.track(&packet, now), None));
+            }
+            let rules = |original: &Tuple| self.bridge.translation(original, port);
+            let tracker = &mut self.tracker;
+            let verdict = translation::track(tracker, &packet, rules, &mut self.chance, now);
+            self.packet.clear();
+            self.packet.extend_from_slice(packet.bytes);
+            translation::rewrite(tracker, &verdict, &mut self.packet, now).ok()?;
+            Some((verdict, Some(digest(&self.packet))))
         });
+        let (verdict, digest) = verdict.unzip();
+        let digest = digest.flatten();
         let connection = verdict.and_then(|verdict| verdict.connection);
         let tuple = connection.and_then(|id| self.tracker.original_tuple(id));
-        self.expected
-            .insert(number, Expected { verdict, tuple, at });
+        self.expected.insert(
+            number,
+            Expected {
+                verdict,
+                tuple,
+                at,
+                digest,
+                changed: false,
+            },
+        );
+    }
+
+    /// A frame leaves, by whichever way.
+    pub fn sent(&mut self, number: u64, frame: &[u8]) {
+        let Some(expected) = self.expected.get_mut(&number) else {
+            return;
+        };
+        let offset = Ethernet::new(frame).map_or(0, |ethernet| ethernet.header_len());
+        let left = digest(frame.get(offset..).unwrap_or(&[]));
+        expected.changed = expected.digest.is_some_and(|expected| expected != left);
     }
 
     /// What became of a frame.
@@ -155,6 +196,9 @@ impl Equivalence {
     fn compare(&self, expected: &Expected, outcome: &FrameOutcome) -> Difference {
         if outcome.dropped.is_some() {
             return Difference::ByDesign("dropped by the card: a rule, a meter, no room, damaged");
+        }
+        if expected.changed && !self.has_lost(expected, outcome) {
+            return Difference::Wrong("it left with other bytes");
         }
         match (outcome.hardware, &expected.verdict, &outcome.verdict) {
             (Some(from_originator), Some(reference), _) => {
@@ -239,6 +283,13 @@ impl Equivalence {
     }
 }
 
+/// A sum over a packet that tells it from others (FNV-1a, 64 bits).
+fn digest(packet: &[u8]) -> u64 {
+    packet.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 /// Whether a packet found no connection of its own.
 fn has_none(verdict: &Verdict) -> bool {
     verdict.ctinfo == CtInfo::New || verdict.reason == Some(Reason::TcpFirstPacket)
@@ -300,7 +351,7 @@ mod tests {
     fn with(next: &[u8], checks_windows: bool) -> (Equivalence, Tracker) {
         let tracker = || Tracker::new(Config::default(), HashKey([1, 2]));
         let mut system = tracker();
-        let mut monitor = Equivalence::new(tracker(), false, checks_windows);
+        let mut monitor = Equivalence::new(tracker(), Bridge::default(), false, checks_windows);
         let handshake = [
             frame(false, TcpFlags::SYN, 100, 0),
             frame(true, TcpFlags::SYN | TcpFlags::ACK, 500, 101),
@@ -309,7 +360,7 @@ mod tests {
         for (number, frame) in handshake.iter().enumerate() {
             let number = number as u64;
             monitor.arrived(
-                number,
+                (number, 0),
                 frame,
                 frame.len() as u32,
                 &Parsed::default(),
@@ -320,7 +371,7 @@ mod tests {
         }
         assert_eq!(monitor.verdict().violations, 0);
         monitor.arrived(
-            9,
+            (9, 0),
             next,
             next.len() as u32,
             &Parsed::default(),
@@ -368,6 +419,33 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_must_leave_with_the_bytes_that_translation_gives_it() {
+        let bridge = Bridge {
+            network: crate::traffic::translated::Network::parse("100.64.0.0/10"),
+        };
+        let syn = frame(false, TcpFlags::SYN, 100, 0);
+        let mut mapped = FrameBuilder::new().ethernet([2; 6], [4; 6]);
+        mapped = mapped.ipv4([100, 64, 0, 1], [10, 0, 0, 2]).tcp(1_000, 80);
+        let mapped = mapped.flags(TcpFlags::SYN).seq(100).window(1_000).build();
+        for (left, wrong) in [(&mapped, 0), (&syn, 1)] {
+            let tracker = Tracker::new(Config::default(), HashKey([1, 2]));
+            let mut monitor = Equivalence::new(tracker, bridge, false, false);
+            let length = syn.len() as u32;
+            monitor.arrived((1, 0), &syn, length, &Parsed::default(), Picos::ZERO);
+            monitor.sent(1, left);
+            let mut system = Tracker::new(Config::default(), HashKey([1, 2]));
+            let verdict = system.track(&Packet::whole(&syn[14..]), Time(0));
+            monitor.judge(&outcome(1, None, Some(verdict)));
+            assert_eq!(
+                counted(&monitor),
+                (wrong, 0),
+                "{:?}",
+                monitor.verdict().first
+            );
+        }
+    }
+
+    #[test]
     fn what_software_never_saw_explains_what_it_says_later() {
         let good = frame(false, TcpFlags::ACK, 101, 501);
         let (mut monitor, mut system) = with(&good, false);
@@ -376,7 +454,13 @@ mod tests {
             ..outcome(9, None, None)
         });
         let next = frame(true, TcpFlags::ACK, 501, 101);
-        monitor.arrived(10, &next, 60, &Parsed::default(), Picos::from_micros(60));
+        monitor.arrived(
+            (10, 0),
+            &next,
+            60,
+            &Parsed::default(),
+            Picos::from_micros(60),
+        );
         let outside = frame(true, TcpFlags::ACK, 501, 901_000);
         let invalid = system.track(&Packet::whole(&outside[14..]), Time(0));
         monitor.judge(&outcome(10, None, Some(invalid)));

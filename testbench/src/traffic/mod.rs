@@ -29,6 +29,7 @@ pub mod sizes;
 pub mod syn_flood;
 pub mod tcp_sessions;
 pub mod transfer;
+pub mod translated;
 pub mod udp_queries;
 pub mod uniform;
 pub mod zipf;

@@ -1,0 +1,77 @@
+//! Address translation in software: what rules want for new connections, and the packets of those that have it.
+
+use conntrack_core::nat::{Manip, Target};
+use conntrack_core::{Entered, Packet, Reason, Time, Tracker, Tuple, Verdict};
+use std::ops::RangeInclusive;
+
+/// What becomes of a new connection's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Translation {
+    /// Where its packets really go (DNAT, REDIRECT).
+    pub destination: Option<Target>,
+    /// Where they seem to come from (SNAT, MASQUERADE, NETMAP).
+    pub source: Option<Target>,
+}
+
+/// A generator for ports that are chosen by chance: the same seed, the same ports.
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// A generator with a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    fn among(&mut self, ports: &RangeInclusive<u16>) -> u16 {
+        // xorshift64 (Marsaglia 2003).
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let count = u64::from(ports.end().saturating_sub(*ports.start())) + 1;
+        ports
+            .start()
+            .saturating_add(((self.0 >> 32) % count) as u16)
+    }
+}
+
+/// Tracks a packet as a router does that translates: `rules` are asked about a new connection. The packet itself is rewritten
+/// by [`rewrite`]. What helpers would announce or change in payloads is left alone.
+pub fn track(
+    tracker: &mut Tracker,
+    packet: &Packet<'_>,
+    rules: impl FnOnce(&Tuple) -> Translation,
+    chance: &mut Chance,
+    now: Time,
+) -> Verdict {
+    let mut entered = tracker.enter(packet, now);
+    if let Entered::Unconfirmed(connection, _) = &entered {
+        let wanted = rules(&connection.tuple(conntrack_core::Direction::Original));
+        let mut random = |among: RangeInclusive<u16>| chance.among(&among);
+        for (manip, target) in [
+            (Manip::Destination, wanted.destination),
+            (Manip::Source, wanted.source),
+        ] {
+            tracker.nat(&mut entered, manip, target.as_ref(), &mut random, now);
+        }
+    }
+    tracker.leave(entered, now)
+}
+
+/// Writes a connection's translated addresses into a packet of it, which begins with its IP header: a fragment of a datagram
+/// too.
+///
+/// # Errors
+/// The packet is cut off and must be dropped.
+pub fn rewrite(
+    tracker: &mut Tracker,
+    verdict: &Verdict,
+    packet: &mut [u8],
+    now: Time,
+) -> Result<(), Reason> {
+    let entered = Entered::Done(*verdict);
+    for manip in [Manip::Destination, Manip::Source] {
+        tracker.rewrite(&entered, manip, None, packet, now)?;
+    }
+    Ok(())
+}
