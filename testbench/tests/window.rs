@@ -1,6 +1,9 @@
 //! The card's window checker beside the tracker's windows, which are checked against the kernel: what the card lets pass the
 //! tracker would have, and both know the same of both sides afterwards.
 
+mod common;
+
+use common::{holds, number, packets};
 use conntrack_core::protocol::ProtocolState;
 use conntrack_core::{Config, ConnectionId, Direction, HashKey, Packet, Time, Tracker};
 use nic_model::NicConfig;
@@ -10,7 +13,6 @@ use nic_model::flow_table::KeyDirection;
 use packet::TcpFlags;
 use packet::build::FrameBuilder;
 use proptest::prelude::*;
-use std::process::Command;
 
 /// One segment of a conversation: who sends, how far from what is expected, how much, what is acknowledged.
 #[derive(Debug, Clone, Copy)]
@@ -197,34 +199,18 @@ proptest! {
 /// Segments outside the windows leave the hardware, and nothing else does.
 #[test]
 fn a_run_with_the_checker_is_one_without() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let run = |card: &str| -> serde_json::Value {
-        std::fs::write(folder.path().join("card.toml"), card).expect("written");
-        let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
-            .args(["run", "web", "--no-wave", "--json", "--nic", "card.toml"])
-            .current_dir(folder.path())
-            .output()
-            .expect("runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{errors}");
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    };
-    let (without, with) = (run(""), run("[window]\ncheck = true\n"));
+    let (without, with) = (
+        holds("web", "", &[]),
+        holds("web", "[window]\ncheck = true\n", &[]),
+    );
     // What the generator sends is right; what comes back to software between is forwarded behind the checker's back.
-    let hardware =
-        |summary: &serde_json::Value| summary["packets"]["hardware"].as_u64().expect("a number");
-    let trapped = |summary: &serde_json::Value| {
-        let reasons = summary["to_host"].as_array().expect("a list");
-        let found = reasons.iter().find(|count| count["reason"] == "window");
-        found
-            .and_then(|count| count["packets"].as_u64())
-            .unwrap_or(0)
-    };
+    let hardware = |summary| number(summary, "packets", "hardware");
+    let trapped = |summary| packets(summary, "to_host", "window");
     assert_eq!(trapped(&without), 0);
     assert!(hardware(&with) + 10 * trapped(&with) + 100 >= hardware(&without));
     assert!(
         trapped(&with) < hardware(&with) / 1_000,
-        "{} trapped",
+        "{}",
         trapped(&with)
     );
 }
