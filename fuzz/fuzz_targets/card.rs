@@ -6,7 +6,7 @@ use firmware::Board;
 use libfuzzer_sys::fuzz_target;
 
 use nic_model::clock::Picos;
-use nic_model::config::NicConfig;
+use nic_model::config::{AgingAction, Entries, MemoryKind, NicConfig};
 use nic_model::frame::FrameBuffer;
 use nic_model::host::Outside;
 use nic_model::host::memory::{DmaAddress, HostMemory};
@@ -26,6 +26,29 @@ fuzz_target!(|data: &[u8]| {
     let mut config = NicConfig::preset("fpga-small").expect("built in");
     config.table.buckets = 64;
     config.pcie.iommu_entries = 16;
+    let Some((kind, data)) = data.split_first() else {
+        return;
+    };
+    config.tunnel.vxlan = kind & 1 != 0;
+    config.tunnel.geneve = kind & 1 != 0;
+    config.tunnel.gre = kind & 1 != 0;
+    config.window.check = kind & 2 != 0;
+    config.counter.clear_on_read = kind & 4 != 0;
+    if kind & 8 != 0 && kind & 2 == 0 {
+        config.key.entries = Entries::EachWay;
+        config.key.ingress_port = true;
+    }
+    if kind & 16 != 0 {
+        config.memory.kind = MemoryKind::Host;
+        config.memory.cache_sets = 4;
+        config.memory.prefetch_peer = kind & 8 != 0;
+        config.counter.cache_entries = 64;
+        config.pcie.host_cache_kib = 1_024;
+    }
+    config.aging.action =
+        [AgingAction::Report, AgingAction::Evict, AgingAction::Ask][usize::from(kind >> 5) % 3];
+    config.port.pause = kind & 128 != 0;
+    config.validate().expect("valid");
     let mut board = Board::new(&config);
     let mut world = World(HostMemory::new(1 << 16));
     let base = world.0.allocate(1 << 16).expect("it fits");
@@ -83,7 +106,8 @@ fn frame(board: &mut Board, bytes: &mut [u8], port: u8, now: Picos) {
     if let Some(parsed) = parsed.first()
         && let Ok(front) = board.arrive(port & 1, now, wire_len, parsed)
     {
-        let mut frame = FrameBuffer::new(bytes, 0);
+        let mut buffer = [&[0; FrameBuffer::HEADROOM][..], bytes].concat();
+        let mut frame = FrameBuffer::new(&mut buffer, FrameBuffer::HEADROOM);
         board.finish(&front, parsed, port & 1, &mut frame, wire_len, 1);
     }
 }

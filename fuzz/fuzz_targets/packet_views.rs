@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use packet::{Dccp, Ethernet, Gre, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpLite};
+use packet::{
+    Dccp, Ethernet, Geneve, Gre, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpLite, Vxlan,
+};
 use std::hint::black_box;
 
 fuzz_target!(|data: &[u8]| {
@@ -80,6 +82,13 @@ fn transport(data: &[u8]) {
             gre.acknowledgment(),
         ));
         black_box((gre.checksum(), gre.payload_len(), gre.payload().len()));
+    }
+    if let Ok(vxlan) = Vxlan::new(data) {
+        black_box((vxlan.has_vni(), vxlan.vni(), vxlan.payload().len()));
+    }
+    if let Ok(geneve) = Geneve::new(data) {
+        black_box((geneve.version(), geneve.is_control(), geneve.vni()));
+        assert!(geneve.payload().len() < data.len());
     }
     let sum = packet::checksum::sum(data);
     assert!(sum <= 0xffff);
