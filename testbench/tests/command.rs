@@ -37,7 +37,7 @@ fn run_without_arguments_offloads_most_of_the_built_in_capture() {
             > 0.9
     );
     assert_eq!(summary["counters"]["reconciled"], true);
-    assert_eq!(summary["monitors"].as_array().map(Vec::len), Some(4));
+    assert_eq!(summary["monitors"].as_array().map(Vec::len), Some(5));
     for file in [
         "report.html",
         "summary.json",
