@@ -26,7 +26,7 @@ use nic_model::host::descriptors::{
     CommandCompletion, Opcode, ReceiveCompletion, Status, TransmitDescriptor,
 };
 use nic_model::host::registers as reg;
-use packet::{EtherType, Ethernet};
+use packet::Ethernet;
 
 /// Which clock connection tracking goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

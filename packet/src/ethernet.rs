@@ -114,6 +114,14 @@ impl VlanTag {
     }
 }
 
+/// Where the IP header of a frame begins; `None` if it is not IP.
+#[inline]
+pub fn ip_offset(frame: &[u8]) -> Option<usize> {
+    let ethernet = Ethernet::new(frame).ok()?;
+    let is_ip = matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6);
+    is_ip.then(|| ethernet.header_len())
+}
+
 /// A view of an Ethernet frame.
 ///
 /// A third VLAN tag is not looked behind: [`Ethernet::ethertype`] then is its TPID and the frame is "not IP".

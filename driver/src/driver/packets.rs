@@ -2,6 +2,7 @@
 
 use super::*;
 use conntrack_core::Tuple;
+use packet::ethernet::ip_offset;
 
 impl Driver {
     /// A frame the hardware left to software.
@@ -239,9 +240,4 @@ fn ttl(frame: &[u8]) -> Option<u8> {
         4 => ip.get(8).copied(),
         _ => ip.get(7).copied(),
     }
-}
-
-fn ip_offset(frame: &[u8]) -> Option<usize> {
-    let ethernet = Ethernet::new(frame).ok()?;
-    matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6).then(|| ethernet.header_len())
 }

@@ -17,7 +17,7 @@ use driver::translation::{self, Chance};
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
 use nic_model::flow_table::entry::Tunnel;
-use packet::{EtherType, Ethernet};
+use packet::ethernet::ip_offset;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often the reference looks for connections that have expired.
@@ -111,7 +111,7 @@ impl Equivalence {
             self.collect_at = at + COLLECT_EVERY;
             self.tracker.collect(now, COLLECT);
         }
-        let verdict = ip_offset(frame, parsed).and_then(|offset| {
+        let verdict = tracked_from(frame, parsed).and_then(|offset| {
             let packet = Packet {
                 bytes: frame.get(offset..)?,
                 wire_len: (wire_len as usize).saturating_sub(offset),
@@ -151,7 +151,7 @@ impl Equivalence {
         let Some(expected) = self.expected.get_mut(&number) else {
             return;
         };
-        let offset = Ethernet::new(frame).map_or(0, |ethernet| ethernet.header_len());
+        let offset = ip_offset(frame).unwrap_or(0);
         let left = digest(frame.get(offset..).unwrap_or(&[]));
         expected.changed = expected.digest.is_some_and(|expected| expected != left);
     }
@@ -322,12 +322,11 @@ fn story(outcome: &FrameOutcome, expected: &Expected, wrong: &str) -> String {
 }
 
 /// Where the IP packet begins that a connection is told by.
-fn ip_offset(frame: &[u8], parsed: &Parsed) -> Option<usize> {
+fn tracked_from(frame: &[u8], parsed: &Parsed) -> Option<usize> {
     if parsed.way.tunnel != Tunnel::None {
         return Some(parsed.ip_offset.into());
     }
-    let ethernet = Ethernet::new(frame).ok()?;
-    matches!(ethernet.ethertype(), EtherType::IPV4 | EtherType::IPV6).then(|| ethernet.header_len())
+    ip_offset(frame)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! What a card must do that is to meet the cloud's requirement, and whether a preset does.
 
-use super::poster::{Poster, command};
+use super::poster::{Poster, command, numbered_key};
 use super::{Bound, Chapter, Effort, Row};
 use crate::plot::chart::{Chart, Series};
 use nic_model::config::NicConfig;
-use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::Opcode;
 
 pub(super) const NAME: &str = "dash";
@@ -84,31 +83,26 @@ fn measure(scale: u32) -> Option<Measured> {
     let of = |millions: f64| (millions * 1e6 / f64::from(scale)) as u32;
     let mut held = 0;
     for background in BACKGROUND_M {
-        poster.rate((held..of(background)).map(|n| command(Opcode::Insert, &key(n), n)));
+        poster.rate((held..of(background)).map(|n| command(Opcode::Insert, &numbered_key(n), n)));
         held = of(background);
         // As many come and go at a time as the requirement's tests have: they close after the next has opened.
         let passing = 1 << 30;
         let window = of(0.5).max(256);
-        poster.rate((0..window).map(|n| command(Opcode::Insert, &key(passing + n), n)));
+        poster.rate((0..window).map(|n| command(Opcode::Insert, &numbered_key(passing + n), n)));
         let pairs = (0..40_000).flat_map(|n| {
             let (old, new) = (passing + n, passing + window + n);
             [
-                command(Opcode::Delete, &key(old), old - passing),
-                command(Opcode::Insert, &key(new), new - passing),
+                command(Opcode::Delete, &numbered_key(old), old - passing),
+                command(Opcode::Insert, &numbered_key(new), new - passing),
             ]
         });
         measured.rates.push((background, poster.rate(pairs) / 2e6));
         let left = 40_000..40_000 + window;
-        poster.rate(left.map(|n| command(Opcode::Delete, &key(passing + n), n)));
+        poster.rate(left.map(|n| command(Opcode::Delete, &numbered_key(passing + n), n)));
     }
-    poster.rate((held..of(CONNECTIONS_M)).map(|n| command(Opcode::Insert, &key(n), n)));
+    poster.rate((held..of(CONNECTIONS_M)).map(|n| command(Opcode::Insert, &numbered_key(n), n)));
     let occupied = poster.board.chip().table().occupied();
     measured.held_m = f64::from(occupied) * f64::from(scale) / 1e6;
     measured.refused = poster.refused;
     Some(measured)
-}
-
-fn key(n: u32) -> FlowKey {
-    let mixed = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    FlowKey([mixed >> 32, 0, mixed & 0xffff_ffff, 0, 6 << 32 | 4 << 40, 0])
 }

@@ -126,6 +126,12 @@ impl Poster {
     }
 }
 
+/// The key of an IPv4 connection by its number.
+pub(super) fn numbered_key(n: u32) -> FlowKey {
+    let mixed = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    FlowKey([mixed >> 32, 0, mixed & 0xffff_ffff, 0, 6 << 32 | 4 << 40, 0])
+}
+
 /// A command about the entry of a key.
 pub(super) fn command(opcode: Opcode, key: &FlowKey, cookie: u32) -> Command {
     Command::new()

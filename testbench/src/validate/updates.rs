@@ -1,11 +1,10 @@
 //! How fast entries are changed, by how many there are, against a measurement.
 
-use super::poster::{Poster, command};
+use super::poster::{Poster, command, numbered_key};
 use super::{Bound, Chapter, Effort, Row};
 use crate::plot::chart::{Chart, Series};
 use crate::traffic::random::{below, stream};
 use nic_model::config::{Entries, MemoryConfig, MemoryKind, NicConfig, Replacement};
-use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::Opcode;
 use rand_chacha::ChaCha8Rng;
 
@@ -122,7 +121,7 @@ fn measure(scale: u32, effort: &Effort, in_place: bool) -> Vec<f64> {
     let mut resident = 0;
     let rates = PUBLISHED.iter().map(|(thousands, _, _)| {
         let rules = thousands * 1_000 / scale;
-        poster.rate((resident..rules).map(|n| command(Opcode::Insert, &key(n), n)));
+        poster.rate((resident..rules).map(|n| command(Opcode::Insert, &numbered_key(n), n)));
         resident = rules;
         // What is near is known once most of it was asked for.
         let near = NEAR_SETS * NEAR_WAYS / scale;
@@ -147,14 +146,10 @@ fn changes(
 ) -> f64 {
     let drawn = (0..count).map(|_| below(rng, rules));
     if in_place {
-        return poster.rate(drawn.map(|n| command(Opcode::Update, &key(n), n)));
+        return poster.rate(drawn.map(|n| command(Opcode::Update, &numbered_key(n), n)));
     }
-    let pairs = drawn
-        .flat_map(|n| [Opcode::Delete, Opcode::Insert].map(|opcode| command(opcode, &key(n), n)));
+    let pairs = drawn.flat_map(|n| {
+        [Opcode::Delete, Opcode::Insert].map(|opcode| command(opcode, &numbered_key(n), n))
+    });
     poster.rate(pairs) / 2.0
-}
-
-fn key(n: u32) -> FlowKey {
-    let mixed = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    FlowKey([mixed >> 32, 0, mixed & 0xffff_ffff, 0, 6 << 32 | 4 << 40, 0])
 }
