@@ -144,7 +144,7 @@ pub struct Simulation {
     now: Picos,
     frames: u64,
     next_sample: u64,
-    policy_name: &'static str,
+    policy_name: String,
 }
 
 impl Simulation {
@@ -557,7 +557,7 @@ impl Simulation {
             occupancy: watch.over_time.occupancy_points(),
             wave: None,
             run: RunInfo {
-                policy: self.policy_name.to_owned(),
+                policy: self.policy_name.clone(),
                 ..run
             },
         }

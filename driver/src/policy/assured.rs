@@ -7,8 +7,8 @@ use packet::Protocol;
 pub(super) struct Assured;
 
 impl Policy for Assured {
-    fn name(&self) -> &'static str {
-        "assured"
+    fn name(&self) -> String {
+        "assured".to_owned()
     }
 
     fn wants(&mut self, connection: &Connection) -> bool {

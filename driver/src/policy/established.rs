@@ -6,8 +6,8 @@ use conntrack_core::Connection;
 pub(super) struct Established;
 
 impl Policy for Established {
-    fn name(&self) -> &'static str {
-        "established"
+    fn name(&self) -> String {
+        "established".to_owned()
     }
 
     fn wants(&mut self, _connection: &Connection) -> bool {

@@ -1,5 +1,6 @@
 //! Which connections go into hardware. One policy, one file.
 
+mod amount;
 mod assured;
 mod established;
 mod never;
@@ -13,7 +14,7 @@ use packet::Protocol;
 /// shown and of its own state; it has no clock.
 pub trait Policy: Send {
     /// Its name, as on the command line.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> String;
 
     /// Whether to offload now.
     fn wants(&mut self, connection: &Connection) -> bool;
@@ -29,11 +30,27 @@ pub const POLICIES: &[(&str, &str)] = &[
         "established",
         "TCP as soon as it is ESTABLISHED, UDP from its first packet",
     ),
+    (
+        "packets:N",
+        "what has sent N packets, both directions together (counted while net.netfilter.nf_conntrack_acct is on)",
+    ),
+    (
+        "bytes:N",
+        "what has sent N bytes, both directions together (counted likewise)",
+    ),
     ("never", "nothing: the software path alone"),
 ];
 
 /// The policy of this name.
 pub fn by_name(name: &str) -> Option<Box<dyn Policy>> {
+    if let Some((kind, amount)) = name.split_once(':') {
+        let amount = amount.parse().ok()?;
+        return match kind {
+            "packets" => Some(Box::new(amount::Packets(amount))),
+            "bytes" => Some(Box::new(amount::Bytes(amount))),
+            _ => None,
+        };
+    }
     match name {
         "assured" => Some(Box::new(assured::Assured)),
         "established" => Some(Box::new(established::Established)),
@@ -64,8 +81,11 @@ mod tests {
     #[test]
     fn every_listed_policy_exists_under_its_name() {
         for (name, _) in POLICIES {
-            assert_eq!(by_name(name).map(|policy| policy.name()), Some(*name));
+            let name = name.replace('N', "10");
+            assert_eq!(by_name(&name).map(|policy| policy.name()), Some(name));
         }
-        assert!(by_name("always").is_none());
+        for unknown in ["always", "packets", "packets:", "bytes:many", "flows:3"] {
+            assert!(by_name(unknown).is_none(), "{unknown}");
+        }
     }
 }

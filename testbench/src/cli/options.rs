@@ -16,7 +16,7 @@ pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
     #[arg(long, value_name = "PRESET|FILE")]
     pub(super) nic: Option<String>,
-    /// What to offload: assured (unless the scenario says otherwise), established, never
+    /// What to offload: assured (unless the scenario says otherwise), established, packets:N, bytes:N, never
     #[arg(long, value_name = "NAME")]
     pub(super) policy: Option<String>,
     /// Override one value of the NIC's configuration, for example --set table.buckets=1024 (repeatable)
