@@ -11,6 +11,15 @@ pub struct FieldLayout {
     pub bits: usize,
 }
 
+/// A field that is not part of a descriptor.
+pub(crate) const fn field(name: &'static str, bits: usize, meaning: &'static str) -> FieldLayout {
+    FieldLayout {
+        name,
+        meaning,
+        bits,
+    }
+}
+
 /// A descriptor: its fields from the low bits of the first byte on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorLayout {

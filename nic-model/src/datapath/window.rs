@@ -5,10 +5,37 @@
 
 use super::parser::Parsed;
 use crate::flow_table::KeyDirection;
+use crate::layout::{FieldLayout, field};
 use packet::{Tcp, TcpFlags, TcpOption};
 
 /// An acknowledgment may lie this far back even if the window is smaller.
 const MAX_ACK_WINDOW: u32 = 66_000;
+
+/// What the window checker knows of an entry, on a card that has one: four 64-bit words.
+pub const WINDOW_FIELDS: &[FieldLayout] = &[
+    field(
+        "end_0",
+        32,
+        "Number behind the last byte that the lower endpoint has sent.",
+    ),
+    field(
+        "max_end_0",
+        32,
+        "Number behind the last byte that it may send.",
+    ),
+    field(
+        "max_window_0",
+        32,
+        "The largest window it has offered; 0 if nothing of it was seen.",
+    ),
+    field("scale_0", 8, "Its window scale."),
+    field("", 24, "reserved"),
+    field("end_1", 32, "The same of the higher endpoint."),
+    field("max_end_1", 32, ""),
+    field("max_window_1", 32, ""),
+    field("scale_1", 8, ""),
+    field("", 24, "reserved"),
+];
 
 /// What the checker needs of a TCP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

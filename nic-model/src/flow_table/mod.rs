@@ -10,15 +10,16 @@ pub mod cuckoo;
 pub mod dleft;
 pub mod entry;
 pub mod hash;
+pub mod key;
+pub mod rewrite;
 pub mod set_associative;
 pub mod slots;
 pub mod tcam;
 pub mod toeplitz;
 
-pub use entry::{
-    EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection, Rewrite, RewriteWords,
-};
+pub use entry::{EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection, RewriteWords};
 pub use hash::Hashes;
+pub use rewrite::Rewrite;
 
 use crate::config::{Organisation, TableConfig};
 use crate::datapath::window::WindowWords;

@@ -2,7 +2,8 @@
 
 use nic_model::chip::DropReason;
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, WINDOW_FIELDS, flag};
+use nic_model::datapath::window::WINDOW_FIELDS;
+use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, Idle, Opcode, ReceiveBuffer,
     ReceiveCompletion, RewriteCommand, Status, TransmitDescriptor,
