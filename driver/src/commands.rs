@@ -66,51 +66,18 @@ impl CommandQueue {
         layout: &Layout,
         request: &InsertRequest,
     ) -> Result<(), DeviceError> {
-        let Entry {
-            rewrite,
-            only,
-            key,
-            originator_is_lower,
-        } = request.entry;
-        let (mut pop, mut push) = (false, false);
-        match rewrite.vlan {
-            VlanAction::Keep => {}
-            VlanAction::Pop => pop = true,
-            VlanAction::Push(_) => push = true,
-            VlanAction::Set(_) => (pop, push) = (true, true),
-        }
-        let command = with_key(Command::new(), &key)
-            .with_opcode(Opcode::Insert)
-            .with_cookie(request.cookie.0)
-            .with_egress_lower_to_higher(request.egress[0])
-            .with_egress_higher_to_lower(request.egress[1])
-            .with_originator_is_lower(originator_is_lower)
-            .with_decrement_ttl(request.decrement_ttl)
-            .with_one_way(only.is_some())
-            .with_from_higher(only == Some(KeyDirection::HigherToLower))
-            .with_rewrite_source(rewrite.source.is_some())
-            .with_rewrite_destination(rewrite.destination.is_some())
-            .with_rewrite_mac(rewrite.mac.is_some())
-            .with_vlan_pop(pop)
-            .with_vlan_push(push);
-        let command = match request.window_scales {
-            Some([lower, higher]) => command
-                .with_check_window(true)
-                .with_scale_lower(lower.min(14))
-                .with_scale_higher(higher.min(14)),
-            None => command,
-        };
         let pending = |opcode| Pending {
             opcode,
             cookie: request.cookie,
             since: request.since,
         };
         let (first, second) = (pending(Opcode::Rewrite), pending(Opcode::Insert));
-        if rewrite != Rewrite::default() {
-            let words = rewrite_command(&rewrite, request.cookie);
+        let rewrite = &request.entry.rewrite;
+        if *rewrite != Rewrite::default() {
+            let words = rewrite_command(rewrite, request.cookie);
             self.post(platform, layout, words, first)?;
         }
-        self.post(platform, layout, command, second)
+        self.post(platform, layout, insert_command(request), second)
     }
 
     /// Queues a deletion, now or when there is room.
@@ -175,9 +142,19 @@ impl CommandQueue {
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<bool, DeviceError> {
+        Ok(self.peek(platform, layout)?.is_some())
+    }
+
+    fn peek(
+        &self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<Option<CommandCompletion>, DeviceError> {
         let ring = &layout.command_done;
         let bytes = platform.memory().read(ring.address(self.completed))?;
-        Ok(CommandCompletion::from_bytes(bytes).phase() == ring.phase(self.completed))
+        let completion = CommandCompletion::from_bytes(bytes);
+        let has_come = completion.phase() == ring.phase(self.completed);
+        Ok(has_come.then_some(completion))
     }
 
     /// The next completion and the command it is of.
@@ -186,12 +163,9 @@ impl CommandQueue {
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<Option<(CommandCompletion, Pending)>, DeviceError> {
-        let ring = &layout.command_done;
-        let bytes = platform.memory().read(ring.address(self.completed))?;
-        let completion = CommandCompletion::from_bytes(bytes);
-        if completion.phase() != ring.phase(self.completed) {
+        let Some(completion) = self.peek(platform, layout)? else {
             return Ok(None);
-        }
+        };
         let Some(pending) = self.pending.pop_front() else {
             return Ok(None);
         };
@@ -228,6 +202,43 @@ fn with_key(command: Command, key: &FlowKey) -> Command {
         .with_key_3(key.0[3])
         .with_key_4(key.0[4])
         .with_key_5(key.0[5])
+}
+
+fn insert_command(request: &InsertRequest) -> Command {
+    let Entry {
+        rewrite,
+        only,
+        key,
+        originator_is_lower,
+    } = request.entry;
+    let (mut pop, mut push) = (false, false);
+    match rewrite.vlan {
+        VlanAction::Keep => {}
+        VlanAction::Pop => pop = true,
+        VlanAction::Push(_) => push = true,
+        VlanAction::Set(_) => (pop, push) = (true, true),
+    }
+    let command = with_key(Command::new(), &key)
+        .with_opcode(Opcode::Insert)
+        .with_cookie(request.cookie.0)
+        .with_egress_lower_to_higher(request.egress[0])
+        .with_egress_higher_to_lower(request.egress[1])
+        .with_originator_is_lower(originator_is_lower)
+        .with_decrement_ttl(request.decrement_ttl)
+        .with_one_way(only.is_some())
+        .with_from_higher(only == Some(KeyDirection::HigherToLower))
+        .with_rewrite_source(rewrite.source.is_some())
+        .with_rewrite_destination(rewrite.destination.is_some())
+        .with_rewrite_mac(rewrite.mac.is_some())
+        .with_vlan_pop(pop)
+        .with_vlan_push(push);
+    match request.window_scales {
+        Some([lower, higher]) => command
+            .with_check_window(true)
+            .with_scale_lower(lower.min(14))
+            .with_scale_higher(higher.min(14)),
+        None => command,
+    }
 }
 
 fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Command {

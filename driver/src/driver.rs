@@ -347,7 +347,7 @@ impl Driver {
             observer,
         );
         if packets > 0 {
-            self.records.moved(cookie.index());
+            self.records.note_hit(cookie.index());
         }
         self.stats.synchronised_packets += packets;
         self.stats.synchronised_bytes += bytes;

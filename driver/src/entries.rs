@@ -71,7 +71,7 @@ impl Plan {
 }
 
 /// Whether replies do not simply come from where packets went to.
-pub(crate) fn is_translated(connection: &Connection) -> bool {
+fn is_translated(connection: &Connection) -> bool {
     let [original, reply] = Direction::ALL.map(|direction| connection.tuple(direction));
     original.inverted() != Some(reply)
 }

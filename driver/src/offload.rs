@@ -355,7 +355,7 @@ impl Records {
     }
 
     /// Packets of a connection came: it is not idle.
-    pub(crate) fn moved(&mut self, index: u32) {
+    pub(crate) fn note_hit(&mut self, index: u32) {
         self.kept.remove(&index);
     }
 

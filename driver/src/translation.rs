@@ -2,6 +2,7 @@
 
 use conntrack_core::nat::{Manip, Target};
 use conntrack_core::{Entered, Packet, Reason, Time, Tracker, Tuple, Verdict};
+use nic_model::random::Xorshift;
 use std::ops::RangeInclusive;
 
 /// What becomes of a new connection's addresses.
@@ -13,25 +14,21 @@ pub struct Translation {
     pub source: Option<Target>,
 }
 
-/// A generator for ports that are chosen by chance: the same seed, the same ports.
+/// Ports that are chosen by chance: the same seed, the same ports.
 #[derive(Debug, Clone)]
-pub struct Chance(u64);
+pub struct Chance(Xorshift);
 
 impl Chance {
     /// A generator with a seed.
     pub const fn new(seed: u64) -> Self {
-        Self(seed | 1)
+        Self(Xorshift::new(seed | 1))
     }
 
     fn among(&mut self, ports: &RangeInclusive<u16>) -> u16 {
-        // xorshift64 (Marsaglia 2003).
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
         let count = u64::from(ports.end().saturating_sub(*ports.start())) + 1;
         ports
             .start()
-            .saturating_add(((self.0 >> 32) % count) as u16)
+            .saturating_add(((self.0.draw() >> 32) % count) as u16)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod host;
 pub mod layout;
 pub mod memory;
 pub mod probe;
+pub mod random;
 pub mod stage;
 pub mod stats;
 

@@ -84,8 +84,8 @@ impl Driver {
         Ok(())
     }
 
-    /// A SYN, FIN or RST that hit an entry, or a segment outside its windows, ends the entry's life; software takes over before it judges the packet, because
-    /// it has not seen what the hardware forwarded.
+    /// A SYN, FIN or RST that hit an entry, or a segment outside its windows, ends the entry's life; software takes over before
+    /// it judges the packet, because it has not seen what the hardware forwarded.
     pub(super) fn before_tracking(
         &mut self,
         platform: &mut impl Platform,

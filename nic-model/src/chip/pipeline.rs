@@ -286,8 +286,8 @@ impl Chip {
         }
         let state = self.table.state(slot)?;
         // What is trapped anyway does not move the windows.
-        let trapped =
-            crate::datapath::trap::check(&self.config.trap, parsed, &state, u32::MAX).is_some();
+        let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
+        let trapped = crate::datapath::trap::check(trap, parsed, &state, mtu).is_some();
         if trapped || !state.has(flag::WINDOW) {
             return None;
         }

@@ -7,6 +7,7 @@
 
 use crate::clock::Picos;
 use crate::config::PortConfig;
+use crate::random::Xorshift;
 use std::collections::VecDeque;
 
 /// Preamble, start delimiter, FCS and inter-frame gap, bytes.
@@ -34,7 +35,7 @@ struct Wire {
     chance: f64,
     /// Bits until the next one that is flipped.
     left: f64,
-    random: u64,
+    random: Xorshift,
 }
 
 impl Wire {
@@ -42,7 +43,9 @@ impl Wire {
         let mut wire = Self {
             chance: f64::from(config.bit_errors_e12) / 1e12,
             left: f64::INFINITY,
-            random: 0x9e37_79b9_7f4a_7c15 ^ number.wrapping_mul(0xd134_2543_de82_ef95),
+            random: Xorshift::new(
+                0x9e37_79b9_7f4a_7c15 ^ number.wrapping_mul(0xd134_2543_de82_ef95),
+            ),
         };
         wire.draw();
         wire
@@ -53,11 +56,7 @@ impl Wire {
         if self.chance == 0.0 {
             return;
         }
-        // xorshift64 (Marsaglia 2003).
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let unit = ((self.random >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        let unit = ((self.random.draw() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
         self.left = -unit.ln() / self.chance;
     }
 

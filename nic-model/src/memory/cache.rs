@@ -1,6 +1,7 @@
 //! A cache: sets of lines, of which one gives way when a set is full.
 
 use crate::config::{MemoryConfig, Replacement};
+use crate::random::Xorshift;
 
 /// What an access did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +33,7 @@ pub struct Cache {
     /// is on the right.
     trees: Vec<u64>,
     accesses: u64,
-    random: u64,
+    random: Xorshift,
 }
 
 impl Cache {
@@ -49,7 +50,7 @@ impl Cache {
             places: vec![Way::default(); sets * ways],
             trees: vec![0; sets],
             accesses: 0,
-            random: 0x2545_f491_4f6c_dd1d,
+            random: Xorshift::new(0x2545_f491_4f6c_dd1d),
         }
     }
 
@@ -98,13 +99,7 @@ impl Cache {
             let at = empty.unwrap_or_else(|| match self.replacement {
                 Replacement::Lru => oldest(ways),
                 Replacement::TreePlru => pointed_at(self.trees[set], ways.len()),
-                Replacement::Random => {
-                    // xorshift64 (Marsaglia 2003).
-                    self.random ^= self.random << 13;
-                    self.random ^= self.random >> 7;
-                    self.random ^= self.random << 17;
-                    (self.random >> 33) as usize % ways.len()
-                }
+                Replacement::Random => (self.random.draw() >> 33) as usize % ways.len(),
             });
             let old = std::mem::replace(
                 &mut ways[at],

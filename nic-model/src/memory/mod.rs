@@ -117,23 +117,12 @@ impl TableMemory {
         found: Option<Slot>,
         link: &mut PcieLink,
     ) -> Picos {
-        let mut done = now;
-        if self.tags_on_chip {
-            done += self.sram;
+        let begin = if self.tags_on_chip {
+            now + self.sram
         } else {
-            let (chained, lines) = (table.is_chained(), u64::from(self.tag_lines));
-            table.buckets_read(hashes, found, |bucket| {
-                let start = if chained { done } else { now };
-                let first = u64::from(bucket) * lines;
-                for line in first..first + lines {
-                    done = done.max(self.read(start, line, link));
-                }
-            });
-        }
-        if let Some(slot) = found.filter(|slot| !table.is_stash(*slot)) {
-            done = self.read_entry(done, slot, link);
-        }
-        done = done.max(self.last);
+            now
+        };
+        let done = self.fetch(begin, table, hashes, found, link).max(self.last);
         self.last = done;
         self.done[self.at] = done;
         self.at = (self.at + 1) % self.done.len();
@@ -153,13 +142,26 @@ impl TableMemory {
         if self.is_on_chip() {
             return now;
         }
+        self.fetch(now, table, hashes, slot, link)
+    }
+
+    /// Reads the tags of a key's buckets, unless they are on the chip, and the entry it has.
+    fn fetch(
+        &mut self,
+        now: Picos,
+        table: &FlowTable,
+        hashes: Hashes,
+        slot: Option<Slot>,
+        link: &mut PcieLink,
+    ) -> Picos {
         let mut done = now;
         if !self.tags_on_chip {
-            let lines = u64::from(self.tag_lines);
+            let (chained, lines) = (table.is_chained(), u64::from(self.tag_lines));
             table.buckets_read(hashes, slot, |bucket| {
+                let start = if chained { done } else { now };
                 let first = u64::from(bucket) * lines;
                 for line in first..first + lines {
-                    done = done.max(self.read(now, line, link));
+                    done = done.max(self.read(start, line, link));
                 }
             });
         }

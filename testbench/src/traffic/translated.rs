@@ -43,6 +43,8 @@ pub struct Translated<'a> {
     inner: &'a mut dyn Traffic,
     network: Network,
     burst: Burst,
+    /// The first of the burst's frames that was not given out yet.
+    next: usize,
     frame: Vec<u8>,
 }
 
@@ -53,6 +55,7 @@ impl<'a> Translated<'a> {
             inner,
             network,
             burst: Burst::default(),
+            next: 0,
             frame: Vec::new(),
         }
     }
@@ -60,10 +63,14 @@ impl<'a> Translated<'a> {
 
 impl Traffic for Translated<'_> {
     fn fill(&mut self, burst: &mut Burst) {
-        self.burst.clear();
-        self.inner.fill(&mut self.burst);
-        for index in 0..self.burst.len() {
-            let (meta, bytes) = self.burst.frame(index);
+        if self.next == self.burst.len() {
+            self.burst.clear();
+            self.inner.fill(&mut self.burst);
+            self.next = 0;
+        }
+        while self.next < self.burst.len() && burst.room() > 0 {
+            let (meta, bytes) = self.burst.frame(self.next);
+            self.next += 1;
             if meta.port != SERVERS {
                 burst.push(*meta, bytes);
                 continue;
