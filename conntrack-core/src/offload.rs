@@ -44,6 +44,21 @@ impl Tracker {
         true
     }
 
+    /// Hardware forwarded packets of a connection that is not said to be in hardware: before that was known, or while it was on
+    /// its way out. Windows are learnt anew; the timeout of its state counts from `last_seen` if that is later.
+    pub fn passed_unseen(&mut self, id: ConnectionId, last_seen: Time) -> bool {
+        let config = self.config().clone();
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
+            tcp.forget_windows();
+        }
+        let span = connection.state_timeout(&config);
+        connection.timeout = connection.timeout.max(last_seen + span);
+        true
+    }
+
     /// The connection is back in software alone. Windows are learnt anew, and the timeout is that of its state, counted
     /// from `last_seen`, the last packet anybody saw (as the kernel's flow table leaves it on teardown).
     pub fn resume_software(&mut self, id: ConnectionId, last_seen: Time, now: Time) -> bool {
@@ -65,7 +80,7 @@ impl Tracker {
             ProtocolState::Udp(_) => config.udp_timeout,
             _ => config.generic_timeout,
         };
-        connection.timeout = last_seen.min(now) + span;
+        connection.timeout = connection.timeout.max(last_seen.min(now) + span);
         true
     }
 }

@@ -78,7 +78,7 @@ impl Platform for Host<'_> {
         self.now += Picos::from_nanos(100 * u64::from(times));
     }
     fn read_register(&mut self, offset: u32) -> u32 {
-        self.board.read_register(offset)
+        self.board.read_register(self.now, offset)
     }
     fn write_register(&mut self, offset: u32, value: u32) {
         self.board.write_register(self.now, offset, value);

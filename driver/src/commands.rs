@@ -1,4 +1,7 @@
 //! Commands to the firmware and their completions.
+//!
+//! A completion is told by its sequence number, never by its place in the ring: completions may be lost, doubled, damaged or
+//! late. A command whose completion does not come is posted again under the same number, which the firmware executes once.
 
 use crate::device::{DeviceError, Layout, write};
 use crate::entries::Entry;
@@ -7,9 +10,18 @@ use crate::platform::{Platform, Work};
 use nic_model::clock::Picos;
 use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Rewrite};
-use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand};
+use nic_model::host::descriptors::{
+    Command, CommandCompletion, DumpCommand, Opcode, RewriteCommand, Status,
+};
 use nic_model::host::registers as reg;
+use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
+
+/// Places of the completion ring looked at while commands wait: more than these lost in a row are found with time.
+const LOOK_AHEAD: u32 = 4;
+
+/// A command as it lies in the ring, but for its number and its checksum.
+type Words = [u8; 64];
 
 /// A command on its way.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +30,14 @@ pub(crate) struct Pending {
     pub(crate) cookie: Cookie,
     /// When the driver decided on it.
     pub(crate) since: Picos,
+    command: Words,
+    /// What must be posted before it.
+    before: Option<Words>,
+    sequence: u32,
+    /// Its place: how many commands were posted before it.
+    number: u32,
+    posted_at: Picos,
+    attempts: u8,
 }
 
 /// What an insertion says.
@@ -33,15 +53,43 @@ pub(crate) struct InsertRequest {
     pub(crate) since: Picos,
 }
 
+/// What a look after the commands found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supervision {
+    /// Nothing is overdue, or was posted again.
+    Well,
+    /// Commands were posted again too often.
+    Hopeless,
+}
+
+/// What was out of order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CommandTrouble {
+    /// Commands posted again.
+    pub(crate) retries: u64,
+    /// Completions of no command that waits for one.
+    pub(crate) stale: u64,
+    /// Completions that were damaged, and commands that the card found damaged.
+    pub(crate) damaged: u64,
+}
+
 /// The command ring and what waits for room in it.
 #[derive(Debug, Default)]
 pub(crate) struct CommandQueue {
     posted: u32,
     announced: u32,
-    completed: u32,
+    /// Places of the completion ring that were read.
+    read: u32,
+    next_sequence: u32,
+    /// By their places.
     pending: VecDeque<Pending>,
     /// Deletions that found the ring full. Bounded by the number of entries: each is of another entry.
-    backlog: VecDeque<(Command, Pending)>,
+    backlog: VecDeque<Pending>,
+    /// Place of the latest command of which a completion came, and when one came last.
+    last: Option<(u32, Picos)>,
+    /// How often in a row nothing came for as long as there is patience.
+    silences: u8,
+    pub(crate) trouble: CommandTrouble,
 }
 
 impl CommandQueue {
@@ -50,8 +98,11 @@ impl CommandQueue {
         self.backlog.is_empty() && self.free(layout) >= commands
     }
 
+    /// The place of a command is free once its completion, and all before it, have come.
     fn free(&self, layout: &Layout) -> u32 {
-        layout.command.entries() - self.posted.wrapping_sub(self.completed)
+        let oldest = self.pending.front().map_or(self.posted, |p| p.number);
+        let used = self.posted.wrapping_sub(oldest);
+        layout.command.entries().saturating_sub(used)
     }
 
     /// Commands that were not completed yet.
@@ -66,18 +117,16 @@ impl CommandQueue {
         layout: &Layout,
         request: &InsertRequest,
     ) -> Result<(), DeviceError> {
-        let pending = |opcode| Pending {
-            opcode,
-            cookie: request.cookie,
-            since: request.since,
-        };
-        let (first, second) = (pending(Opcode::Rewrite), pending(Opcode::Insert));
         let rewrite = &request.entry.rewrite;
-        if *rewrite != Rewrite::default() {
-            let words = rewrite_command(rewrite, request.cookie);
-            self.post(platform, layout, words, first)?;
-        }
-        self.post(platform, layout, insert_command(request), second)
+        let before = *rewrite != Rewrite::default();
+        let mut pending = waiting(
+            Opcode::Insert,
+            request.cookie,
+            insert_command(request).into_bytes(),
+            request.since,
+        );
+        pending.before = before.then(|| rewrite_command(rewrite, request.cookie));
+        self.post(platform, layout, pending)
     }
 
     /// Queues a deletion, now or when there is room.
@@ -88,12 +137,25 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
-        let (command, pending) = about(Opcode::Delete, key, cookie, platform.now());
-        if self.has_room(layout, 1) {
-            return self.post(platform, layout, command, pending);
-        }
-        self.backlog.push_back((command, pending));
-        Ok(())
+        let pending = about(Opcode::Delete, key, cookie, platform.now());
+        self.post_or_wait(platform, layout, pending)
+    }
+
+    /// Queues the reading of the table from a slot on.
+    pub(crate) fn dump(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        slot: u32,
+    ) -> Result<(), DeviceError> {
+        let command = DumpCommand::new()
+            .with_opcode(Opcode::Dump)
+            .with_slot(slot)
+            .with_records(Layout::DUMP_RECORDS)
+            .with_address(layout.dump.0);
+        let since = platform.now();
+        let pending = waiting(Opcode::Dump, Cookie(0), command.into_bytes(), since);
+        self.post_or_wait(platform, layout, pending)
     }
 
     /// Queues a request to keep an idle entry; `false` if there is no room.
@@ -104,36 +166,96 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<bool, DeviceError> {
-        let (command, pending) = about(Opcode::Touch, key, cookie, platform.now());
         if !self.has_room(layout, 1) {
             return Ok(false);
         }
-        self.post(platform, layout, command, pending)?;
+        let pending = about(Opcode::Touch, key, cookie, platform.now());
+        self.post(platform, layout, pending)?;
         Ok(true)
     }
 
+    fn post_or_wait(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        pending: Pending,
+    ) -> Result<(), DeviceError> {
+        if self.has_room(layout, 1) {
+            return self.post(platform, layout, pending);
+        }
+        self.backlog.push_back(pending);
+        Ok(())
+    }
+
+    /// Posts a command for the first time.
     fn post(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
-        command: Command,
-        pending: Pending,
+        mut pending: Pending,
+    ) -> Result<(), DeviceError> {
+        pending.sequence = self.number();
+        self.post_numbered(platform, layout, pending)
+    }
+
+    fn number(&mut self) -> u32 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
+    fn post_numbered(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        mut pending: Pending,
+    ) -> Result<(), DeviceError> {
+        pending.number = self.posted;
+        if let Some(before) = pending.before {
+            // Nobody waits for its completion: the insertion says whether it has come.
+            let sequence = self.number();
+            self.write(platform, layout, before, sequence, false)?;
+        }
+        let again = pending.attempts > 0;
+        self.write(platform, layout, pending.command, pending.sequence, again)?;
+        pending.posted_at = platform.now();
+        self.pending.push_back(pending);
+        Ok(())
+    }
+
+    /// Writes a command into the ring.
+    fn write(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        words: Words,
+        sequence: u32,
+        again: bool,
     ) -> Result<(), DeviceError> {
         platform.spend(Work::Command, 1);
-        let command = command.with_sequence(self.posted);
-        let address = layout.command.address(self.posted);
-        platform.memory().write(address, &command.into_bytes())?;
-        self.posted = self.posted.wrapping_add(1);
-        self.pending.push_back(pending);
+        let command = Command::from_bytes(words)
+            .with_sequence(sequence)
+            .with_retry(again);
+        let mut bytes = command.into_bytes();
+        seal_command(&mut bytes);
+        let number = self.posted;
+        platform
+            .memory()
+            .write(layout.command.address(number), &bytes)?;
+        self.posted = number.wrapping_add(1);
         Ok(())
     }
 
     /// Tells the card about commands it does not know of.
     pub(crate) fn announce(&mut self, platform: &mut impl Platform) {
         if self.posted != self.announced {
-            self.announced = self.posted;
-            write(platform, reg::COMMAND_TAIL, self.posted);
+            self.ring(platform);
         }
+    }
+
+    fn ring(&mut self, platform: &mut impl Platform) {
+        self.announced = self.posted;
+        write(platform, reg::COMMAND_TAIL, self.posted);
     }
 
     /// Whether a completion has come.
@@ -142,56 +264,210 @@ impl CommandQueue {
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<bool, DeviceError> {
-        Ok(self.peek(platform, layout)?.is_some())
+        Ok(self.next(platform, layout)?.is_some())
     }
 
+    /// How many places ahead the next completion lies, and its words. Writes of the card keep their order: a place that is
+    /// empty while one of the next is not was lost.
+    fn next(
+        &self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<Option<(u32, Words)>, DeviceError> {
+        let far = if self.pending.is_empty() {
+            1
+        } else {
+            LOOK_AHEAD
+        };
+        for ahead in 0..far {
+            if let Some(bytes) = self.peek(platform, layout, ahead)? {
+                return Ok(Some((ahead, bytes)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The completion so many places ahead, if one has come there.
     fn peek(
         &self,
         platform: &mut impl Platform,
         layout: &Layout,
-    ) -> Result<Option<CommandCompletion>, DeviceError> {
-        let ring = &layout.command_done;
-        let bytes = platform.memory().read(ring.address(self.completed))?;
-        let completion = CommandCompletion::from_bytes(bytes);
-        let has_come = completion.phase() == ring.phase(self.completed);
-        Ok(has_come.then_some(completion))
+        ahead: u32,
+    ) -> Result<Option<Words>, DeviceError> {
+        let (ring, place) = (&layout.command_done, self.read.wrapping_add(ahead));
+        let bytes: Words = platform.memory().read(ring.address(place))?;
+        let has_come = CommandCompletion::from_bytes(bytes).phase() == ring.phase(place);
+        Ok(has_come.then_some(bytes))
     }
 
-    /// The next completion and the command it is of.
+    /// The next completion of a command that waits for one, and that command.
     pub(crate) fn take(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<Option<(CommandCompletion, Pending)>, DeviceError> {
-        let Some(completion) = self.peek(platform, layout)? else {
-            return Ok(None);
+        while let Some((ahead, bytes)) = self.next(platform, layout)? {
+            platform.spend(Work::Completion, 1);
+            self.read = self.read.wrapping_add(ahead + 1);
+            if !is_whole(&bytes) {
+                self.trouble.damaged += 1;
+                continue;
+            }
+            let completion = CommandCompletion::from_bytes(bytes);
+            let Some(pending) = self.waits_for(&completion) else {
+                self.trouble.stale += u64::from(completion.opcode_or_err() != Ok(Opcode::Rewrite));
+                continue;
+            };
+            if completion.status_or_err() == Ok(Status::Damaged) {
+                self.trouble.damaged += 1;
+                self.again(platform, layout, pending)?;
+                continue;
+            }
+            self.note_progress(pending.number, platform.now());
+            self.post_backlog(platform, layout)?;
+            return Ok(Some((completion, pending)));
+        }
+        Ok(None)
+    }
+
+    fn waits_for(&mut self, completion: &CommandCompletion) -> Option<Pending> {
+        let sequence = completion.sequence();
+        let mut waiting = self.pending.iter();
+        let place = waiting.position(|pending| pending.sequence == sequence)?;
+        self.pending.remove(place)
+    }
+
+    fn note_progress(&mut self, number: u32, now: Picos) {
+        let latest = match self.last {
+            Some((latest, _)) if is_before(number, latest) => latest,
+            _ => number,
         };
-        let Some(pending) = self.pending.pop_front() else {
-            return Ok(None);
-        };
-        platform.spend(Work::Completion, 1);
-        self.completed = self.completed.wrapping_add(1);
+        self.last = Some((latest, now));
+        self.silences = 0;
+    }
+
+    fn post_backlog(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<(), DeviceError> {
         while self.free(layout) > 0 {
-            let Some((command, pending)) = self.backlog.pop_front() else {
+            let Some(pending) = self.backlog.pop_front() else {
                 break;
             };
-            self.post(platform, layout, command, pending)?;
+            self.post(platform, layout, pending)?;
         }
-        Ok(Some((completion, pending)))
+        Ok(())
+    }
+
+    fn again(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        mut pending: Pending,
+    ) -> Result<(), DeviceError> {
+        pending.attempts = pending.attempts.saturating_add(1);
+        self.trouble.retries += 1;
+        self.post_numbered(platform, layout, pending)
+    }
+
+    /// Looks after commands that wait for long. The card executes them in order, and its writes keep their order: one whose
+    /// completion did not come while that of a later one did has lost it. If nothing comes at all, the oldest is posted again
+    /// after `patience`, up to `attempts` times.
+    pub(crate) fn supervise(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        (patience, attempts): (Picos, u8),
+    ) -> Result<Supervision, DeviceError> {
+        self.skip_hole(platform, layout)?;
+        let now = platform.now();
+        let mut counted = false;
+        while let Some(front) = self.pending.front().copied() {
+            let overtaken = self
+                .last
+                .is_some_and(|(latest, _)| is_before(front.number, latest));
+            let heard = self
+                .last
+                .map_or(front.posted_at, |(_, at)| at.max(front.posted_at));
+            let silent = now.saturating_sub(heard) > patience;
+            if !silent && !overtaken {
+                break;
+            }
+            if silent && !counted {
+                counted = true;
+                self.silences = self.silences.saturating_add(1);
+            }
+            if self.silences > attempts {
+                return Ok(Supervision::Hopeless);
+            }
+            if self.free(layout) < 2 && !overtaken {
+                return Ok(Supervision::Hopeless);
+            }
+            self.pending.pop_front();
+            self.again(platform, layout, front)?;
+        }
+        if !self.pending.is_empty() {
+            // The doorbell may have been lost.
+            self.ring(platform);
+        }
+        self.post_backlog(platform, layout)?;
+        Ok(Supervision::Well)
+    }
+
+    /// A place of the completion ring that stays empty while later ones are filled was lost.
+    fn skip_hole(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<(), DeviceError> {
+        for ahead in 0..layout.command_done.entries() {
+            if let Some(bytes) = self.peek(platform, layout, ahead)?
+                && is_whole(&bytes)
+            {
+                self.read = self.read.wrapping_add(ahead);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The card began afresh: nothing that was posted will be completed.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            next_sequence: self.next_sequence,
+            trouble: self.trouble,
+            ..Self::default()
+        };
+    }
+}
+
+/// Whether a place was taken before another.
+const fn is_before(number: u32, other: u32) -> bool {
+    (number.wrapping_sub(other) as i32) < 0
+}
+
+/// A command that was not posted yet.
+const fn waiting(opcode: Opcode, cookie: Cookie, command: Words, since: Picos) -> Pending {
+    Pending {
+        opcode,
+        cookie,
+        since,
+        command,
+        before: None,
+        sequence: 0,
+        number: 0,
+        posted_at: since,
+        attempts: 0,
     }
 }
 
 /// A command about an entry that is in the card.
-fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> (Command, Pending) {
+fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> Pending {
     let command = with_key(Command::new(), key)
         .with_opcode(opcode)
         .with_cookie(cookie.0);
-    let pending = Pending {
-        opcode,
-        cookie,
-        since,
-    };
-    (command, pending)
+    waiting(opcode, cookie, command.into_bytes(), since)
 }
 
 fn with_key(command: Command, key: &FlowKey) -> Command {
@@ -241,9 +517,9 @@ fn insert_command(request: &InsertRequest) -> Command {
     }
 }
 
-fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Command {
+fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Words {
     let words = rewrite.words().0;
-    let command = RewriteCommand::new()
+    RewriteCommand::new()
         .with_opcode(Opcode::Rewrite)
         .with_cookie(cookie.0)
         .with_word_0(words[0])
@@ -251,6 +527,6 @@ fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Command {
         .with_word_2(words[2])
         .with_word_3(words[3])
         .with_word_4(words[4])
-        .with_word_5(words[5]);
-    Command::from_bytes(command.into_bytes())
+        .with_word_5(words[5])
+        .into_bytes()
 }

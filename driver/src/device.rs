@@ -4,7 +4,7 @@ use crate::platform::{Platform, Work};
 use nic_model::config::{CounterConfig, KeyConfig, RingConfig};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, ReceiveBuffer, ReceiveCompletion,
-    TransmitDescriptor,
+    TableRecord, TransmitDescriptor,
 };
 use nic_model::host::memory::{DmaAddress, DmaError};
 use nic_model::host::registers as reg;
@@ -23,7 +23,7 @@ pub enum DeviceError {
         found: u32,
     },
     /// The card speaks another version of the interface.
-    #[error("the card speaks interface version {}.{}, this driver speaks 1.x", .found >> 16, .found & 0xffff)]
+    #[error("the card speaks interface version {}.{}, this driver speaks 2.x", .found >> 16, .found & 0xffff)]
     Version {
         /// What was read.
         found: u32,
@@ -68,6 +68,8 @@ pub struct Layout {
     pub buffers: DmaAddress,
     /// Size of a receive buffer, bytes.
     pub buffer_bytes: u32,
+    /// Where the card writes records of its table.
+    pub dump: DmaAddress,
     /// Entries the card's table can hold.
     pub table_capacity: u32,
     /// What the card's keys hold.
@@ -79,6 +81,9 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Records of the card's table read at once.
+    pub const DUMP_RECORDS: u32 = 64;
+
     /// Bytes of DMA memory a layout needs, alignment included.
     pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
         let r = |entries: u32, size: usize| entries as usize * size + 64;
@@ -90,7 +95,8 @@ impl Layout {
             + r(rings.event_entries, size_of::<AgingReport>())
             + r(rings.counter_entries, size_of::<CounterRecord>())
             + r(rings.receive_entries, buffer_bytes as usize)
-            + 128
+            + Self::DUMP_RECORDS as usize * size_of::<TableRecord>()
+            + 192
     }
 
     /// Where buffer number `buffer` lies.
@@ -122,15 +128,44 @@ impl Layout {
                 platform,
                 rings.receive_entries as usize * buffer_bytes as usize,
             )?,
+            dump: allocate(
+                platform,
+                Self::DUMP_RECORDS as usize * size_of::<TableRecord>(),
+            )?,
             buffer_bytes,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
             checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
             counters: reg::counter_config(read(platform, reg::COUNTER_FORMAT)),
         };
-        layout.announce(platform);
-        write(platform, reg::CONTROL, reg::ENABLE);
+        layout.enable(platform);
         Ok(layout)
+    }
+
+    /// Empties all rings and lays them anew, after the card began afresh, and enables it.
+    ///
+    /// # Errors
+    /// The rings do not lie in DMA memory.
+    pub fn lay_again(&self, platform: &mut impl Platform) -> Result<(), DeviceError> {
+        for ring in [
+            &self.receive_done,
+            &self.command_done,
+            &self.event,
+            &self.counter,
+        ] {
+            let bytes = platform
+                .memory()
+                .slice_mut(ring.address(0), ring.size_bytes())?;
+            bytes.fill(0);
+        }
+        platform.memory().write(self.transmit_head, &[0; 4])?;
+        self.enable(platform);
+        Ok(())
+    }
+
+    fn enable(&self, platform: &mut impl Platform) {
+        self.announce(platform);
+        write(platform, reg::CONTROL, reg::ENABLE);
     }
 
     fn announce(&self, platform: &mut impl Platform) {
@@ -171,7 +206,8 @@ fn identify(platform: &mut impl Platform) -> Result<(), DeviceError> {
     Ok(())
 }
 
-fn read(platform: &mut impl Platform, offset: u32) -> u32 {
+/// Reads a register and accounts for the work.
+pub(crate) fn read(platform: &mut impl Platform, offset: u32) -> u32 {
     platform.spend(Work::RegisterRead, 1);
     platform.read_register(offset)
 }

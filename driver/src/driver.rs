@@ -2,11 +2,12 @@
 
 mod life;
 mod packets;
+mod recovery;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};
 use crate::fragments::{self, HeldFragments};
-use crate::observer::{Disposition, Observer, PacketReport};
+use crate::observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 use crate::offload::{Cookie, Life, Records, RefuseCause, RemoveCause};
 use crate::platform::{Platform, Work};
 use crate::policy::{self, Policy};
@@ -27,6 +28,7 @@ use nic_model::host::descriptors::{
 };
 use nic_model::host::registers as reg;
 use packet::Ethernet;
+use recovery::Health;
 
 /// Which clock connection tracking goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +59,10 @@ pub struct DriverConfig {
     pub retry_after_full_ms: u32,
     /// Connections looked at for expiry in one tick.
     pub collect_per_tick: u32,
+    /// How long the card may leave all commands unanswered before one is posted again, milliseconds.
+    pub command_patience_ms: u32,
+    /// How often a command is posted again before the card is reset.
+    pub command_attempts: u8,
 }
 
 impl Default for DriverConfig {
@@ -70,6 +76,8 @@ impl Default for DriverConfig {
             clock: Clock::Running,
             retry_after_full_ms: 1_000,
             collect_per_tick: 16_384,
+            command_patience_ms: 200,
+            command_attempts: 5,
         }
     }
 }
@@ -95,6 +103,14 @@ pub struct DriverStats {
     pub synchronised_bytes: u64,
     /// Most connections in software at once.
     pub peak_connections: u64,
+    /// Resets of the card, by [`ResetCause`].
+    pub resets: [u64; 4],
+    /// Times the card's table was read and compared.
+    pub readings: u64,
+    /// Entries found in the card that no connection had, and taken out.
+    pub strays: u64,
+    /// Entries that the card had lost.
+    pub lost_entries: u64,
 }
 
 /// What a poll did.
@@ -120,6 +136,7 @@ pub struct Driver {
     counters: ReportQueue,
     held: HeldFragments,
     chance: Chance,
+    health: Health,
     stats: DriverStats,
 }
 
@@ -147,15 +164,13 @@ impl Driver {
             counters: ReportQueue::default(),
             held: HeldFragments::default(),
             chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
+            health: Health::default(),
             stats: DriverStats::default(),
             layout,
             config,
         };
-        for buffer in 0..driver.layout.receive.entries() {
-            driver.receive.post(platform, &driver.layout, buffer)?;
-        }
-        driver.receive.announce(platform);
-        crate::device::write(platform, reg::INTERRUPT_ARM, 1);
+        driver.post_all_buffers(platform)?;
+        driver.meet(platform);
         Ok(driver)
     }
 
@@ -242,6 +257,7 @@ impl Driver {
     ) -> Result<(), DeviceError> {
         let now = self.time(platform);
         let most = self.config.collect_per_tick;
+        self.supervise(platform, observer)?;
         platform.spend(Work::Expire, most.min(self.tracker.len() as u32));
         self.tracker.collect(now, most);
         let at_most = self.layout.receive.entries() as usize / 2;
@@ -333,9 +349,15 @@ impl Driver {
         Ok(true)
     }
 
-    fn synchronise(&mut self, cookie: Cookie, reading: &Reading, observer: &mut impl Observer) {
+    /// Adds what a reading shows to the entry's connection; how many packets that are.
+    fn synchronise(
+        &mut self,
+        cookie: Cookie,
+        reading: &Reading,
+        observer: &mut impl Observer,
+    ) -> u64 {
         let Some((record, generation)) = self.records.by_cookie(cookie) else {
-            return;
+            return 0;
         };
         let id = ConnectionId::from_parts(cookie.index(), generation);
         let (packets, bytes) = sync::apply(
@@ -346,10 +368,15 @@ impl Driver {
             &mut self.tracker,
             observer,
         );
+        let is_known = record.life == Life::Installed;
         if packets > 0 {
-            self.records.note_hit(cookie.index());
+            self.records.note_hit(cookie);
+            if !is_known {
+                self.tracker.passed_unseen(id, Time(0));
+            }
         }
         self.stats.synchronised_packets += packets;
         self.stats.synchronised_bytes += bytes;
+        packets
     }
 }

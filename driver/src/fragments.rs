@@ -77,6 +77,13 @@ impl HeldFragments {
         })
     }
 
+    /// The buffers in which they lie.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.frames
+            .iter()
+            .map(|(_, _, completion)| completion.buffer())
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.frames.len()
     }

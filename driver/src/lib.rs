@@ -27,7 +27,7 @@ pub mod translation;
 
 pub use device::DeviceError;
 pub use driver::{Clock, Driver, DriverConfig, DriverStats, Progress};
-pub use observer::{Disposition, Observer, PacketReport};
+pub use observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 pub use platform::{Platform, Work};
 pub use switch::{Egress, Received, Switch, TwoPort};
 pub use translation::Translation;

@@ -22,6 +22,33 @@ pub enum Disposition {
     DroppedRingFull,
     /// A held fragment given up: its datagram was never completed, or spoilt.
     DroppedFragment,
+    /// It lay in a ring when the card began afresh.
+    DroppedReset,
+}
+
+/// A step on the way back to order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// The card is told to begin afresh, or has by itself.
+    Reset(ResetCause),
+    /// The card is ready; its table is read.
+    Reading,
+    /// The table agrees with the driver's view again.
+    Done,
+}
+
+/// Why the driver resets the card, or takes note of a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ResetCause {
+    /// The card did so by itself.
+    ByItself = 0,
+    /// A DMA error stopped its rings.
+    DmaError = 1,
+    /// Its firmware has no heartbeat.
+    NoHeartbeat = 2,
+    /// It does not answer commands.
+    NoCompletion = 3,
 }
 
 /// A packet that went through software.
@@ -64,6 +91,22 @@ pub trait Observer {
     /// The entry of a connection has left the hardware, its final counters are in.
     fn removed(&mut self, connection: ConnectionId, cause: RemoveCause, now: Picos) {
         let _ = (connection, cause, now);
+    }
+
+    /// A frame was handed to the card, which began afresh before it said that it has sent it: it may have.
+    fn given_up(&mut self, ingress_tag: u64, now: Picos) {
+        let _ = (ingress_tag, now);
+    }
+
+    /// A connection leaves the hardware, and what an entry of it counted at last is lost with the entry. `connection` is as
+    /// software knows it; `None` if it is gone there too.
+    fn lost(&mut self, id: ConnectionId, connection: Option<&Connection>, now: Picos) {
+        let _ = (id, connection, now);
+    }
+
+    /// Something of the driver's own: a reset, the reading of the table.
+    fn recovery(&mut self, step: Recovery, now: Picos) {
+        let _ = (step, now);
     }
 
     /// Hardware counts were added to a connection (`found`), or could not be because it is gone.

@@ -53,11 +53,13 @@ pub enum RemoveCause {
     Half = 7,
     /// A TCP segment outside its windows.
     Window = 8,
+    /// The card does not have its entry any more.
+    Lost = 9,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
@@ -67,6 +69,7 @@ impl RemoveCause {
         Self::Evicted,
         Self::Half,
         Self::Window,
+        Self::Lost,
     ];
 
     /// Short name.
@@ -81,6 +84,7 @@ impl RemoveCause {
             Self::Evicted => "evicted",
             Self::Half => "half",
             Self::Window => "window",
+            Self::Lost => "lost",
         }
     }
 }
@@ -99,16 +103,19 @@ pub enum RefuseCause {
     Invalid = 3,
     /// It ended while it was being inserted.
     Overtaken = 4,
+    /// The card began afresh before it had answered.
+    Reset = 5,
 }
 
 impl RefuseCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TableFull,
         Self::Duplicate,
         Self::CommandRingFull,
         Self::Invalid,
         Self::Overtaken,
+        Self::Reset,
     ];
 
     /// Short name.
@@ -119,6 +126,7 @@ impl RefuseCause {
             Self::CommandRingFull => "command-ring-full",
             Self::Invalid => "invalid",
             Self::Overtaken => "overtaken",
+            Self::Reset => "reset",
         }
     }
 }
@@ -208,6 +216,12 @@ pub(crate) struct Record {
     pub(crate) waiting: u8,
     /// Why an entry was refused.
     pub(crate) refused: Option<RefuseCause>,
+    /// Entries that the card took out by itself: what it said of them before may come later.
+    pub(crate) gone: Parts,
+    /// Entries that the reading of the table has come by.
+    pub(crate) seen: Parts,
+    /// An entry went without its final counters.
+    pub(crate) lost: bool,
 }
 
 impl Record {
@@ -231,6 +245,11 @@ impl Record {
         }
     }
 
+    /// The cookie of its first entry; `index` is its connection's.
+    const fn cookie(&self, index: u32) -> Cookie {
+        Cookie(index & ((1 << INDEX_BITS) - 1) | (self.generation as u32) << GENERATION_AT)
+    }
+
     /// Whether each direction has an entry of its own.
     pub(crate) const fn is_split(&self) -> bool {
         self.wanted.has(1)
@@ -245,7 +264,7 @@ pub(crate) struct Records {
     entries: u64,
     /// Which way packets of a connection in hardware come, where that is not nothing.
     ways: BTreeMap<u32, Ways>,
-    /// Since when a connection has been idle that the card was told to keep, nanoseconds.
+    /// Since when entries have been idle that the card was told to keep, nanoseconds, by their cookies.
     kept: BTreeMap<u32, u64>,
 }
 
@@ -302,14 +321,17 @@ impl Records {
         let was_installed = record.life == Life::Installed;
         if life == Life::Software {
             self.ways.remove(&index);
-            self.kept.remove(&index);
+            for part in [0, 1] {
+                self.kept.remove(&record.cookie(index).of_part(part).0);
+            }
         }
         if record.life == Life::Software && life == Life::Inserting {
             record.generation = record.generation.wrapping_add(1) & (u8::MAX >> 1);
             record.packets = [0; 2];
             record.bytes = [0; 2];
             (record.present, record.idle) = (Parts::default(), Parts::default());
-            record.refused = None;
+            (record.refused, record.lost) = (None, false);
+            (record.seen, record.gone) = (Parts::default(), Parts::default());
         }
         record.life = life;
         match (was_installed, life == Life::Installed) {
@@ -317,7 +339,31 @@ impl Records {
             (true, false) => self.installed -= 1,
             _ => {}
         }
-        Cookie(index & ((1 << INDEX_BITS) - 1) | u32::from(record.generation) << GENERATION_AT)
+        record.cookie(index)
+    }
+
+    /// The records of connections that are not in software alone.
+    pub(crate) fn engaged(&self) -> Vec<ConnectionId> {
+        let numbered = self.records.iter().enumerate();
+        let engaged = numbered.filter(|(_, record)| record.life != Life::Software);
+        engaged
+            .map(|(index, record)| {
+                ConnectionId::from_parts(index as u32, record.connection_generation)
+            })
+            .collect()
+    }
+
+    /// Nothing of the table has been read.
+    pub(crate) fn forget_seen(&mut self) {
+        for record in &mut self.records {
+            record.seen = Parts::default();
+        }
+    }
+
+    /// The record of a connection that has one, to change.
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Record> {
+        let record = self.records.get_mut(id.index() as usize)?;
+        (record.connection_generation == id.generation()).then_some(record)
     }
 
     /// Connections in hardware.
@@ -348,20 +394,24 @@ impl Records {
         }
     }
 
-    /// An idle connection is to stay in hardware: since when it has been idle, given a time after which no packet hit one of
-    /// its entries, nanoseconds.
-    pub(crate) fn keep(&mut self, index: u32, last_seen_ns: u64) -> u64 {
-        *self.kept.entry(index).or_insert(last_seen_ns)
+    /// An idle entry is to stay in hardware, given a time after which no packet hit it, nanoseconds: since when its connection
+    /// has been idle, if all its entries are.
+    pub(crate) fn keep(&mut self, cookie: Cookie, last_seen_ns: u64) -> Option<u64> {
+        self.kept.entry(cookie.0).or_insert(last_seen_ns);
+        let wanted = self.by_cookie(cookie)?.0.wanted;
+        let parts = [0, 1].into_iter().filter(|part| wanted.has(*part));
+        let since = parts.map(|part| self.kept_since(cookie.of_part(part)));
+        since.reduce(|a, b| Some(a?.max(b?)))?
     }
 
-    /// Packets of a connection came: it is not idle.
-    pub(crate) fn note_hit(&mut self, index: u32) {
-        self.kept.remove(&index);
+    /// Packets hit an entry: it is not idle.
+    pub(crate) fn note_hit(&mut self, cookie: Cookie) {
+        self.kept.remove(&cookie.0);
     }
 
-    /// Since when a connection has been idle that the card was told to keep, nanoseconds.
-    pub(crate) fn kept_since(&self, index: u32) -> Option<u64> {
-        self.kept.get(&index).copied()
+    /// Since when an entry has been idle that the card was told to keep, nanoseconds.
+    pub(crate) fn kept_since(&self, cookie: Cookie) -> Option<u64> {
+        self.kept.get(&cookie.0).copied()
     }
 
     /// Which way packets of a connection come that is in hardware or on its way there.

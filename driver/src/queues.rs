@@ -7,6 +7,7 @@ use nic_model::host::descriptors::{
 };
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
+use nic_model::host::seal::is_whole;
 
 /// Buffers are given back to the card in groups of this many, or when there is nothing else to do.
 const POST_BATCH: u32 = 16;
@@ -45,9 +46,14 @@ impl ReceiveQueue {
     /// Tells the card about posted buffers it does not know of.
     pub(crate) fn announce(&mut self, platform: &mut impl Platform) {
         if self.posted != self.announced {
-            self.announced = self.posted;
-            write(platform, reg::RECEIVE_TAIL, self.posted);
+            self.ring(platform);
         }
+    }
+
+    /// Tells the card about all posted buffers: it may not have heard before.
+    pub(crate) fn ring(&mut self, platform: &mut impl Platform) {
+        self.announced = self.posted;
+        write(platform, reg::RECEIVE_TAIL, self.posted);
     }
 
     /// The next received frame.
@@ -113,9 +119,29 @@ impl TransmitQueue {
     /// Tells the card about posted frames it does not know of.
     pub(crate) fn announce(&mut self, platform: &mut impl Platform) {
         if self.posted != self.announced {
-            self.announced = self.posted;
-            write(platform, reg::TRANSMIT_TAIL, self.posted);
+            self.ring(platform);
         }
+    }
+
+    /// Tells the card about all posted frames: it may not have heard before.
+    pub(crate) fn ring(&mut self, platform: &mut impl Platform) {
+        self.announced = self.posted;
+        write(platform, reg::TRANSMIT_TAIL, self.posted);
+    }
+
+    /// The tag of a frame that the card was given and has not said it sent, oldest first: the card began afresh.
+    pub(crate) fn give_up(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<Option<u64>, DeviceError> {
+        if self.reclaimed == self.posted {
+            return Ok(None);
+        }
+        let address = layout.transmit.address(self.reclaimed);
+        let descriptor = TransmitDescriptor::from_bytes(platform.memory().read(address)?);
+        self.reclaimed = self.reclaimed.wrapping_add(1);
+        Ok(Some(descriptor.ingress_tag()))
     }
 
     /// The buffer of a frame the card is done with, oldest first.
@@ -140,26 +166,102 @@ impl TransmitQueue {
 }
 
 /// A ring the card writes and the driver consumes, telling the card how far it is.
+///
+/// Reports are numbered. Of one that was lost, doubled, damaged or late nothing is taken but that something is missing.
 #[derive(Debug, Default)]
 pub(crate) struct ReportQueue {
     consumed: u32,
     announced: u32,
+    /// Number of the next report.
+    expected: u32,
+    /// Reports that did not come, or came damaged.
+    missing: u64,
+    /// Of these, those that somebody knows of.
+    noted: u64,
+    /// How many reports the card had written when it was asked last.
+    produced: u32,
 }
 
 impl ReportQueue {
-    /// The next descriptor, if it has come.
-    pub(crate) fn take<const N: usize>(
+    /// The next report, if it has come. `number_of` tells its number.
+    fn take(
         &mut self,
         platform: &mut impl Platform,
         ring: &Ring,
-        phase_of: impl Fn(&[u8; N]) -> bool,
-    ) -> Result<Option<[u8; N]>, DeviceError> {
-        let bytes = platform.memory().read::<N>(ring.address(self.consumed))?;
-        if phase_of(&bytes) != ring.phase(self.consumed) {
-            return Ok(None);
+        number_of: impl Fn([u8; 64]) -> u32,
+    ) -> Result<Option<[u8; 64]>, DeviceError> {
+        loop {
+            let bytes: [u8; 64] = platform.memory().read(ring.address(self.consumed))?;
+            if !has_come(&bytes, ring, self.consumed) {
+                return Ok(None);
+            }
+            self.consumed = self.consumed.wrapping_add(1);
+            if !is_whole(&bytes) {
+                continue;
+            }
+            let number = number_of(bytes);
+            let beyond = number.wrapping_sub(self.expected);
+            if (beyond as i32) < 0 {
+                continue;
+            }
+            self.missing += u64::from(beyond);
+            self.expected = number.wrapping_add(1);
+            return Ok(Some(bytes));
         }
-        self.consumed = self.consumed.wrapping_add(1);
-        Ok(Some(bytes))
+    }
+
+    /// A place that stays empty while later ones are filled was lost. `produced` is how many reports the card says it has
+    /// written: those that it had written when this was asked before must have come.
+    pub(crate) fn supervise(
+        &mut self,
+        platform: &mut impl Platform,
+        ring: &Ring,
+        produced: u32,
+    ) -> Result<(), DeviceError> {
+        if self.skip_hole(platform, ring)? {
+            self.produced = produced;
+            return Ok(());
+        }
+        let beyond = self.produced.wrapping_sub(self.expected);
+        if (beyond as i32) > 0 {
+            self.missing += u64::from(beyond);
+            self.expected = self.produced;
+        }
+        self.produced = produced;
+        Ok(())
+    }
+
+    /// Goes on to the next report that has come; whether there is one.
+    pub(crate) fn skip_hole(
+        &mut self,
+        platform: &mut impl Platform,
+        ring: &Ring,
+    ) -> Result<bool, DeviceError> {
+        for ahead in 0..ring.entries() {
+            let place = self.consumed.wrapping_add(ahead);
+            let bytes: [u8; 64] = platform.memory().read(ring.address(place))?;
+            if has_come(&bytes, ring, place) && is_whole(&bytes) {
+                self.consumed = place;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many reports went missing since this was asked last.
+    pub(crate) const fn newly_missing(&mut self) -> u64 {
+        let new = self.missing - self.noted;
+        self.noted = self.missing;
+        new
+    }
+
+    /// The card began afresh.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            missing: self.missing,
+            noted: self.noted,
+            ..Self::default()
+        };
     }
 
     /// Gives the card the room back, once a quarter of the ring is consumed or when `now`.
@@ -178,15 +280,20 @@ impl ReportQueue {
     }
 }
 
+/// Whether the card has written a report into its place on this way round the ring.
+const fn has_come(bytes: &[u8; 64], ring: &Ring, place: u32) -> bool {
+    (bytes[0] & 1 == 1) == ring.phase(place)
+}
+
 /// The next aging report.
 pub(crate) fn take_aging(
     queue: &mut ReportQueue,
     platform: &mut impl Platform,
     ring: &Ring,
 ) -> Result<Option<AgingReport>, DeviceError> {
-    let phase = |bytes: &[u8; 64]| AgingReport::from_bytes(*bytes).phase();
+    let number = |bytes| AgingReport::from_bytes(bytes).sequence();
     Ok(queue
-        .take(platform, ring, phase)?
+        .take(platform, ring, number)?
         .map(AgingReport::from_bytes))
 }
 
@@ -196,8 +303,8 @@ pub(crate) fn take_counters(
     platform: &mut impl Platform,
     ring: &Ring,
 ) -> Result<Option<CounterRecord>, DeviceError> {
-    let phase = |bytes: &[u8; 64]| CounterRecord::from_bytes(*bytes).phase();
+    let number = |bytes| CounterRecord::from_bytes(bytes).sequence();
     Ok(queue
-        .take(platform, ring, phase)?
+        .take(platform, ring, number)?
         .map(CounterRecord::from_bytes))
 }

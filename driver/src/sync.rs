@@ -22,10 +22,15 @@ fn beyond(now: (u32, u64), last: (u32, u64), counters: &CounterConfig) -> (u64, 
     }
     let format = CounterFormat::new(counters);
     let packets = now.0.wrapping_sub(last.0) & format.most_packets;
-    (
-        packets.into(),
-        now.1.wrapping_sub(last.1) & format.most_bytes,
-    )
+    let bytes = now.1.wrapping_sub(last.1) & format.most_bytes;
+    (packets.into(), bytes)
+}
+
+/// Whether a reading is older than the last one: nobody forwards half of what a wide counter holds between two.
+fn is_older(now: u64, last: u64, counters: &CounterConfig) -> bool {
+    let most = CounterFormat::new(counters).most_bytes;
+    let wide = counters.byte_bits >= 40 && !counters.clear_on_read;
+    wide && now.wrapping_sub(last) & most > most / 2
 }
 
 /// Adds what a reading shows beyond the last one to the connection.
@@ -44,6 +49,9 @@ pub(crate) fn apply(
             continue;
         }
         let last = if record.is_split() { part } else { i };
+        if is_older(reading.bytes[i], record.bytes[last], counters) {
+            continue;
+        }
         let (packets, bytes) = beyond(
             (reading.packets[i], reading.bytes[i]),
             (record.packets[last], record.bytes[last]),

@@ -3,6 +3,7 @@
 //! An entry that cannot be reported, because the driver has not made room in the ring, is left for the engine's
 //! next pass: a report is never lost, only late.
 
+use crate::fault::Message;
 use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
@@ -36,7 +37,8 @@ pub(crate) fn report(
 ) {
     let ring = ring(chip);
     let waiting = processor
-        .events_produced
+        .events
+        .slots
         .wrapping_sub(chip.written(reg::EVENT_HEAD));
     if waiting >= ring.entries() {
         chip.retry_report(now, slot, schedule);
@@ -47,18 +49,19 @@ pub(crate) fn report(
         chip.retry_report(now, slot, schedule);
         return;
     };
-    let number = processor.events_produced;
-    let report = report.with_phase(ring.phase(number)).with_slot(slot.0);
-    processor.events_produced = number.wrapping_add(1);
-    chip.probe
-        .ring(now, RingIndex::EventProduced, processor.events_produced);
-    processor.stats.aging_reports += 1;
-    chip.dma_write(
+    let sequence = processor.events.number();
+    let report = report.with_slot(slot.0).with_sequence(sequence);
+    processor.events.put(
         now,
-        ring.address(number),
-        Box::new(report.into_bytes()),
+        (Message::Event, &ring),
+        report.into_bytes(),
+        &mut processor.faults,
+        chip,
         schedule,
     );
+    chip.probe
+        .ring(now, RingIndex::EventProduced, processor.events.slots);
+    processor.stats.aging_reports += 1;
 }
 
 /// What there is to report of an idle entry, which is then marked as reported, or gone; `None` if it is idle no longer.

@@ -1,13 +1,14 @@
 //! The card: chip and processor on one ordered queue of events.
 
+use crate::fault::MessageFault;
 use crate::processor::{FirmwareEvent, FirmwareStats, Processor};
-use nic_model::chip::{Chip, ChipEvent, DropReason, Fate, Front, Notice};
+use nic_model::chip::{Chip, ChipEvent, DropReason, Fate, Front, Notice, Reset};
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::event::{EventQueue, Schedule};
 use nic_model::frame::FrameBuffer;
-use nic_model::host::Outside;
+use nic_model::host::{Outside, registers as reg};
 
 /// Something that happens on the card at a time of its own.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum BoardEvent {
     Chip(ChipEvent),
     /// In the control processor.
     Firmware(FirmwareEvent),
+    /// Has the processor stood still for too long?
+    Watchdog,
 }
 
 impl From<ChipEvent> for BoardEvent {
@@ -36,6 +39,12 @@ pub struct Board {
     processor: Processor,
     queue: EventQueue<BoardEvent>,
     doorbell_latency: Picos,
+    boot: Picos,
+    watchdog: Option<Picos>,
+    ready_at: Picos,
+    boots: u32,
+    /// Doorbells that are to be lost on their way.
+    lose_writes: u32,
 }
 
 impl Board {
@@ -46,6 +55,14 @@ impl Board {
             processor: Processor::new(&config.firmware),
             queue: EventQueue::default(),
             doorbell_latency: Picos::from_nanos(config.pcie.doorbell_latency_ns.into()),
+            boot: Picos::from_micros(config.firmware.boot_us.into()),
+            watchdog: match config.firmware.watchdog_ms {
+                0 => None,
+                ms => Some(Picos::from_millis(ms.into())),
+            },
+            ready_at: Picos::ZERO,
+            boots: 0,
+            lose_writes: 0,
         }
     }
 
@@ -66,14 +83,78 @@ impl Board {
 
     /// The host writes a register at `now`; the card sees it one doorbell latency later.
     pub fn write_register(&mut self, now: Picos, offset: u32, value: u32) {
+        if self.lose_writes > 0 && reg::DOORBELLS.contains(&offset) {
+            self.lose_writes -= 1;
+            return;
+        }
         let at = now + self.doorbell_latency;
         self.queue
             .schedule(at, ChipEvent::RegisterWrite { offset, value });
     }
 
     /// The host reads a register. The answer is what the card holds at this moment.
-    pub fn read_register(&self, offset: u32) -> u32 {
-        self.chip.register_read(offset)
+    pub fn read_register(&self, now: Picos, offset: u32) -> u32 {
+        match offset {
+            reg::STATUS if now >= self.ready_at => self.chip.register_read(offset) | reg::READY,
+            reg::HEARTBEAT => self.processor.heartbeat(now),
+            reg::BOOT_COUNT => self.boots,
+            reg::EVENTS_PRODUCED => self.processor.events_produced(),
+            reg::COUNTERS_PRODUCED => self.processor.counters_produced(),
+            _ => self.chip.register_read(offset),
+        }
+    }
+
+    /// The card begins afresh at `now`.
+    pub fn reset(&mut self, now: Picos, reset: Reset, outside: &mut impl Outside) {
+        let mut waiting = std::mem::take(&mut self.queue);
+        while let Some((at, event)) = waiting.pop_due(Picos::NEVER) {
+            match event {
+                BoardEvent::Chip(ChipEvent::FrameDelivered { held }) => {
+                    self.chip.lose_frame(now, held, outside);
+                }
+                BoardEvent::Chip(ChipEvent::AgingStep) if reset == Reset::Function => {
+                    self.queue.schedule(at, ChipEvent::AgingStep);
+                }
+                _ => {}
+            }
+        }
+        self.chip.reset(now, reset, &mut self.queue);
+        self.processor.reset(now);
+        self.boots = self.boots.wrapping_add(1);
+        self.ready_at = now + self.boot;
+    }
+
+    /// Injects a fault of messages.
+    pub fn harm(&mut self, fault: MessageFault) {
+        self.processor.arm(fault);
+    }
+
+    /// Faults by chance are drawn from this seed on.
+    pub fn seed_faults(&mut self, seed: u64) {
+        self.processor.faults.seed(seed);
+    }
+
+    /// Messages harmed so far.
+    pub const fn harmed(&self) -> u64 {
+        self.processor.faults.struck()
+    }
+
+    /// The firmware stands still until `until`; its watchdog may be earlier.
+    pub fn hang(&mut self, now: Picos, until: Picos) {
+        self.processor.hang(now, until, &mut self.queue);
+        if let Some(patience) = self.watchdog {
+            self.queue.schedule(now + patience, BoardEvent::Watchdog);
+        }
+    }
+
+    /// The firmware takes `factor` times as long for everything until `until`.
+    pub fn slow(&mut self, factor: u32, until: Picos) {
+        self.processor.slow(factor, until);
+    }
+
+    /// The next so many doorbells are lost.
+    pub const fn lose_writes(&mut self, writes: u32) {
+        self.lose_writes = writes;
     }
 
     /// When the card next does something by itself.
@@ -93,9 +174,20 @@ impl Board {
             return false;
         };
         match event {
+            // Before it is ready, the card hears nothing.
+            BoardEvent::Chip(ChipEvent::RegisterWrite { .. }) if at < self.ready_at => {}
+            BoardEvent::Watchdog => {
+                let patience = self.watchdog.unwrap_or(Picos::NEVER);
+                let since = self.processor.hung_since();
+                if since.is_some_and(|since| since + patience <= at) {
+                    self.reset(at, Reset::Function, outside);
+                }
+            }
             BoardEvent::Chip(event) => {
                 let notice = self.chip.handle(at, event, &mut self.queue, outside);
-                if notice != Notice::None {
+                if let Notice::Reset(reset) = notice {
+                    self.reset(at, reset, outside);
+                } else if notice != Notice::None {
                     self.processor
                         .notice(at, notice, &mut self.chip, &mut self.queue);
                 }

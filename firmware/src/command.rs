@@ -1,5 +1,6 @@
 //! Commands: what each does to the table, and what it costs.
 
+use crate::dump;
 use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
@@ -11,6 +12,7 @@ use nic_model::flow_table::{InsertError, Rewrite, Slot};
 use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand, Status};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
+use nic_model::host::seal::is_whole_command;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -23,7 +25,7 @@ pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
         Ok(Opcode::Update) => config.update_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
         Ok(Opcode::ReadCounters | Opcode::Touch) => config.counter_read_cycles,
-        Ok(Opcode::Nop | Opcode::Rewrite) | Err(_) => 0,
+        Ok(Opcode::Nop | Opcode::Rewrite | Opcode::Dump) | Err(_) => 0,
     };
     u64::from(config.decode_cycles) + u64::from(own)
 }
@@ -45,9 +47,11 @@ pub(crate) fn execute(
 ) -> (CommandCompletion, Picos) {
     processor.stats.commands += 1;
     let completion = CommandCompletion::new()
-        .with_phase(completion_ring(chip).phase(processor.completed))
         .with_sequence(command.sequence())
         .with_cookie(command.cookie());
+    if !is_whole_command(&command.into_bytes()) {
+        return (completion.with_status(Status::Damaged), Picos::ZERO);
+    }
     let opcode = match command.opcode_or_err() {
         Ok(Opcode::Insert) => return insert(processor, now, command, completion, chip, schedule),
         Ok(opcode) => opcode,
@@ -57,9 +61,10 @@ pub(crate) fn execute(
     match opcode {
         Opcode::Nop | Opcode::Insert => return (completion, Picos::ZERO),
         Opcode::Rewrite => {
-            processor.rewrite = Some(words_of(command));
+            processor.rewrite = Some((command.cookie(), words_of(command)));
             return (completion, Picos::ZERO);
         }
+        Opcode::Dump => return dump::dump(processor, now, command, completion, chip, schedule),
         Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => {}
     }
     let slot = find(command, chip);
@@ -173,10 +178,16 @@ fn insert(
             let beyond = processor.after(waited, cycles);
             (completion.with_moves(moves), beyond)
         }
-        Err(InsertError::Duplicate { slot }) => (
-            completion.with_status(Status::Duplicate).with_slot(slot.0),
-            waited,
-        ),
+        Err(InsertError::Duplicate { slot }) => {
+            let there = chip.table().state(slot).map(|state| state.cookie());
+            let again = command.retry() && there == Some(command.cookie());
+            let status = if again {
+                Status::Done
+            } else {
+                Status::Duplicate
+            };
+            (completion.with_status(status).with_slot(slot.0), waited)
+        }
         Err(InsertError::Full { visited_buckets }) => {
             let cycles = search(visited_buckets);
             processor.stats.table_full += 1;
@@ -191,7 +202,9 @@ fn insert(
 
 /// What an entry is to do; `None` if nobody has said what it writes into packets.
 fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction> {
-    let rewrite = rewrite_of(command, processor.rewrite.take())?;
+    let words = processor.rewrite.take();
+    let words = words.filter(|(cookie, _)| *cookie == command.cookie());
+    let rewrite = rewrite_of(command, words.map(|(_, words)| words))?;
     let only = command.one_way().then_some(if command.from_higher() {
         KeyDirection::HigherToLower
     } else {

@@ -1,6 +1,8 @@
 //! The counter service: passes over the table at an interval and streams the counters of entries that were hit
 //! since their last record, in batches, as the driver makes room in the counter ring.
 
+use crate::fault::Message;
+use crate::outbox::Outbox;
 use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
@@ -15,7 +17,7 @@ use nic_model::probe::RingIndex;
 pub(crate) struct CounterService {
     cursor: Option<u32>,
     batch: Vec<Slot>,
-    produced: u32,
+    pub(crate) out: Outbox,
 }
 
 fn ring(chip: &Chip) -> Ring {
@@ -41,9 +43,12 @@ impl CounterService {
     pub(crate) fn next_batch(&mut self, chip: &Chip) -> Option<u32> {
         let cursor = self.cursor?;
         let ring = ring(chip);
-        let waiting = self.produced.wrapping_sub(chip.written(reg::COUNTER_HEAD));
+        let waiting = self.out.slots.wrapping_sub(chip.written(reg::COUNTER_HEAD));
         let room = ring.entries().saturating_sub(waiting);
-        let want = ring.contiguous(self.produced, room.min(chip.config().counter.batch_records));
+        let want = ring.contiguous(
+            self.out.slots,
+            room.min(chip.config().counter.batch_records),
+        );
         if want == 0 {
             return None;
         }
@@ -76,7 +81,7 @@ pub(crate) fn read_batch(
 ) {
     let ring = ring(chip);
     let service = &mut processor.counters;
-    let first = service.produced;
+    let mut first = service.out.slots;
     let mut bytes = Vec::with_capacity(service.batch.len() * size_of::<CounterRecord>());
     for slot in service.batch.drain(..) {
         // An entry moved or removed since it was chosen is read in the next pass, or was read at its end.
@@ -84,20 +89,35 @@ pub(crate) fn read_batch(
             continue;
         };
         let record = CounterRecord::new()
-            .with_phase(ring.phase(service.produced))
+            .with_sequence(service.out.number())
             .with_cookie(cookie)
             .with_packets_0(counters.packets[0])
             .with_packets_1(counters.packets[1])
             .with_bytes_0(counters.bytes[0])
             .with_bytes_1(counters.bytes[1])
             .with_last_seen_ns(counters.last_seen.as_nanos_up());
-        bytes.extend_from_slice(&record.into_bytes());
-        service.produced = service.produced.wrapping_add(1);
         processor.stats.counter_records += 1;
+        let mut record = record.into_bytes();
+        let harm = processor.faults.harm(now, Message::Counters);
+        if harm.is_none() {
+            service.out.stamp(&ring, &mut record);
+            bytes.extend_from_slice(&record);
+            continue;
+        }
+        // What came before goes first; a harmed one goes alone.
+        let before = std::mem::take(&mut bytes).into_boxed_slice();
+        if !before.is_empty() {
+            chip.dma_write(now, ring.address(first), before, schedule);
+        }
+        let harm = (harm, processor.faults.bit_if(harm));
+        service
+            .out
+            .put_harmed(now, &ring, record, harm, chip, schedule);
+        first = service.out.slots;
     }
+    chip.probe
+        .ring(now, RingIndex::CounterProduced, service.out.slots);
     if !bytes.is_empty() {
-        chip.probe
-            .ring(now, RingIndex::CounterProduced, service.produced);
         chip.dma_write(now, ring.address(first), bytes.into_boxed_slice(), schedule);
     }
 }

@@ -10,6 +10,9 @@ pub mod aging_service;
 pub mod board;
 pub mod command;
 pub mod counter_service;
+mod dump;
+pub mod fault;
+mod outbox;
 pub mod processor;
 
 pub use board::{Board, BoardEvent};

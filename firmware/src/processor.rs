@@ -1,13 +1,15 @@
 //! The processor: one thing at a time, each for as many cycles as it costs, commands first, then aging
 //! reports, then counters.
 
+use crate::fault::{Faults, Message, MessageFault, Pulse};
+use crate::outbox::Outbox;
 use crate::{aging_service, command, counter_service};
 use nic_model::chip::{Chip, ChipEvent, Notice};
 use nic_model::clock::{ClockDomain, Picos};
 use nic_model::config::FirmwareConfig;
 use nic_model::event::Schedule;
 use nic_model::flow_table::{RewriteWords, Slot};
-use nic_model::host::descriptors::Command;
+use nic_model::host::descriptors::{Command, CommandCompletion, Status};
 use nic_model::host::rings::Ring;
 use nic_model::host::{Outside, registers as reg};
 use nic_model::probe::RingIndex;
@@ -27,6 +29,8 @@ pub enum FirmwareEvent {
     Done(Work),
     /// Time for the counter service to pass over the table.
     CounterPass,
+    /// It stood still and goes on.
+    Wake,
 }
 
 /// One piece of work.
@@ -35,7 +39,7 @@ pub enum Work {
     /// Execute a command.
     Command(Command),
     /// The completion of a command that needed more time than expected (search, moves, memory) is sent.
-    Complete(Box<[u8]>),
+    Complete(CommandCompletion),
     /// Report an idle entry.
     Report(Slot),
     /// Read some counters.
@@ -79,11 +83,16 @@ pub struct Processor {
     fetching: bool,
     tail: u32,
     commands: VecDeque<Command>,
-    pub(crate) completed: u32,
-    /// What the entry of the next insertion writes into packets.
-    pub(crate) rewrite: Option<RewriteWords>,
+    /// Completions so far.
+    completions: Outbox,
+    /// Completions of the last commands, by their sequence numbers: what a command that is posted again is answered with.
+    log: VecDeque<CommandCompletion>,
+    /// What the entry of the next insertion writes into packets, and that entry's cookie.
+    pub(crate) rewrite: Option<(u32, RewriteWords)>,
     pub(crate) reports: VecDeque<Slot>,
-    pub(crate) events_produced: u32,
+    pub(crate) events: Outbox,
+    pub(crate) faults: Faults,
+    pulse: Pulse,
     pub(crate) counters: counter_service::CounterService,
     pub(crate) stats: FirmwareStats,
 }
@@ -100,13 +109,63 @@ impl Processor {
             fetching: false,
             tail: 0,
             commands: VecDeque::new(),
-            completed: 0,
+            completions: Outbox::default(),
+            log: VecDeque::new(),
             rewrite: None,
             reports: VecDeque::new(),
-            events_produced: 0,
+            events: Outbox::default(),
+            faults: Faults::default(),
+            pulse: Pulse::default(),
             counters: counter_service::CounterService::default(),
             stats: FirmwareStats::default(),
         }
+    }
+
+    /// Begins afresh at `now`: nothing of what was in hand or waiting is left. Faults that are to come still do.
+    pub(crate) fn reset(&mut self, now: Picos) {
+        let fresh = Self::new(&self.config);
+        let before = std::mem::replace(self, fresh);
+        self.faults = before.faults;
+        self.stats = before.stats;
+        self.pulse = Pulse::begin(now);
+    }
+
+    /// Arms a fault of messages.
+    pub(crate) fn arm(&mut self, fault: MessageFault) {
+        self.faults.arm(fault);
+    }
+
+    /// The processor stands still from `now` until `until`.
+    pub(crate) fn hang(&mut self, now: Picos, until: Picos, schedule: &mut impl Scheduler) {
+        self.pulse.hang(now, until);
+        if until != Picos::NEVER {
+            schedule.schedule(until, FirmwareEvent::Wake);
+        }
+    }
+
+    /// Everything takes `factor` times as long until `until`.
+    pub(crate) fn slow(&mut self, factor: u32, until: Picos) {
+        self.pulse.slow(factor, until);
+    }
+
+    /// Since when it stands still, if it does.
+    pub(crate) const fn hung_since(&self) -> Option<Picos> {
+        self.pulse.hung_since()
+    }
+
+    /// Aging reports since its last reset.
+    pub(crate) const fn events_produced(&self) -> u32 {
+        self.events.numbered
+    }
+
+    /// Counter records since its last reset.
+    pub(crate) const fn counters_produced(&self) -> u32 {
+        self.counters.out.numbered
+    }
+
+    /// Milliseconds of its life.
+    pub(crate) fn heartbeat(&self, now: Picos) -> u32 {
+        self.pulse.heartbeat(now)
     }
 
     /// What the firmware did.
@@ -133,10 +192,11 @@ impl Processor {
         schedule: &mut impl Scheduler,
     ) {
         match notice {
-            Notice::None => {}
+            Notice::None | Notice::Reset(_) => {}
             Notice::Enabled if !self.enabled => {
                 self.enabled = true;
                 self.schedule_counter_pass(now, schedule);
+                self.start(now, chip, schedule);
             }
             Notice::Enabled => {}
             Notice::Commands(tail) => {
@@ -160,7 +220,13 @@ impl Processor {
         schedule: &mut impl Scheduler,
         outside: &mut impl Outside,
     ) {
+        match self.pulse.hung_until(now) {
+            Some(Picos::NEVER) => return,
+            Some(until) => return schedule.schedule(until, event),
+            None => {}
+        }
         match event {
+            FirmwareEvent::Wake => self.fetch(now, chip, schedule),
             FirmwareEvent::CommandsFetched { first, count } => {
                 self.commands_fetched(now, first, count, chip, outside);
                 self.fetch(now, chip, schedule);
@@ -179,7 +245,7 @@ impl Processor {
 
     /// `cycles` of the processor after `now`.
     pub(crate) fn after(&self, now: Picos, cycles: u64) -> Picos {
-        now + self.clock.cycles(cycles)
+        now + self.pulse.stretched(now, self.clock.cycles(cycles))
     }
 
     fn schedule_counter_pass(&self, now: Picos, schedule: &mut impl Scheduler) {
@@ -190,7 +256,8 @@ impl Processor {
     fn fetch(&mut self, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {
         let waiting = self.tail.wrapping_sub(self.fetched);
         let batch = self.config.fetch_batch;
-        if self.fetching || waiting == 0 || self.commands.len() >= 2 * batch as usize {
+        let hung = self.pulse.hung_until(now).is_some();
+        if hung || self.fetching || waiting == 0 || self.commands.len() >= 2 * batch as usize {
             return;
         }
         let ring = command_ring(chip);
@@ -231,7 +298,7 @@ impl Processor {
 
     /// Takes the next piece of work if none is in hand.
     fn start(&mut self, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {
-        if self.busy {
+        if self.busy || !self.enabled || self.pulse.hung_until(now).is_some() {
             return;
         }
         let (work, cycles, code) = if let Some(command) = self.commands.pop_front() {
@@ -247,7 +314,7 @@ impl Processor {
         } else {
             return;
         };
-        let duration = self.clock.cycles(cycles);
+        let duration = self.after(now, cycles) - now;
         self.work(now, work, duration, code, chip, schedule);
         // A command taken from the queue makes room for fetching more.
         self.fetch(now, chip, schedule);
@@ -272,22 +339,25 @@ impl Processor {
     fn finish(&mut self, now: Picos, work: Work, chip: &mut Chip, schedule: &mut impl Scheduler) {
         match work {
             Work::Command(command) => {
-                let (completion, more) = command::execute(self, now, &command, chip, schedule);
-                let bytes: Box<[u8]> = Box::new(completion.into_bytes());
+                let logged = self.logged(&command);
+                let (completion, more) = match logged {
+                    Some(completion) => (completion, Picos::ZERO),
+                    None => command::execute(self, now, &command, chip, schedule),
+                };
                 if more > Picos::ZERO {
                     self.work(
                         now,
-                        Work::Complete(bytes),
+                        Work::Complete(completion),
                         more,
                         wave_code::COMPLETE,
                         chip,
                         schedule,
                     );
                 } else {
-                    self.complete(now, bytes, chip, schedule);
+                    self.complete(now, completion, chip, schedule);
                 }
             }
-            Work::Complete(bytes) => self.complete(now, bytes, chip, schedule),
+            Work::Complete(completion) => self.complete(now, completion, chip, schedule),
             Work::Report(slot) => aging_service::report(self, now, slot, chip, schedule),
             Work::Counters => counter_service::read_batch(self, now, chip, schedule),
         }
@@ -296,15 +366,34 @@ impl Processor {
     fn complete(
         &mut self,
         now: Picos,
-        bytes: Box<[u8]>,
+        completion: CommandCompletion,
         chip: &mut Chip,
         schedule: &mut impl Scheduler,
     ) {
         let ring = command::completion_ring(chip);
-        chip.dma_write(now, ring.address(self.completed), bytes, schedule);
-        self.completed = self.completed.wrapping_add(1);
+        if self.log.len() >= ring.entries() as usize {
+            self.log.pop_front();
+        }
+        if completion.status_or_err() != Ok(Status::Damaged) {
+            self.log.push_back(completion);
+        }
+        self.completions.put(
+            now,
+            (Message::Completion, &ring),
+            completion.into_bytes(),
+            &mut self.faults,
+            chip,
+            schedule,
+        );
         chip.probe
-            .ring(now, RingIndex::CommandCompleted, self.completed);
+            .ring(now, RingIndex::CommandCompleted, self.completions.slots);
+    }
+
+    /// The completion that a command had when it was posted before.
+    fn logged(&self, command: &Command) -> Option<CommandCompletion> {
+        let same = |completion: &&CommandCompletion| completion.sequence() == command.sequence();
+        let before = command.retry().then(|| self.log.iter().rfind(same));
+        before.flatten().copied()
     }
 }
 

@@ -62,6 +62,11 @@ impl AgingEngine {
         }
     }
 
+    /// Whether it reports.
+    pub const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Stops or allows reports.
     pub fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;

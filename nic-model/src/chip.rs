@@ -17,6 +17,7 @@
 mod pipeline;
 mod ports;
 mod receive;
+mod reset;
 mod table_port;
 mod transmit;
 
@@ -117,6 +118,17 @@ pub enum Notice {
     Enabled,
     /// The aging engine found idle entries: see [`Chip::take_idle`].
     Idle,
+    /// The driver wants the card to begin afresh.
+    Reset(Reset),
+}
+
+/// How far a reset goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    /// Rings, DMA and firmware; the table keeps its entries and their counters.
+    Function,
+    /// The table is empty too.
+    Full,
 }
 
 /// A packet between the front of the pipeline and the look-up.
@@ -180,11 +192,13 @@ pub enum DropReason {
     Metered = 6,
     /// The FCS was wrong.
     BadFcs = 7,
+    /// It was on its way to the host when the card began afresh, or its DMA failed.
+    Reset = 8,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
@@ -193,6 +207,7 @@ impl DropReason {
         Self::Classifier,
         Self::Metered,
         Self::BadFcs,
+        Self::Reset,
     ];
 
     /// Short name, as in reports and traces.
@@ -206,6 +221,7 @@ impl DropReason {
             Self::Classifier => "classifier",
             Self::Metered => "metered",
             Self::BadFcs => "bad-fcs",
+            Self::Reset => "reset",
         }
     }
 
@@ -219,6 +235,7 @@ impl DropReason {
             Self::TooLongForBuffer => "the frame did not fit a receive buffer",
             Self::Classifier => "a rule of the classifier",
             Self::BadFcs => "the wire had damaged it: its FCS was wrong",
+            Self::Reset => "on its way to the host when the card began afresh or its DMA failed",
             Self::Metered => "more went to the host for this reason than its meter allows",
         }
     }

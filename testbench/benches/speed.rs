@@ -31,6 +31,8 @@ fn main() -> Result<(), String> {
         frozen: false,
         check_equivalence: false,
         network: None,
+        faults: Vec::new(),
+        seed: 1,
         nic,
     };
     show(&bench::system(config, 100_000, 5_000_000, 1)?);

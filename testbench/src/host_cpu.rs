@@ -84,6 +84,8 @@ pub struct HostCpu {
     pub(crate) now: Picos,
     polling: bool,
     interrupt_at: Picos,
+    lose_interrupts: u32,
+    interrupts_lost: u64,
     next_tick: Picos,
     /// Time spent working.
     pub(crate) busy: Picos,
@@ -103,6 +105,8 @@ impl HostCpu {
             now: Picos::ZERO,
             polling: false,
             interrupt_at: Picos::NEVER,
+            lose_interrupts: 0,
+            interrupts_lost: 0,
             next_tick: TICK,
             busy: Picos::ZERO,
         }
@@ -123,6 +127,8 @@ impl HostCpu {
         self.now = due;
         if self.next_tick <= due {
             self.next_tick = due + TICK;
+            // An interrupt may have been lost: look into the rings as well.
+            self.polling = true;
             return HostStep::Tick;
         }
         self.interrupt_at = Picos::NEVER;
@@ -137,7 +143,27 @@ impl HostCpu {
 
     /// The card's interrupt reaches the core at `at`.
     pub(crate) fn interrupt(&mut self, at: Picos) {
+        if self.lose_interrupts > 0 {
+            self.lose_interrupts -= 1;
+            self.interrupts_lost += 1;
+            return;
+        }
         self.interrupt_at = self.interrupt_at.min(at);
+    }
+
+    /// The next so many interrupts never reach the core.
+    pub(crate) const fn lose_interrupts(&mut self, interrupts: u32) {
+        self.lose_interrupts = interrupts;
+    }
+
+    /// Interrupts that never reached the core.
+    pub(crate) const fn interrupts_lost(&self) -> u64 {
+        self.interrupts_lost
+    }
+
+    /// Others have the core until `until`.
+    pub(crate) fn starve(&mut self, until: Picos) {
+        self.now = self.now.max(until);
     }
 
     /// Whether the driver works or is about to.

@@ -6,12 +6,13 @@
 mod watch;
 
 use crate::bridge::Bridge;
+use crate::fault::{Fault, FaultPlan, OnHost};
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
-use crate::monitor::Equivalence;
+use crate::monitor::{Equivalence, FOUND_WITHIN, SETTLED_WITHIN};
 use crate::summary::{
-    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
-    TableTotals,
+    CauseCount, ConnectionTotals, CounterTotals, MonitorVerdict, PacketTotals, ReasonCount,
+    RunInfo, RunSummary, TableTotals,
 };
 use crate::traffic::translated::Network;
 use conntrack_core::{Tracker, Tuple, Verdict};
@@ -45,6 +46,10 @@ pub struct RunConfig {
     pub network: Option<Network>,
     /// The same traffic goes through connection tracking in software alone as well, and both are compared.
     pub check_equivalence: bool,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Seed of faults by chance.
+    pub seed: u64,
 }
 
 /// What became of a frame, as the simulation tells it.
@@ -101,6 +106,10 @@ impl Outside for World {
     fn frame_dropped(&mut self, ingress_tag: u64, at: Picos) {
         self.watch.host_frame_dropped(ingress_tag, at);
     }
+
+    fn frame_lost(&mut self, ingress_tag: u64, at: Picos) {
+        self.watch.frame_lost(ingress_tag, at);
+    }
 }
 
 /// The driver's view of the machine while the host's processor runs it.
@@ -120,7 +129,7 @@ impl Platform for Machine<'_> {
     }
 
     fn read_register(&mut self, offset: u32) -> u32 {
-        self.board.read_register(offset)
+        self.board.read_register(self.cpu.now, offset)
     }
 
     fn write_register(&mut self, offset: u32, value: u32) {
@@ -139,6 +148,7 @@ pub struct Simulation {
     driver: Driver,
     bridge: Bridge,
     parsed: Vec<Parsed>,
+    faults: FaultPlan,
     next_due: Picos,
     start: Picos,
     now: Picos,
@@ -172,6 +182,10 @@ impl Simulation {
             world.watch.equivalence = Some(reference);
         }
         let policy_name = config.policy.name();
+        let faults = FaultPlan::new(&config.faults, config.seed, &mut board);
+        if !config.faults.is_empty() {
+            world.watch.expect_faults();
+        }
         let mut machine = Machine {
             board: &mut board,
             memory: &mut world.memory,
@@ -184,6 +198,7 @@ impl Simulation {
             driver,
             bridge,
             parsed: Vec::new(),
+            faults,
             next_due: Picos::ZERO,
             start: Picos::ZERO,
             now: Picos::ZERO,
@@ -364,7 +379,8 @@ impl Simulation {
             .board
             .next_due()
             .unwrap_or(Picos::NEVER)
-            .min(self.world.cpu.next_due());
+            .min(self.world.cpu.next_due())
+            .min(self.faults.next_due());
     }
 
     /// Applies everything due at or before `until`.
@@ -375,15 +391,35 @@ impl Simulation {
         loop {
             let board = self.board.next_due().unwrap_or(Picos::NEVER);
             let host = self.world.cpu.next_due();
-            if board.min(host) > until {
-                self.next_due = board.min(host);
+            let fault = self.faults.next_due();
+            let next = board.min(host).min(fault);
+            if next > until {
+                self.next_due = next;
                 return Ok(());
             }
-            if board <= host {
+            if fault == next {
+                self.strike(fault);
+            } else if board <= host {
                 self.board.step(until, &mut self.world);
             } else {
                 self.host_step()?;
             }
+        }
+    }
+
+    /// How many messages and interrupts were lost, or harmed otherwise.
+    fn harmed(&self) -> u64 {
+        self.board.harmed() + self.world.cpu.interrupts_lost()
+    }
+
+    /// Something goes wrong.
+    fn strike(&mut self, now: Picos) {
+        self.world.watch.struck();
+        match self.faults.strike(&mut self.board) {
+            OnHost::Nothing => {}
+            OnHost::LoseInterrupts(count) => self.world.cpu.lose_interrupts(count),
+            OnHost::Starve(until) => self.world.cpu.starve(until),
+            OnHost::Reset(reset) => self.board.reset(now, reset, &mut self.world),
         }
     }
 
@@ -435,10 +471,22 @@ impl Simulation {
         // Two passes of the counter service see every last hit; then the rings empty within microseconds.
         let mut until = self.now + Picos(interval.0 * 2) + Picos::from_millis(10);
         self.run_until(until)?;
-        for _ in 0..1_000 {
+        // A fault strikes late, and takes a second or two to be found and repaired.
+        let deadline = until.max(self.faults.over()) + SETTLED_WITHIN;
+        let patience = if self.faults.any() {
+            FOUND_WITHIN
+        } else {
+            Picos::ZERO
+        };
+        let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
+        while until < deadline {
             let (sending, commands, _) = self.driver.outstanding();
-            if self.board.is_quiet() && !self.world.cpu.is_awake() && sending == 0 && commands == 0
-            {
+            let driver_is_quiet = sending == 0 && commands == 0 && !self.driver.is_recovering();
+            let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
+            let harmed_before = std::mem::replace(&mut harmed, self.harmed());
+            if !quiet || harmed != harmed_before {
+                calm_since = calm_since.max(until);
+            } else if until >= calm_since + patience {
                 break;
             }
             until += Picos::from_millis(1);
@@ -561,6 +609,11 @@ impl Simulation {
                 ..run
             },
         }
+    }
+
+    /// What the monitors say.
+    pub fn verdicts(&self) -> Vec<MonitorVerdict> {
+        self.world.watch.verdicts()
     }
 
     /// When everything had settled.

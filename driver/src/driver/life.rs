@@ -48,6 +48,9 @@ impl Driver {
         };
         let offloadable = policy::offloadable(connection);
         let now_ms = (platform.now().as_nanos() / 1_000_000) as u32;
+        if self.is_recovering() {
+            return Ok(());
+        }
         let Some(record) = self.records.of(id) else {
             return Ok(());
         };
@@ -123,6 +126,10 @@ impl Driver {
         if !self.commands.has_room(&self.layout, plan.commands()) {
             self.refuse(id, RefuseCause::CommandRingFull, platform.now(), observer);
             return Ok(());
+        }
+        if plan.len() > 1 {
+            // One direction may pass before the other does: software must not take it for half a connection.
+            self.tracker.set_offloaded(id, false);
         }
         let cookie = self.records.enter(id.index(), Life::Inserting);
         self.records.set_ways(id.index(), ways);
@@ -212,19 +219,24 @@ impl Driver {
     }
 
     /// Queues the removal of those entries of a connection that are in the card.
-    fn remove_entries(
+    pub(super) fn remove_entries(
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
         plan: &Plan,
         cause: RemoveCause,
     ) -> Result<(), DeviceError> {
+        let recovering = self.is_recovering();
         let cookie = self.records.enter(id.index(), Life::Removing);
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
         record.cause = cause;
         let present = record.present;
+        if recovering {
+            // It waits until the table was read.
+            return Ok(());
+        }
         record.waiting = present.len();
         if present.is_empty() {
             self.records.enter(id.index(), Life::Software);
@@ -247,6 +259,9 @@ impl Driver {
         pending: Pending,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
+        if pending.opcode == Opcode::Dump {
+            return self.dumped(platform, completion, observer);
+        }
         if completion.evicted() {
             let gone = Gone {
                 cookie: Cookie(completion.evicted_cookie()),
@@ -269,6 +284,7 @@ impl Driver {
             Opcode::Nop
             | Opcode::ReadCounters
             | Opcode::Rewrite
+            | Opcode::Dump
             | Opcode::Touch
             | Opcode::Update => Ok(()),
         }
@@ -290,7 +306,9 @@ impl Driver {
             Ok(Status::Duplicate) => Some(RefuseCause::Duplicate),
             _ => Some(RefuseCause::Invalid),
         };
-        if refused.is_none() {
+        let gone = self.records.get(id).map(|record| record.gone);
+        let gone = gone.is_some_and(|gone| gone.has(pending.cookie.part()));
+        if refused.is_none() && !gone {
             self.records
                 .set_present(id.index(), pending.cookie.part(), true);
         }
@@ -310,9 +328,20 @@ impl Driver {
             self.records.enter(id.index(), Life::Installed);
             return self.remove(platform, id, RemoveCause::Evicted);
         }
+        self.came_in(platform, id, pending.since, observer)
+    }
+
+    /// All entries of a connection are in the card.
+    pub(super) fn came_in(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        since: Picos,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
         self.records.enter(id.index(), Life::Installed);
         self.stats.installed += 1;
-        observer.installed(id, pending.since, platform.now());
+        observer.installed(id, since, platform.now());
         let still_wanted = self.tracker.connection(id).is_some_and(policy::offloadable);
         if !still_wanted {
             // It closed while the insertion was on its way.
@@ -324,7 +353,7 @@ impl Driver {
     }
 
     /// An entry of a connection was refused: it stays in software, and an entry that is in comes out.
-    fn give_up(
+    pub(super) fn give_up(
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
@@ -343,6 +372,7 @@ impl Driver {
             self.records.enter(id.index(), Life::Installed);
             return self.remove(platform, id, RemoveCause::Half);
         }
+        self.resume(platform, id, platform.now().as_nanos());
         self.records.enter(id.index(), Life::Software);
         Ok(())
     }
@@ -357,35 +387,84 @@ impl Driver {
         observer: &mut impl Observer,
     ) {
         if completion.status_or_err() == Ok(Status::Done) {
-            self.synchronise(cookie, &reading(completion), observer);
+            let packets = self.synchronise(cookie, &reading(completion), observer);
+            self.left(platform, id, cookie, (packets, completion.last_seen_ns()));
         }
-        self.records.set_present(id.index(), cookie.part(), false);
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             return;
         };
         record.waiting = record.waiting.saturating_sub(1);
-        let (waiting, cause) = (record.waiting, record.cause);
-        self.resume(platform, id, completion.last_seen_ns());
+        let (waiting, cause, present) = (record.waiting, record.cause, record.present);
+        if completion.status_or_err() != Ok(Status::Done) && present.has(cookie.part()) {
+            self.lose(id, cookie.part());
+        }
         if waiting == 0 {
-            self.records.enter(id.index(), Life::Software);
-            self.stats.removed[cause as usize] += 1;
-            observer.removed(id, cause, platform.now());
+            self.end(platform, id, cause, observer);
+        }
+    }
+
+    /// No entry of a connection is in the card any more.
+    pub(super) fn end(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        cause: RemoveCause,
+        observer: &mut impl Observer,
+    ) {
+        let now = platform.now();
+        if self.records.get(id).is_some_and(|record| record.lost) {
+            observer.lost(id, self.tracker.connection(id), now);
+            // Nobody knows when it was hit last: it may have been just now.
+            self.resume(platform, id, now.as_nanos());
+        }
+        self.records.enter(id.index(), Life::Software);
+        self.stats.removed[cause as usize] += 1;
+        observer.removed(id, cause, now);
+    }
+
+    /// An entry of a connection has left the card. While another is there, packets of one direction still pass unseen.
+    fn left(
+        &mut self,
+        platform: &impl Platform,
+        id: ConnectionId,
+        cookie: Cookie,
+        (packets, last_seen_ns): (u64, u64),
+    ) {
+        self.records.set_present(id.index(), cookie.part(), false);
+        let last = self
+            .records
+            .get(id)
+            .is_none_or(|record| record.present.is_empty());
+        if packets > 0 || !last {
+            let seen = self.card_time(self.hit_by(cookie, last_seen_ns));
+            self.tracker.passed_unseen(id, seen);
+        }
+        if last {
+            self.resume(platform, id, self.hit_by(cookie, last_seen_ns));
         }
     }
 
     /// The connection goes on in software, if it still is in hardware as far as connection tracking knows.
     fn resume(&mut self, platform: &impl Platform, id: ConnectionId, last_seen_ns: u64) {
-        // Being kept is not being hit.
-        let idle_since = self.records.kept_since(id.index());
-        let last_seen_ns = last_seen_ns.min(idle_since.unwrap_or(u64::MAX));
         let connection = self.tracker.connection(id);
         if connection.is_some_and(|connection| connection.is_offloaded()) {
-            let last_seen = match self.config.clock {
-                Clock::Running => Time(last_seen_ns),
-                Clock::Frozen => Time(0),
-            };
+            let last_seen = self.card_time(last_seen_ns);
             let now = self.time(platform);
             self.tracker.resume_software(id, last_seen, now);
+        }
+    }
+
+    /// When a packet hit an entry last, given what the card says: being kept is not being hit.
+    fn hit_by(&self, cookie: Cookie, last_seen_ns: u64) -> u64 {
+        let idle_since = self.records.kept_since(cookie);
+        last_seen_ns.min(idle_since.unwrap_or(u64::MAX))
+    }
+
+    /// A time of the card's clock, for connection tracking.
+    const fn card_time(&self, ns: u64) -> Time {
+        match self.config.clock {
+            Clock::Running => Time(ns),
+            Clock::Frozen => Time(0),
         }
     }
 
@@ -398,13 +477,13 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         let Gone { cookie, cause, .. } = *gone;
-        self.synchronise(cookie, &gone.reading, observer);
-        let Some((_, generation)) = self.records.by_cookie(cookie) else {
+        let packets = self.synchronise(cookie, &gone.reading, observer);
+        let Some((record, generation)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
+        record.gone.add(cookie.part());
         let id = ConnectionId::from_parts(cookie.index(), generation);
-        self.records.set_present(id.index(), cookie.part(), false);
-        self.resume(platform, id, gone.last_seen_ns);
+        self.left(platform, id, cookie, (packets, gone.last_seen_ns));
         if self.life(id) != Life::Installed {
             return Ok(());
         }
@@ -412,9 +491,7 @@ impl Driver {
         if left.is_some_and(|left| !left.is_empty()) {
             return self.remove(platform, id, cause);
         }
-        self.records.enter(id.index(), Life::Software);
-        self.stats.removed[cause as usize] += 1;
-        observer.removed(id, cause, platform.now());
+        self.end(platform, id, cause, observer);
         Ok(())
     }
 
@@ -464,12 +541,13 @@ impl Driver {
             return Ok(false);
         };
         let now = self.time(platform);
-        let since = self.records.keep(id.index(), report.last_seen_ns());
+        let since = self.records.keep(cookie, report.last_seen_ns());
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(false);
         };
-        let dies = Time(since) + connection.state_timeout(self.tracker.config());
-        if self.life(id) != Life::Installed || dies <= now {
+        let span = connection.state_timeout(self.tracker.config());
+        let is_dead = since.is_some_and(|since| Time(since) + span <= now);
+        if self.life(id) != Life::Installed || is_dead {
             return Ok(false);
         }
         let plan = Plan::of(connection, &self.layout.key, &self.records.ways(id.index()));

@@ -1,6 +1,7 @@
 //! A packet that came to software: tracked, judged by the switch, sent or dropped.
 
 use super::*;
+use crate::offload::Record;
 use conntrack_core::Tuple;
 use packet::ethernet::ip_offset;
 
@@ -93,6 +94,13 @@ impl Driver {
         reason: Reason,
         now: Time,
     ) -> Result<(), DeviceError> {
+        if completion.hit()
+            && let Some(id) = self.connection_of_cookie(completion.cookie())
+            && matches!(self.life(id), Life::Inserting | Life::Removing)
+        {
+            // The entry is in although its completion has not come, or still is: others have passed.
+            self.tracker.passed_unseen(id, now);
+        }
         let cause = match reason {
             Reason::TcpSyn => RemoveCause::TcpSyn,
             Reason::TcpFin => RemoveCause::TcpFin,
@@ -108,7 +116,12 @@ impl Driver {
             return Ok(());
         };
         if self.life(id) == Life::Installed {
-            self.tracker.resume_software(id, now, now);
+            if self.records.get(id).is_some_and(Record::is_split) {
+                // The other direction still passes.
+                self.tracker.passed_unseen(id, now);
+            } else {
+                self.tracker.resume_software(id, now, now);
+            }
             self.remove(platform, id, cause)?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The register file and what a register write sets going.
 
-use super::{Chip, ChipEvent, Notice};
+use super::{Chip, ChipEvent, Notice, Reset};
 use crate::clock::Picos;
 use crate::event::Schedule;
 use crate::host::memory::DmaAddress;
@@ -33,6 +33,7 @@ impl RegisterFile {
             reg::DEVICE_ID => reg::DEVICE_ID_VALUE,
             reg::INTERFACE_VERSION => reg::INTERFACE_VERSION_VALUE,
             reg::STATUS => self.status,
+            reg::FIRMWARE_VERSION => reg::FIRMWARE_VERSION_VALUE,
             _ => match access(offset) {
                 Some(Access::ReadWrite) => self.written(offset),
                 _ => 0,
@@ -63,6 +64,11 @@ impl RegisterFile {
 
     pub(super) const fn enabled(&self) -> bool {
         self.status & reg::ENABLE != 0
+    }
+
+    /// As after a reset.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 
     /// Stops the rings after a DMA error.
@@ -123,7 +129,11 @@ impl Chip {
             self.probe.ring(now, index, value);
         }
         if offset == reg::CONTROL {
-            return if self.registers.enabled() {
+            return if value & reg::FULL_RESET != 0 {
+                Notice::Reset(Reset::Full)
+            } else if value & reg::FUNCTION_RESET != 0 {
+                Notice::Reset(Reset::Function)
+            } else if self.registers.enabled() {
                 Notice::Enabled
             } else {
                 Notice::None

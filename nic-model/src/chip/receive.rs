@@ -57,6 +57,20 @@ impl ReceivePath {
     pub(super) fn held(&self) -> u64 {
         (self.held.len() - self.free.len()) as u64
     }
+
+    /// Gives up a frame that waits for its DMA; its tag.
+    pub(super) fn lose(&mut self, held: u32) -> Option<u64> {
+        let place = self.held.get_mut(held as usize)?;
+        place.buffer.take()?;
+        self.free.push(held);
+        Some(place.completion.ingress_tag())
+    }
+
+    /// No buffers, nothing fetched, nothing completed.
+    pub(super) fn clear(&mut self) {
+        self.buffers.clear();
+        (self.fetched, self.fetching, self.completed) = (0, false, 0);
+    }
 }
 
 impl Chip {
@@ -131,7 +145,10 @@ impl Chip {
             .write(DmaAddress(buffer.address()), &place.bytes)
             .and_then(|()| memory.write(ring.address(number), &completion.into_bytes()));
         if written.is_err() {
+            let tag = place.completion.ingress_tag();
             self.dma_failed();
+            self.stats.count_drop(DropReason::Reset);
+            outside.frame_lost(tag, now);
             return;
         }
         self.receive.completed = number.wrapping_add(1);

@@ -25,6 +25,10 @@ section! {
         counter_read_cycles: u32 = 16, Range(1, 100_000_000), "cycles", "assumed";
         /// Handling one aging report.
         aging_report_cycles: u32 = 60, Range(1, 100_000_000), "cycles", "assumed";
+        /// From a reset until the card is ready again.
+        boot_us: u32 = 2_000, Range(1, 60_000_000), "us", "assumed";
+        /// How long the firmware may stand still before its watchdog resets the card (0: there is none).
+        watchdog_ms: u32 = 2_000, Range(0, 600_000), "ms", "assumed";
         /// Time between two passes of the counter service.
         counter_interval_ms: u32 = 500, Range(1, 600_000), "ms", "assumed";
     }

@@ -1,7 +1,8 @@
 //! The TCP window checker: may this segment have been sent, as far as both windows tell? One that may not goes to the host.
 //!
 //! After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001), with window scaling and SACK. A side is learnt
-//! from the first segment of its direction that the card sees. The state lies beside the entry: four words.
+//! from the first segment of its direction that the card sees; what the other says is believed until then, because segments may have
+//! passed before the entry was there. The state lies beside the entry: four words.
 
 use super::parser::Parsed;
 use crate::flow_table::KeyDirection;
@@ -159,14 +160,26 @@ impl WindowWords {
         let (s, r) = (direction.index(), direction.reverse().index());
         let (mut sender, mut receiver) = (self.side(s), self.side(r));
         let window = u32::from(segment.window) << sender.scale;
+        if receiver.max_window == 0 {
+            let first = sender.max_window == 0;
+            if first || after(segment.end, sender.end) {
+                sender.end = segment.end;
+            }
+            sender.max_window = sender.max_window.max(window).max(1);
+            sender.max_end = sender.end.wrapping_add(sender.max_window);
+            if has_ack && (first || after(segment.sack, receiver.end)) {
+                receiver.end = segment.sack;
+                receiver.max_end = segment.sack;
+            }
+            self.set(s, sender);
+            self.set(r, receiver);
+            return true;
+        }
         if sender.max_window == 0 {
             sender.end = segment.end;
             sender.max_window = window.max(1);
             sender.max_end = segment.end.wrapping_add(sender.max_window);
-            if receiver.max_window == 0 {
-                receiver.end = segment.sack;
-                receiver.max_end = segment.sack;
-            } else if segment.sack == receiver.end.wrapping_add(1) {
+            if segment.sack == receiver.end.wrapping_add(1) {
                 // The answer to a keep-alive that was not seen.
                 receiver.end = receiver.end.wrapping_add(1);
             }

@@ -3,6 +3,9 @@
 //!
 //! Rings written by the card carry a phase bit: it is 1 on the card's first way round the ring, 0 on the
 //! second, and so on, so that software can tell a new descriptor from an old one without reading a register.
+//!
+//! What the two sides tell each other beside packets carries a checksum ([`super::seal`]); reports are numbered, so that a
+//! lost and a doubled one show.
 
 use crate::layout::{CodeLayout, DescriptorLayout, FieldLayout, descriptors};
 use modular_bitfield::prelude::*;
@@ -51,11 +54,13 @@ descriptors! {
         Rewrite = 4 "Says what the entry of the next insertion writes into packets (a RewriteCommand).";
         Touch = 5 "Restarts the idle time of an entry, as if a packet had hit it.";
         Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay.";
+        Dump = 7 "Writes records of the table's entries to host memory (a DumpCommand).";
     }
 
     64 Command "A command to the firmware." {
         opcode: Opcode "What to do.";
-        - B4;
+        retry: bool "The command was posted before with this sequence number: if it was executed then, that completion is written again.";
+        - B3;
         decrement_ttl: bool "Insert: decrement TTL or hop limit.";
         originator_is_lower: bool "Insert: the originator is the key's lower endpoint.";
         one_way: bool "Insert: only packets of one direction are forwarded: from the key's lower endpoint, or with from_higher from the higher.";
@@ -73,7 +78,7 @@ descriptors! {
         cookie: B32 "Insert: name of the entry. All others: the entry must carry this name.";
         egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";
         egress_higher_to_lower: B8 "Insert: egress port of packets from the key's higher endpoint.";
-        - B16;
+        crc: B16 "CRC-16 (IBM-3740) of the other 62 bytes.";
         key_0: B64 "Flow key, word 0.";
         key_1: B64 "Flow key, word 1.";
         key_2: B64 "Flow key, word 2.";
@@ -84,10 +89,12 @@ descriptors! {
 
     64 RewriteCommand "A command (opcode Rewrite) that says what the next insertion's entry writes into packets." {
         opcode: Opcode "Rewrite.";
-        - B28;
+        retry: bool "As in Command.";
+        - B27;
         sequence: B32 "Comes back in the completion.";
-        cookie: B32 "Comes back in the completion.";
-        - B32;
+        cookie: B32 "The cookie of that insertion: no other uses it.";
+        - B16;
+        crc: B16 "As in Command.";
         word_0: B64 "Word 0 of the entry's rewrite.";
         word_1: B64 "Word 1.";
         word_2: B64 "Word 2.";
@@ -96,12 +103,48 @@ descriptors! {
         word_5: B64 "Word 5.";
     }
 
+    64 DumpCommand "A command (opcode Dump) that reads the table." {
+        opcode: Opcode "Dump.";
+        retry: bool "As in Command.";
+        - B27;
+        sequence: B32 "Comes back in the completion.";
+        cookie: B32 "Comes back in the completion.";
+        - B16;
+        crc: B16 "As in Command.";
+        slot: B32 "The first slot of interest.";
+        records: B32 "How many records there is room for.";
+        address: B64 "Where they are to be written.";
+        - B128;
+        - B128;
+    }
+
+    96 TableRecord "An entry of the table, in answer to Dump." {
+        key_0: B64 "Flow key, word 0.";
+        key_1: B64 "Flow key, word 1.";
+        key_2: B64 "Flow key, word 2.";
+        key_3: B64 "Flow key, word 3.";
+        key_4: B64 "Flow key, word 4.";
+        key_5: B64 "Flow key, word 5.";
+        cookie: B32 "The entry's name.";
+        slot: B32 "Where it lies.";
+        packets_0: B32 "Packets lower to higher, modulo 2^32; the counters are not cleared.";
+        packets_1: B32 "Packets higher to lower, modulo 2^32.";
+        bytes_0: B48 "Bytes lower to higher, modulo 2^48.";
+        bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
+        last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
+        idle: bool "It was reported idle and was not hit since.";
+        - B31;
+        - B32;
+        crc: B32 "CRC-32C of the first 92 bytes.";
+    }
+
     codes Status "How a command ended." {
         Done = 0 "Done.";
         TableFull = 1 "Insert: no place for the entry.";
         Duplicate = 2 "Insert: an entry with this key is there already.";
         NotFound = 3 "All but insert: no entry with this key and cookie.";
         Invalid = 4 "The command's opcode or fields make no sense.";
+        Damaged = 5 "The command's checksum is wrong: nothing was done. Its sequence number may be wrong too.";
     }
 
     64 CommandCompletion "Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert)." {
@@ -122,7 +165,9 @@ descriptors! {
         - B32;
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         evicted_cookie: B32 "Insert: the cookie of the entry that gave way.";
-        - B96;
+        records: B32 "Dump: records written; `slot` is where to go on, all ones at the end of the table.";
+        moved: B32 "Dump: how often an entry was moved so far, modulo 2^32: one that moves while the table is read may be missed.";
+        crc: B32 "CRC-32C of the first 60 bytes.";
     }
 
     codes Idle "What becomes of an idle entry." {
@@ -142,8 +187,9 @@ descriptors! {
         packets_1: B32 "Evicted: packets higher to lower.";
         bytes_0: B48 "Evicted: bytes lower to higher.";
         bytes_1: B48 "Evicted: bytes higher to lower.";
+        sequence: B32 "Reports so far, modulo 2^32: a gap shows a lost one.";
         - B128;
-        - B64;
+        crc: B32 "CRC-32C of the first 60 bytes.";
     }
 
     64 CounterRecord "Counters of an entry that was hit since its last record." {
@@ -156,7 +202,8 @@ descriptors! {
         bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
         - B32;
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
+        sequence: B32 "Records so far, modulo 2^32: a gap shows a lost one.";
         - B128;
-        - B64;
+        crc: B32 "CRC-32C of the first 60 bytes.";
     }
 }

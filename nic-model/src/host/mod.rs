@@ -12,6 +12,7 @@ pub mod memory;
 pub mod pcie;
 pub mod registers;
 pub mod rings;
+pub mod seal;
 
 use crate::clock::Picos;
 use memory::{DmaAddress, HostMemory};
@@ -37,6 +38,11 @@ pub trait Outside {
 
     /// A frame the host sent was dropped in the card.
     fn frame_dropped(&mut self, ingress_tag: u64, at: Picos);
+
+    /// A received frame was lost in the card on its way to the host: it was reset, or its DMA failed.
+    fn frame_lost(&mut self, ingress_tag: u64, at: Picos) {
+        let _ = (ingress_tag, at);
+    }
 }
 
 /// The tag of a frame that did not come from a port.

@@ -136,6 +136,12 @@ impl PcieLink {
         done + Picos((bytes * self.engine_byte_time_q16) >> 16)
     }
 
+    /// Nothing crosses the link until `until`.
+    pub fn stall(&mut self, until: Picos) {
+        self.to_host_free = self.to_host_free.max(until);
+        self.from_host_free = self.from_host_free.max(until);
+    }
+
     /// Bytes on the link so far, TLP overhead included: to the host, from the host.
     pub const fn bytes(&self) -> (u64, u64) {
         (self.bytes_to_host, self.bytes_from_host)

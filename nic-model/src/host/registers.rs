@@ -44,8 +44,8 @@ register_map! {
     0x004 Read      INTERFACE_VERSION    "Version of this interface, major in the high half, minor in the low half."
     0x008 Read      PORTS                "Number of Ethernet ports."
     0x00c Read      TABLE_CAPACITY       "Entries the flow table can hold, stash included."
-    0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA."
-    0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings."
+    0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA. Bit 1: function reset: rings, DMA and firmware begin afresh, the table stays. Bit 2: full reset: the table is empty too."
+    0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings. Bit 2: ready: after a reset the card ignores writes until it is."
     0x018 Read      KEY_FORMAT           "What keys hold. Bit 0: one direction alone (two entries a connection). Bits 1 to 4: zone, ingress port, VLAN, tunnel."
     0x01c Read      COUNTER_FORMAT       "Bits 7:0: width of packet counters. Bits 15:8: width of byte counters. Bit 16: they saturate. Bit 17: reading clears them."
     0x020 ReadWrite RECEIVE_BASE_LOW     "Receive buffer ring, address bits 31:0."
@@ -76,16 +76,39 @@ register_map! {
     0x0ac Write     COUNTER_HEAD         "Counter records consumed so far, modulo 2^32."
     0x0c0 Write     INTERRUPT_ARM        "Writing any value allows one interrupt: at once if something was delivered since the last one."
     0x0d0 Read      FEATURES             "Bit 0: the card checks TCP windows."
+    0x0d4 Read      HEARTBEAT            "Milliseconds of the firmware's life: stands still when it hangs."
+    0x0d8 Read      BOOT_COUNT           "How often the card began afresh: by request, by its watchdog, or otherwise."
+    0x0dc Read      FIRMWARE_VERSION     "Version of the firmware, major in the high half, minor in the low half."
+    0x0e0 Read      EVENTS_PRODUCED      "Aging reports written so far, modulo 2^32."
+    0x0e4 Read      COUNTERS_PRODUCED    "Counter records written so far, modulo 2^32."
 }
+
+/// Registers that tell how far a ring is, and the one that arms the interrupt.
+pub const DOORBELLS: [u32; 6] = [
+    RECEIVE_TAIL,
+    TRANSMIT_TAIL,
+    COMMAND_TAIL,
+    EVENT_HEAD,
+    COUNTER_HEAD,
+    INTERRUPT_ARM,
+];
 
 /// Value of [`DEVICE_ID`].
 pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
-/// Value of [`INTERFACE_VERSION`]: 1.0.
-pub const INTERFACE_VERSION_VALUE: u32 = 0x0001_0000;
+/// Value of [`INTERFACE_VERSION`]: 2.0.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0000;
+/// Value of [`FIRMWARE_VERSION`]: 2.0.
+pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0000;
 /// Bit of [`CONTROL`] and [`STATUS`].
 pub const ENABLE: u32 = 1 << 0;
+/// Bit of [`CONTROL`].
+pub const FUNCTION_RESET: u32 = 1 << 1;
+/// Bit of [`CONTROL`].
+pub const FULL_RESET: u32 = 1 << 2;
 /// Bit of [`STATUS`].
 pub const DMA_ERROR: u32 = 1 << 1;
+/// Bit of [`STATUS`].
+pub const READY: u32 = 1 << 2;
 
 /// Bit of [`FEATURES`].
 pub const WINDOW_CHECKER: u32 = 1 << 0;

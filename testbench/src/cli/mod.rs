@@ -20,6 +20,7 @@ mod options;
 mod oracle;
 mod progress;
 mod run;
+mod soak;
 mod trace;
 mod validate;
 mod vectors;
@@ -67,6 +68,8 @@ enum Command {
     /// Put packets before the running kernel and the tracker alike, and tell every difference.
     #[cfg(target_os = "linux")]
     Oracle(oracle::OracleArgs),
+    /// Put random traffic through random cards with random faults, and judge every run.
+    Soak(soak::SoakArgs),
     /// Print one JSON object per captured frame: how it relates to connections, which path it took, and why.
     Trace(trace::TraceArgs),
     /// Hold the chip's tables, memories and timing against mathematics and published measurements.
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),
+        Command::Soak(args) => soak::soak(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Vectors(args) => vectors::run(&args),

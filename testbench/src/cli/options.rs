@@ -1,5 +1,6 @@
 //! Options several commands share, and what they build.
 
+use crate::fault::Fault;
 use crate::host_cpu::HostCosts;
 use crate::scenario::Scenario;
 use crate::simulation::RunConfig;
@@ -11,7 +12,7 @@ use nic_model::config::NicConfig;
 use std::path::Path;
 
 /// Card, driver, connection tracking.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
     #[arg(long, value_name = "PRESET|FILE")]
@@ -38,6 +39,7 @@ pub(super) struct FromScenario {
     pub(super) host: HostCosts,
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl FromScenario {
@@ -52,6 +54,7 @@ impl FromScenario {
             host: scenario.host.clone(),
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
+            faults: scenario.faults.clone(),
         }
     }
 }
@@ -148,6 +151,8 @@ impl SystemArgs {
             frozen,
             check_equivalence: false,
             network: None,
+            faults: scenario.faults.clone(),
+            seed: self.seed(scenario),
         })
     }
 }

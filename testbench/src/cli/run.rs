@@ -71,8 +71,31 @@ fn run_scenario(args: &RunArgs, name: &str) -> Result<bool, String> {
         seed,
         ..RunInfo::default()
     };
+    let mut config = config;
+    config.check_equivalence |= scenario.check_equivalence;
+    config.network = scenario.nat;
     let summary = simulate(args, config, traffic.as_mut(), info)?;
     Ok(judge(&summary))
+}
+
+/// Puts traffic through, to the end; nothing is written.
+pub(super) fn through(config: RunConfig, traffic: &mut dyn Traffic) -> Result<Simulation, String> {
+    let mut translated;
+    let traffic: &mut dyn Traffic = match config.network {
+        Some(network) => {
+            translated = Translated::new(traffic, network);
+            &mut translated
+        }
+        None => traffic,
+    };
+    let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
+    let mut burst = Burst::default();
+    while simulation
+        .step(traffic, &mut burst)
+        .map_err(|error| error.to_string())?
+    {}
+    simulation.finish().map_err(|error| error.to_string())?;
+    Ok(simulation)
 }
 
 fn run_capture(args: &RunArgs) -> Result<bool, String> {
@@ -139,10 +162,10 @@ fn simulate(
 ) -> Result<RunSummary, String> {
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
-    config.check_equivalence = args.check_equivalence;
-    config.network = args.nat;
+    config.check_equivalence |= args.check_equivalence;
+    config.network = args.nat.or(config.network);
     let mut translated;
-    let traffic: &mut dyn Traffic = match args.nat {
+    let traffic: &mut dyn Traffic = match config.network {
         Some(network) => {
             translated = Translated::new(traffic, network);
             &mut translated
@@ -210,7 +233,7 @@ fn network(text: &str) -> Result<Network, String> {
 }
 
 /// Set once the user asks to stop: the run then ends in good order and takes its unfinished files with it.
-fn on_interrupt() -> Arc<AtomicBool> {
+pub(super) fn on_interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     // A handler that cannot be installed leaves the system's own: the process ends at once.
@@ -219,7 +242,7 @@ fn on_interrupt() -> Arc<AtomicBool> {
 }
 
 /// Writes a file under a temporary name first, so that an interrupted run leaves none half-written.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);

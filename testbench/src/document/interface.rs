@@ -5,8 +5,8 @@ use nic_model::datapath::trap::Reason;
 use nic_model::datapath::window::WINDOW_FIELDS;
 use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
 use nic_model::host::descriptors::{
-    AgingReport, Command, CommandCompletion, CounterRecord, Idle, Opcode, ReceiveBuffer,
-    ReceiveCompletion, RewriteCommand, Status, TransmitDescriptor,
+    AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, Opcode,
+    ReceiveBuffer, ReceiveCompletion, RewriteCommand, Status, TableRecord, TransmitDescriptor,
 };
 use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
 use nic_model::layout::{DescriptorLayout, FieldLayout};
@@ -21,6 +21,13 @@ Registers are 32 bits wide and lie in one window. Rings lie in host memory; both
 the place in the ring is the count modulo the number of entries. What the card writes carries a phase bit, 1 on its first way round
 the ring, 0 on the second, and so on, so that software can tell a new descriptor from an old one without reading a register. Fields
 of descriptors are little-endian; bit 0 is the lowest bit of the first byte.
+
+Commands and what the firmware writes carry checksums. Commands are executed in the order of their ring; a command whose completion
+does not come may be posted again under its sequence number with `retry` set, and is executed once: the firmware remembers the
+completions of as many commands as the ring has places. Aging reports and counter records are numbered from zero after each reset;
+a number that comes twice is to be ignored, a gap or EVENTS_PRODUCED and COUNTERS_PRODUCED show a lost one, and Dump then shows what
+the table holds. After a reset (BOOT_COUNT counts them) the card ignores writes until STATUS says that it is ready; rings must be laid
+anew, what was in them is lost.
 ";
 
 /// The document.
@@ -47,6 +54,8 @@ pub fn document() -> String {
         TransmitDescriptor::LAYOUT,
         Command::LAYOUT,
         RewriteCommand::LAYOUT,
+        DumpCommand::LAYOUT,
+        TableRecord::LAYOUT,
         CommandCompletion::LAYOUT,
         AgingReport::LAYOUT,
         CounterRecord::LAYOUT,

@@ -5,10 +5,11 @@
 
 use super::Ledger;
 use crate::frame::FrameMeta;
-use crate::summary::MonitorVerdict;
+use crate::summary::{CauseCount, MonitorVerdict};
 use conntrack_core::{Connection, ConnectionId, Direction};
 use nic_model::clock::Picos;
 use packet::prefetch;
+use std::collections::BTreeMap;
 
 /// Packets and bytes that should be, minus those that were, counted. Packets wrap around: half the memory, and
 /// four thousand million packets of one flow that nobody counted would still show in the bytes.
@@ -31,6 +32,11 @@ pub struct AccountConservation {
     balances: Vec<Balance>,
     /// Flow of each connection index.
     flows: Vec<u32>,
+    /// Flows of connections that went in software while the hardware still had entries of theirs.
+    owed: BTreeMap<ConnectionId, u32>,
+    /// What the hardware forwarded of each flow and nobody has read yet; kept where losses are to be expected.
+    unread: Option<BTreeMap<u32, Balance>>,
+    written_off: [u64; 2],
     ledger: Ledger,
 }
 
@@ -60,9 +66,95 @@ impl AccountConservation {
     /// The hardware forwarded (or at least counted) a packet of `bytes` IP bytes.
     #[inline]
     pub fn forwarded(&mut self, flow: u32, from_originator: bool, bytes: u32) {
+        let direction = usize::from(!from_originator);
         if let Some(balance) = self.balance(flow) {
-            balance.add(usize::from(!from_originator), 1, i64::from(bytes));
+            balance.add(direction, 1, i64::from(bytes));
         }
+        if let Some(unread) = &mut self.unread {
+            let unread = unread.entry(flow).or_default();
+            unread.add(direction, 1, i64::from(bytes));
+        }
+    }
+
+    /// The hardware will lose counts: keeps what is needed to tell how many.
+    pub fn expect_losses(&mut self) {
+        self.unread = Some(BTreeMap::new());
+    }
+
+    /// A connection is gone in software while the hardware still had entries of it: their counts are to come.
+    pub fn owed(&mut self, id: ConnectionId) {
+        if let Some(flow) = self.flow_of(id) {
+            self.owed.insert(id, flow);
+        }
+    }
+
+    fn flow_in_hardware(&self, id: ConnectionId) -> Option<u32> {
+        self.owed.get(&id).copied().or_else(|| self.flow_of(id))
+    }
+
+    /// Counts were read from the hardware, and added to the connection in software if it was `found` there.
+    pub fn read_from_hardware(
+        &mut self,
+        id: ConnectionId,
+        direction: Direction,
+        (packets, bytes): (u64, u64),
+        found: bool,
+    ) {
+        let Some(flow) = self.flow_in_hardware(id) else {
+            return;
+        };
+        let (packets, bytes) = ((packets as i64).wrapping_neg(), -(bytes as i64));
+        if let Some(unread) = &mut self.unread {
+            let unread = unread.entry(flow).or_default();
+            unread.add(direction.index(), packets, bytes);
+        }
+        if !found && let Some(balance) = self.balance(flow) {
+            balance.add(direction.index(), packets, bytes);
+        }
+    }
+
+    /// The driver says that the hardware has lost the last counts of a connection. That is possible only where something went
+    /// wrong, and never more than what the hardware forwarded since they were read.
+    pub fn write_off(&mut self, id: ConnectionId, connection: Option<&Connection>, now: Picos) {
+        let name = || match connection {
+            Some(connection) => connection.tuple(Direction::Original).to_string(),
+            None => format!("connection {}", id.index()),
+        };
+        let flow = self.flow_in_hardware(id);
+        let Some(unread) = &mut self.unread else {
+            return self.ledger.check(false, || {
+                format!(
+                    "at {now} the driver gave up counts of {}, but nothing had gone wrong",
+                    name()
+                )
+            });
+        };
+        let Some(flow) = flow else {
+            return;
+        };
+        let lost = unread.remove(&flow).unwrap_or_default();
+        let possible = lost.bytes.iter().all(|bytes| *bytes >= 0);
+        self.ledger.check(possible, || {
+            format!(
+                "{}: more was read from the hardware than it forwarded: {lost:?} at {now}",
+                name()
+            )
+        });
+        if let Some(balance) = self.balance(flow) {
+            for direction in 0..2 {
+                let (packets, bytes) = (lost.packets[direction], lost.bytes[direction]);
+                balance.add(direction, i64::from(packets).wrapping_neg(), -bytes);
+            }
+        }
+        for direction in 0..2 {
+            self.written_off[0] += u64::from(lost.packets[direction].unsigned_abs());
+            self.written_off[1] += lost.bytes[direction].unsigned_abs();
+        }
+    }
+
+    /// No entry of a connection is in the hardware any more.
+    pub fn left_hardware(&mut self, id: ConnectionId) {
+        self.owed.remove(&id);
     }
 
     /// Connection tracking counted a packet of `bytes` IP bytes that arrived as a frame of `flow`.
@@ -152,10 +244,21 @@ impl AccountConservation {
 
     /// The verdict so far.
     pub fn verdict(&self) -> MonitorVerdict {
-        self.ledger.verdict(
+        let mut verdict = self.ledger.verdict(
             2,
             "account conservation",
             "for every connection, software + hardware counts = packets forwarded",
-        )
+        );
+        if self.written_off[0] > 0 {
+            let counted = |cause: &str, count: u64| CauseCount {
+                cause: cause.to_owned(),
+                count,
+            };
+            verdict.counted = vec![
+                counted("packets lost with what the card lost", self.written_off[0]),
+                counted("bytes lost with what the card lost", self.written_off[1]),
+            ];
+        }
+        verdict
     }
 }

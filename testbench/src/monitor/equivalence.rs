@@ -10,7 +10,8 @@ use crate::bridge::Bridge;
 use crate::simulation::FrameOutcome;
 use crate::summary::{CauseCount, MonitorVerdict};
 use conntrack_core::{
-    ChecksumStatus, CtInfo, Direction, Packet, Reason, Time, Tracker, Tuple, Verdict, Zone,
+    ChecksumStatus, CtInfo, DestroyCause, Direction, EventKind, Packet, Reason, Time, Tracker,
+    Tuple, Verdict, Zone,
 };
 use driver::Switch;
 use driver::translation::{self, Chance};
@@ -52,6 +53,8 @@ pub struct Equivalence {
     lossy: BTreeSet<Tuple>,
     /// There were too many of them to remember which.
     all_lossy: bool,
+    /// Connections that expired in the reference: the card keeps its entries until its aging engine finds them idle.
+    expired: BTreeSet<Tuple>,
     collect_at: Picos,
     ledger: Ledger,
     by_design: BTreeMap<&'static str, u64>,
@@ -80,7 +83,8 @@ const fn is_established(ctinfo: CtInfo) -> bool {
 
 impl Equivalence {
     /// Nothing seen yet. The tracker is fresh and set up as the driver's.
-    pub fn new(tracker: Tracker, bridge: Bridge, frozen: bool, checks_windows: bool) -> Self {
+    pub fn new(mut tracker: Tracker, bridge: Bridge, frozen: bool, checks_windows: bool) -> Self {
+        tracker.record_events(true);
         Self {
             tracker,
             bridge,
@@ -91,6 +95,7 @@ impl Equivalence {
             expected: BTreeMap::new(),
             lossy: BTreeSet::new(),
             all_lossy: false,
+            expired: BTreeSet::new(),
             collect_at: COLLECT_EVERY,
             ledger: Ledger::default(),
             by_design: BTreeMap::new(),
@@ -130,6 +135,7 @@ impl Equivalence {
             translation::rewrite(tracker, &verdict, &mut self.packet, now).ok()?;
             Some((verdict, Some(digest(&self.packet))))
         });
+        self.remember_expired();
         let (verdict, digest) = verdict.unzip();
         let digest = digest.flatten();
         let connection = verdict.and_then(|verdict| verdict.connection);
@@ -167,6 +173,13 @@ impl Equivalence {
         } else if matches!(difference, Difference::Wrong(_)) && self.has_lost(&expected, outcome) {
             difference =
                 Difference::ByDesign("after packets of its connection were dropped unseen");
+        } else if matches!(difference, Difference::Wrong(_)) && self.was_kept(&expected, outcome) {
+            difference = Difference::ByDesign("the card kept its connection beyond its timeout");
+        }
+        if matches!(difference, Difference::Wrong(_)) && self.maps_otherwise(&expected) {
+            difference =
+                Difference::ByDesign("other mappings were free, after packets were dropped unseen");
+            self.remember_loss(&expected);
         }
         if let Difference::ByDesign(why) = difference {
             *self.by_design.entry(why).or_default() += 1;
@@ -186,6 +199,40 @@ impl Equivalence {
         } else {
             self.lossy.extend(expected.tuple);
         }
+    }
+
+    /// Whether a new connection is translated otherwise: which mapping is free depends on which others there are.
+    fn maps_otherwise(&self, expected: &Expected) -> bool {
+        let others_differ = !(self.lossy.is_empty() && self.expired.is_empty());
+        let is_new = expected
+            .verdict
+            .is_some_and(|verdict| verdict.ctinfo == CtInfo::New);
+        expected.changed && is_new && others_differ
+    }
+
+    fn remember_expired(&mut self) {
+        if !self.tracker.has_events() {
+            return;
+        }
+        for event in self.tracker.take_events() {
+            if let EventKind::Destroy { cause, last } = event.kind
+                && cause == DestroyCause::Timeout
+                && self.expired.len() < MOST_LOSSY
+            {
+                self.expired.insert(last.tuple(Direction::Original));
+            }
+        }
+    }
+
+    /// Whether software alone had let the connection expire, and here it went on.
+    fn was_kept(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
+        let went_on = outcome.hardware.is_some()
+            || outcome
+                .verdict
+                .is_some_and(|verdict| verdict.connection.is_some() && !verdict.created);
+        let tuples = [expected.tuple, outcome.tuple].into_iter().flatten();
+        let mut both_ways = tuples.flat_map(|tuple| [Some(tuple), tuple.inverted()]);
+        went_on && both_ways.any(|tuple| tuple.is_some_and(|tuple| self.expired.contains(&tuple)))
     }
 
     fn has_lost(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {

@@ -7,6 +7,7 @@ mod live_connection;
 mod no_orphan;
 mod order;
 mod packet_conservation;
+mod recovery;
 
 pub use account_conservation::AccountConservation;
 pub use equivalence::Equivalence;
@@ -14,6 +15,8 @@ pub use live_connection::LiveConnection;
 pub use no_orphan::NoOrphan;
 pub use order::Order;
 pub use packet_conservation::PacketConservation;
+pub use recovery::Recovery;
+pub(crate) use recovery::{FOUND_WITHIN, SETTLED_WITHIN};
 
 use crate::summary::MonitorVerdict;
 

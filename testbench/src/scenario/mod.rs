@@ -4,8 +4,10 @@ mod error;
 
 pub use error::{ScenarioError, share, within};
 
+use crate::fault::Fault;
 use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
+use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
 use nic_model::clock::Picos;
 use serde::Deserialize;
@@ -41,6 +43,12 @@ struct Document {
     driver: DriverTable,
     #[serde(default)]
     sysctl: BTreeMap<String, u64>,
+    #[serde(default)]
+    fault: Vec<Fault>,
+    #[serde(default)]
+    nat: Option<String>,
+    #[serde(default)]
+    check_equivalence: bool,
 }
 
 const fn first_seed() -> u64 {
@@ -77,6 +85,12 @@ pub struct Scenario {
     pub sysctl: BTreeMap<String, u64>,
     /// What to offload (`[driver] policy`), unless the command line names another.
     pub policy: Option<String>,
+    /// What goes wrong (`[[fault]]`).
+    pub faults: Vec<Fault>,
+    /// A network that clients' IPv4 addresses are translated into.
+    pub nat: Option<Network>,
+    /// Whether the run is compared with connection tracking in software alone.
+    pub check_equivalence: bool,
     traffic: Vec<TrafficConfig>,
     stop: Stop,
 }
@@ -124,6 +138,17 @@ impl Scenario {
             let inside = |error: ScenarioError| error.inside(&format!("{place}: traffic[{i}]"));
             traffic.push(TrafficConfig::from_table(table).map_err(inside)?);
         }
+        for (i, fault) in document.fault.iter().enumerate() {
+            let inside = |error: ScenarioError| error.inside(&format!("{place}: fault[{i}]"));
+            fault.check().map_err(inside)?;
+        }
+        let nat = match &document.nat {
+            Some(text) => Some(Network::parse(text).ok_or_else(|| {
+                ScenarioError::value("nat", text, "expected a network such as 100.64.0.0/10")
+                    .inside(place)
+            })?),
+            None => None,
+        };
         validate_all(&traffic).map_err(|error| error.inside(place))?;
         let stop = Stop {
             packets: document.stop.packets,
@@ -137,6 +162,9 @@ impl Scenario {
             host: document.host,
             sysctl: document.sysctl,
             policy: document.driver.policy,
+            faults: document.fault,
+            nat,
+            check_equivalence: document.check_equivalence,
             traffic,
             stop,
         })

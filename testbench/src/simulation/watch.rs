@@ -4,10 +4,11 @@ use super::{FrameOutcome, reason_count};
 use crate::frame::FrameMeta;
 use crate::metrics::{OverTime, Times};
 use crate::monitor::{
-    AccountConservation, Equivalence, LiveConnection, NoOrphan, Order, PacketConservation,
+    AccountConservation, Equivalence, LiveConnection, NoOrphan, Order, PacketConservation, Recovery,
 };
 use crate::summary::{MonitorVerdict, ReasonCount};
-use conntrack_core::{Config, Connection, ConnectionId, CtInfo, DestroyCause};
+use conntrack_core::{Config, Connection, ConnectionId, CtInfo, DestroyCause, Direction};
+use driver::offload::RemoveCause;
 use driver::{Disposition, Driver, Observer, PacketReport};
 use nic_model::chip::DropReason;
 use nic_model::clock::Picos;
@@ -43,12 +44,13 @@ pub(crate) struct Watch {
     in_host: BTreeMap<u64, InHost>,
     held: u64,
     start: Picos,
-    drops: [u64; 6],
+    drops: [u64; 7],
+    recovery: Option<Recovery>,
     pub(super) record_outcomes: bool,
     pub(super) outcomes: Vec<FrameOutcome>,
 }
 
-const SOFTWARE_DROPS: [(&str, &str); 6] = [
+const SOFTWARE_DROPS: [(&str, &str); 7] = [
     (
         "conntrack",
         "refused by the IP layer or connection tracking",
@@ -60,6 +62,10 @@ const SOFTWARE_DROPS: [(&str, &str); 6] = [
     (
         "port-congested",
         "too many frames waited for the egress port",
+    ),
+    (
+        "card-reset",
+        "in the card or its rings when it began afresh",
     ),
 ];
 
@@ -80,7 +86,8 @@ impl Watch {
             in_host: BTreeMap::new(),
             held: 0,
             start: Picos::from_micros(100),
-            drops: [0; 6],
+            drops: [0; 7],
+            recovery: None,
             record_outcomes: false,
             outcomes: Vec::new(),
         }
@@ -197,6 +204,40 @@ impl Watch {
         self.end(tag, at, "dropped at the egress port");
     }
 
+    /// A frame was lost in the card on its way to the host.
+    pub(super) fn frame_lost(&mut self, tag: u64, at: Picos) {
+        self.end(tag, at, "lost in the card");
+        self.unseen(tag);
+    }
+
+    /// A frame ended without software having looked at it.
+    fn unseen(&mut self, number: u64) {
+        if self.wants_outcomes() {
+            self.tell(FrameOutcome {
+                number,
+                verdict: None,
+                hardware: None,
+                tuple: None,
+                reason: None,
+                dropped: Some(DropReason::Reset),
+                latency: Picos::ZERO,
+            });
+        }
+    }
+
+    /// There will be faults: keeps what is needed to judge what they cost.
+    pub(super) fn expect_faults(&mut self) {
+        self.accounts.expect_losses();
+        self.recovery = Some(Recovery::default());
+    }
+
+    /// Something has gone wrong.
+    pub(super) fn struck(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.struck();
+        }
+    }
+
     fn end(&mut self, tag: u64, at: Picos, how: &str) -> Option<Picos> {
         let arrival = self.packets.ended(tag, at, how);
         let frame = self.in_host.remove(&tag);
@@ -220,6 +261,7 @@ impl Watch {
             Disposition::DroppedRingFull => 2,
             Disposition::DroppedFragment => 3,
             Disposition::DroppedTtl => 4,
+            Disposition::DroppedReset => 6,
         };
         self.drops[cause] += 1;
         self.end(tag, now, "dropped by the host");
@@ -249,6 +291,9 @@ impl Watch {
         self.packets.finish(now);
         self.orphans.settled(table, driver, now);
         self.accounts.finish(driver.tracker().iter(), now);
+        if let Some(recovery) = &mut self.recovery {
+            recovery.finish(driver, now);
+        }
     }
 
     pub(super) fn verdicts(&self) -> Vec<MonitorVerdict> {
@@ -260,6 +305,7 @@ impl Watch {
         ];
         verdicts.extend(self.equivalence.as_ref().map(Equivalence::verdict));
         verdicts.push(self.order.verdict());
+        verdicts.extend(self.recovery.as_ref().map(Recovery::verdict));
         verdicts
     }
 }
@@ -297,10 +343,47 @@ impl Observer for Watch {
 
     fn released(&mut self, ingress_tag: u64, disposition: Disposition, now: Picos) {
         self.drop_of(ingress_tag, disposition, now);
+        if disposition == Disposition::DroppedReset {
+            self.unseen(ingress_tag);
+        }
     }
 
     fn installed(&mut self, _connection: ConnectionId, since: Picos, now: Picos) {
         self.insertion_latency.record(now - since);
+    }
+
+    fn given_up(&mut self, ingress_tag: u64, now: Picos) {
+        if self.in_host.contains_key(&ingress_tag) {
+            self.drops[6] += 1;
+            self.end(ingress_tag, now, "lost in the card");
+        }
+    }
+
+    fn lost(&mut self, id: ConnectionId, connection: Option<&Connection>, now: Picos) {
+        self.accounts.write_off(id, connection, now);
+    }
+
+    fn recovery(&mut self, step: driver::Recovery, now: Picos) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.step(step, now);
+        }
+    }
+
+    fn synchronised(
+        &mut self,
+        connection: ConnectionId,
+        direction: Direction,
+        packets: u64,
+        bytes: u64,
+        found: bool,
+    ) {
+        let counted = (packets, bytes);
+        self.accounts
+            .read_from_hardware(connection, direction, counted, found);
+    }
+
+    fn removed(&mut self, connection: ConnectionId, _cause: RemoveCause, _now: Picos) {
+        self.accounts.left_hardware(connection);
     }
 
     fn destroyed(
@@ -313,5 +396,8 @@ impl Observer for Watch {
         let flow = self.accounts.flow_of(connection);
         self.live.destroyed(flow, last, cause, &self.config, now);
         self.accounts.settled(connection, last);
+        if last.is_offloaded() {
+            self.accounts.owed(connection);
+        }
     }
 }

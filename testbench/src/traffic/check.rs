@@ -87,7 +87,8 @@ struct Follow {
     fin: [bool; 2],
     first_fin: Option<usize>,
     timestamp: [Option<u32>; 2],
-    /// When its last segment passed.
+    /// When its first segment passed, and its last.
+    began: Picos,
     last: Picos,
 }
 
@@ -295,6 +296,7 @@ impl Checker {
             fin: [false; 2],
             first_fin: None,
             timestamp: [None; 2],
+            began: self.last,
             last: self.last,
         };
         for option in tcp.options() {
@@ -321,8 +323,8 @@ impl Checker {
                 State::Closed,
                 "a tuple is used again while its session is alive"
             );
-            // After that a number may come back; the clock of initial numbers goes round in 275 s.
-            let in_time_wait = self.last.saturating_sub(before.last) < Picos::from_secs(120);
+            // The clock of initial numbers goes round in 275 s: half that after its beginning nothing can be told any more.
+            let in_time_wait = self.last.saturating_sub(before.began) < Picos::from_secs(120);
             let further = tcp.sequence().wrapping_sub(before.next[0]);
             assert!(
                 !in_time_wait || further < 1 << 31,

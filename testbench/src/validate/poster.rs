@@ -9,6 +9,7 @@ use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, Status};
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
+use nic_model::host::seal::seal_command;
 
 /// The host's memory; nobody waits for interrupts.
 struct World(HostMemory);
@@ -82,7 +83,8 @@ impl Poster {
             return false;
         }
         let address = self.commands.address(self.posted);
-        let bytes = command.with_sequence(self.posted).into_bytes();
+        let mut bytes = command.with_sequence(self.posted).into_bytes();
+        seal_command(&mut bytes);
         if self.world.0.write(address, &bytes).is_err() {
             return false;
         }

@@ -29,6 +29,8 @@ pub(crate) mod side_flag {
     pub(crate) const MAXACK_SET: u8 = 0x20;
     /// Only in `last_flags`.
     pub(crate) const EXP_CHALLENGE_ACK: u8 = 0x40;
+    /// Only of a side: packets passed unseen, and the other side was not heard since (not one of the kernel's).
+    pub(crate) const RESUMED: u8 = 0x40;
     /// Only in `last_flags`.
     pub(crate) const SIMULTANEOUS_OPEN: u8 = 0x80;
 }
@@ -510,11 +512,12 @@ impl TcpTrack {
         }
     }
 
-    /// Forgets the windows, which are stale after packets passed unseen: both sides learn anew.
+    /// Forgets the windows, which are stale after packets passed unseen: both sides learn anew. What a side says of the other's
+    /// packets is believed until one of those has come: they may have passed unseen.
     pub(crate) fn forget_windows(&mut self) {
         for (bounds, flags) in self.bounds.iter_mut().zip(&mut self.flags) {
             bounds.max_window = 0;
-            *flags &= !side_flag::MAXACK_SET;
+            *flags = *flags & !side_flag::MAXACK_SET | side_flag::RESUMED;
         }
     }
 }

@@ -37,6 +37,13 @@ impl TcpTrack {
         ack = ack.wrapping_sub(segment.ack_shift);
         sack = sack.wrapping_sub(segment.ack_shift);
         let has_ack = segment.has(TcpFlags::ACK);
+        if self.flags[s] & side_flag::RESUMED != 0 {
+            if self.bounds[r].max_window == 0 {
+                self.believe(segment, direction, sack);
+                return WindowVerdict::Accept;
+            }
+            self.flags[s] &= !side_flag::RESUMED;
+        }
         if self.meet_sender(segment, direction, sack) {
             return WindowVerdict::Accept;
         }
@@ -92,6 +99,26 @@ impl TcpTrack {
         self.advance(s, scaled, true, ack, ack, end);
         self.count_again(window, direction, seq, ack, end);
         Some(self.shortened(config.tcp_timeout_established, Class::Ack, config))
+    }
+
+    /// Packets have passed unseen, and of the other side none was seen since: this one's numbers cannot be held against any.
+    fn believe(&mut self, segment: &Segment<'_>, direction: Direction, sack: u32) {
+        let (s, r) = (direction.index(), direction.other().index());
+        let mut sender = self.side_at(s);
+        let first = sender.max_window == 0;
+        let window = (u32::from(segment.window) << sender.scale).max(1);
+        if first || after(segment.end, sender.end) {
+            sender.end = segment.end;
+        }
+        sender.max_window = sender.max_window.max(window);
+        sender.max_end = sender.end.wrapping_add(sender.max_window);
+        self.set_side(s, sender);
+        let receiver = &mut self.bounds[r];
+        let has_ack = segment.has(TcpFlags::ACK);
+        if has_ack && (first || after(sack, receiver.end)) {
+            receiver.end = sack;
+            receiver.max_end = sack;
+        }
     }
 
     /// Learns a side that is not known yet, or begins it anew; whether that settles the matter.

@@ -1,0 +1,441 @@
+//! When the card is not what the driver takes it for: it has begun afresh, hangs, or something it wrote was lost.
+//!
+//! ```text
+//!          reset by itself, DMA error,                        ready                       read to its end
+//!   Well --no heartbeat, no answers------> Resetting -------------------> Reading ---------------------> Well
+//!     |                                                                      ^
+//!     +--reports went missing----> Draining --no command outstanding---------+
+//! ```
+//! While the driver is not well it sends packets on as ever, in software; it puts nothing into the card, and what is to come
+//! out waits until the table was read.
+
+use super::*;
+use crate::commands::Supervision;
+use crate::device::{read, write};
+use crate::entries::Plan;
+use crate::offload::Parts;
+use nic_model::flow_table::FlowKey;
+use nic_model::host::descriptors::TableRecord;
+use nic_model::host::seal::is_whole;
+use std::collections::BTreeMap;
+
+/// How often the heartbeat may be the same before the firmware is taken for dead.
+const PATIENCE_BEATS: u32 = 3;
+
+/// What the driver thinks of the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    #[default]
+    Well,
+    Resetting,
+    Draining,
+    Reading,
+}
+
+/// What the driver knows of the card's health.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    state: State,
+    boots: u32,
+    heartbeat: u32,
+    same_beats: u32,
+    /// How often entries had moved when the reading began, as soon as that is known.
+    moved: Option<u32>,
+    /// Entries that are to go once the table was read: to take one out may move others.
+    condemned: Vec<(FlowKey, Cookie)>,
+}
+
+impl Driver {
+    /// Whether the driver's view of the card is being repaired.
+    pub fn is_recovering(&self) -> bool {
+        self.health.state != State::Well
+    }
+
+    /// The card is up: remembers what is to be compared later.
+    pub(super) fn meet(&mut self, platform: &mut impl Platform) {
+        self.health.boots = read(platform, reg::BOOT_COUNT);
+        self.health.same_beats = 0;
+        write(platform, reg::INTERRUPT_ARM, 1);
+    }
+
+    /// Gives the card every buffer in which no fragment is held.
+    pub(super) fn post_all_buffers(
+        &mut self,
+        platform: &mut impl Platform,
+    ) -> Result<(), DeviceError> {
+        let mut held: Vec<u32> = self.held.buffers().collect();
+        held.sort_unstable();
+        for buffer in 0..self.layout.receive.entries() {
+            if held.binary_search(&buffer).is_err() {
+                self.receive.post(platform, &self.layout, buffer)?;
+            }
+        }
+        self.receive.announce(platform);
+        Ok(())
+    }
+
+    /// Looks after the card, now and then.
+    pub(super) fn supervise(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        let status = read(platform, reg::STATUS);
+        if self.health.state == State::Resetting {
+            if status & reg::READY != 0 {
+                self.begin_afresh(platform, observer)?;
+            }
+            return Ok(());
+        }
+        if let Some(cause) = self.failed(platform, status)? {
+            return self.reset_card(platform, cause, observer);
+        }
+        let (events, counters) = (
+            read(platform, reg::EVENTS_PRODUCED),
+            read(platform, reg::COUNTERS_PRODUCED),
+        );
+        let layout = &self.layout;
+        self.events.supervise(platform, &layout.event, events)?;
+        self.counters
+            .supervise(platform, &layout.counter, counters)?;
+        self.receive.ring(platform);
+        self.transmit.ring(platform);
+        if self.health.state == State::Well {
+            let missing = self.events.newly_missing() + self.counters.newly_missing();
+            if missing > 0 {
+                self.health.state = State::Draining;
+            }
+        }
+        if self.health.state == State::Draining && self.commands.outstanding() == 0 {
+            self.read_table(platform, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Why the card must be reset, if it must.
+    fn failed(
+        &mut self,
+        platform: &mut impl Platform,
+        status: u32,
+    ) -> Result<Option<ResetCause>, DeviceError> {
+        if status & reg::DMA_ERROR != 0 {
+            return Ok(Some(ResetCause::DmaError));
+        }
+        let boots = read(platform, reg::BOOT_COUNT);
+        if boots != self.health.boots || status & reg::ENABLE == 0 {
+            return Ok(Some(ResetCause::ByItself));
+        }
+        let heartbeat = read(platform, reg::HEARTBEAT);
+        if heartbeat == self.health.heartbeat {
+            self.health.same_beats += 1;
+        } else {
+            self.health.same_beats = 0;
+        }
+        self.health.heartbeat = heartbeat;
+        if self.health.same_beats >= PATIENCE_BEATS {
+            return Ok(Some(ResetCause::NoHeartbeat));
+        }
+        let patience = Picos::from_millis(self.config.command_patience_ms.into());
+        let limits = (patience, self.config.command_attempts);
+        let commands = &mut self.commands;
+        Ok(match commands.supervise(platform, &self.layout, limits)? {
+            Supervision::Well => None,
+            Supervision::Hopeless => Some(ResetCause::NoCompletion),
+        })
+    }
+
+    fn reset_card(
+        &mut self,
+        platform: &mut impl Platform,
+        cause: ResetCause,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        self.stats.resets[cause as usize] += 1;
+        observer.recovery(Recovery::Reset(cause), platform.now());
+        self.health.state = State::Resetting;
+        if cause != ResetCause::ByItself {
+            write(platform, reg::CONTROL, reg::FUNCTION_RESET);
+        }
+        Ok(())
+    }
+
+    /// Frames that lie in the rings: those that came and were not looked at, those that were to be sent.
+    fn drop_what_lies_in_rings(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        while let Some(completion) = self.receive.take(platform, &self.layout)? {
+            let tag = completion.ingress_tag();
+            observer.released(tag, Disposition::DroppedReset, platform.now());
+        }
+        while let Some(tag) = self.transmit.give_up(platform, &self.layout)? {
+            observer.given_up(tag, platform.now());
+        }
+        Ok(())
+    }
+
+    /// The card is ready after a reset: lays all rings anew and reads the table.
+    fn begin_afresh(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        self.drop_what_lies_in_rings(platform, observer)?;
+        self.commands.reset();
+        self.events.reset();
+        self.counters.reset();
+        self.receive = ReceiveQueue::default();
+        self.transmit = TransmitQueue::new(&self.layout);
+        self.layout.lay_again(platform)?;
+        self.post_all_buffers(platform)?;
+        self.meet(platform);
+        self.read_table(platform, observer)
+    }
+
+    fn read_table(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        self.stats.readings += 1;
+        observer.recovery(Recovery::Reading, platform.now());
+        self.health.state = State::Reading;
+        self.health.moved = None;
+        self.health.condemned.clear();
+        self.records.forget_seen();
+        for id in self.records.engaged() {
+            if let Some(record) = self.records.get_mut(id) {
+                record.waiting = 0;
+            }
+        }
+        self.commands.dump(platform, &self.layout, 0)
+    }
+
+    /// Records of the table have come.
+    pub(super) fn dumped(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &CommandCompletion,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        if self.health.state != State::Reading {
+            return Ok(());
+        }
+        // What was read earlier must not come later.
+        while self.counters.skip_hole(platform, &self.layout.counter)? {
+            if !self.poll_counters(platform, observer)? {
+                break;
+            }
+        }
+        let mut all_whole = completion.status_or_err() == Ok(Status::Done);
+        for number in 0..completion.records().min(Layout::DUMP_RECORDS) {
+            let offset = u64::from(number) * size_of::<TableRecord>() as u64;
+            let bytes: [u8; 96] = platform.memory().read(self.layout.dump.offset(offset))?;
+            if !is_whole(&bytes) {
+                all_whole = false;
+                break;
+            }
+            self.compare(&TableRecord::from_bytes(bytes), observer);
+        }
+        let moved = *self.health.moved.get_or_insert(completion.moved());
+        if !all_whole || moved != completion.moved() {
+            return self.read_table(platform, observer);
+        }
+        match completion.slot() {
+            u32::MAX => self.settle(platform, observer),
+            next => self.commands.dump(platform, &self.layout, next),
+        }
+    }
+
+    /// An entry of the card: does the driver know it, and want it there?
+    fn compare(&mut self, entry: &TableRecord, observer: &mut impl Observer) {
+        let cookie = Cookie(entry.cookie());
+        let Some((record, _)) = self.records.by_cookie(cookie) else {
+            self.health.condemned.push((key_of(entry), cookie));
+            return;
+        };
+        if record.gone.has(cookie.part()) {
+            return;
+        }
+        record.seen.add(cookie.part());
+        if entry.idle() {
+            record.idle.add(cookie.part());
+        }
+        if record.life == Life::Removing {
+            self.health.condemned.push((key_of(entry), cookie));
+        }
+        self.records
+            .set_present(cookie.index(), cookie.part(), true);
+        if !self.layout.counters.clear_on_read {
+            let reading = Reading {
+                packets: [entry.packets_0(), entry.packets_1()],
+                bytes: [entry.bytes_0(), entry.bytes_1()],
+            };
+            self.synchronise(cookie, &reading, observer);
+        }
+    }
+
+    /// The whole table was read: brings every record into line with it.
+    fn settle(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        self.health.state = State::Well;
+        let condemned = self.take_out_strays(platform)?;
+        let mut left = false;
+        for id in self.records.engaged() {
+            let Some(record) = self.records.get(id).copied() else {
+                continue;
+            };
+            for part in [0, 1] {
+                if record.present.has(part) && !record.seen.has(part) {
+                    self.lose(id, part);
+                }
+            }
+            match record.life {
+                Life::Software => {}
+                Life::Inserting => self.settle_insertion(platform, id, &record, observer)?,
+                Life::Installed => self.settle_installed(platform, id, &record, observer)?,
+                Life::Removing if self.is_gone(id) => {
+                    self.end(platform, id, record.cause, observer);
+                }
+                Life::Removing => {
+                    let entries = condemned.get(&id.index()).map_or(&[][..], Vec::as_slice);
+                    left |= !self.remove_condemned(platform, id, entries)?;
+                }
+            }
+        }
+        if left {
+            self.health.state = State::Draining;
+            return Ok(());
+        }
+        observer.recovery(Recovery::Done, platform.now());
+        Ok(())
+    }
+
+    /// Whether no entry of a connection is in the card.
+    fn is_gone(&self, id: ConnectionId) -> bool {
+        self.records
+            .get(id)
+            .is_none_or(|record| record.present.is_empty())
+    }
+
+    /// Queues the removal of all entries that no connection has any more; the others that are to go, by their connections.
+    fn take_out_strays(
+        &mut self,
+        platform: &mut impl Platform,
+    ) -> Result<BTreeMap<u32, Vec<(FlowKey, Cookie)>>, DeviceError> {
+        let mut others: BTreeMap<u32, Vec<(FlowKey, Cookie)>> = BTreeMap::new();
+        for (key, cookie) in std::mem::take(&mut self.health.condemned) {
+            if self.records.by_cookie(cookie).is_some() {
+                others
+                    .entry(cookie.index())
+                    .or_default()
+                    .push((key, cookie));
+                continue;
+            }
+            self.stats.strays += 1;
+            let layout = &self.layout;
+            self.commands.delete(platform, layout, &key, cookie)?;
+        }
+        Ok(others)
+    }
+
+    /// The card does not have an entry any more, and nobody knows what it counted at last.
+    pub(super) fn lose(&mut self, id: ConnectionId, part: usize) {
+        self.stats.lost_entries += 1;
+        self.records.set_present(id.index(), part, false);
+        if let Some(record) = self.records.get_mut(id) {
+            record.lost = true;
+        }
+    }
+
+    fn settle_insertion(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        record: &crate::offload::Record,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        if record.seen == record.wanted {
+            return self.came_in(platform, id, platform.now(), observer);
+        }
+        for part in [0, 1] {
+            // Nobody knows whether it was in.
+            if record.wanted.has(part) && !record.seen.has(part) && !record.gone.has(part) {
+                self.lose(id, part);
+            }
+        }
+        if self.is_gone(id) {
+            self.refuse(id, RefuseCause::Reset, platform.now(), observer);
+            self.end(platform, id, RemoveCause::Lost, observer);
+            return Ok(());
+        }
+        self.give_up(platform, id, RefuseCause::Reset, observer)
+    }
+
+    fn settle_installed(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        record: &crate::offload::Record,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        if record.seen != record.wanted {
+            if record.seen == Parts::default() {
+                self.end(platform, id, RemoveCause::Lost, observer);
+                return Ok(());
+            }
+            return self.remove(platform, id, RemoveCause::Lost);
+        }
+        let still_wanted = self.tracker.connection(id).is_some_and(policy::offloadable);
+        if record.idle == record.wanted {
+            return self.remove(platform, id, RemoveCause::Aged);
+        }
+        if !still_wanted {
+            return self.remove(platform, id, RemoveCause::StateChanged);
+        }
+        Ok(())
+    }
+
+    /// Queues the removal of entries that could not be removed before, and of which these were read since; whether that was
+    /// possible: of a connection that is gone all must have been.
+    fn remove_condemned(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        entries: &[(FlowKey, Cookie)],
+    ) -> Result<bool, DeviceError> {
+        let Some(record) = self.records.get_mut(id) else {
+            return Ok(true);
+        };
+        let (cause, present) = (record.cause, usize::from(record.present.len()));
+        if entries.len() == present {
+            record.waiting = record.present.len();
+            for (key, cookie) in entries {
+                self.commands.delete(platform, &self.layout, key, *cookie)?;
+            }
+            return Ok(true);
+        }
+        let ways = self.records.ways(id.index());
+        let Some(connection) = self.tracker.connection(id) else {
+            return Ok(false);
+        };
+        let plan = Plan::of(connection, &self.layout.key, &ways);
+        self.remove_entries(platform, id, &plan, cause)?;
+        Ok(true)
+    }
+}
+
+fn key_of(entry: &TableRecord) -> FlowKey {
+    FlowKey([
+        entry.key_0(),
+        entry.key_1(),
+        entry.key_2(),
+        entry.key_3(),
+        entry.key_4(),
+        entry.key_5(),
+    ])
+}

@@ -1,0 +1,67 @@
+//! Checksums of what host and firmware tell each other: a descriptor that was damaged on its way is told from a good one.
+//!
+//! Commands carry 16 bits, because their fields leave no more room: CRC-16 finds every damage of up to three bits in 64 bytes.
+//! What the card writes carries CRC-32C in its last four bytes.
+
+use crc::{CRC_16_IBM_3740, CRC_32_ISCSI, Crc, Table};
+
+static CRC_16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_IBM_3740);
+static CRC_32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// Where a command's checksum lies.
+const AT: usize = 14;
+
+fn command_sum(bytes: &[u8; 64]) -> [u8; 2] {
+    let mut digest = CRC_16.digest();
+    digest.update(&bytes[..AT]);
+    digest.update(&bytes[AT + 2..]);
+    digest.finalize().to_le_bytes()
+}
+
+/// Writes a command's checksum into it.
+pub fn seal_command(bytes: &mut [u8; 64]) {
+    let sum = command_sum(bytes);
+    bytes[AT..AT + 2].copy_from_slice(&sum);
+}
+
+/// Whether a command is as it was sealed.
+pub fn is_whole_command(bytes: &[u8; 64]) -> bool {
+    bytes[AT..AT + 2] == command_sum(bytes)
+}
+
+fn sum<const N: usize>(bytes: &[u8; N]) -> [u8; 4] {
+    CRC_32.checksum(&bytes[..N - 4]).to_le_bytes()
+}
+
+/// Writes the checksum of a descriptor that the card writes into its last four bytes.
+pub fn seal<const N: usize>(bytes: &mut [u8; N]) {
+    let sum = sum(bytes);
+    bytes[N - 4..].copy_from_slice(&sum);
+}
+
+/// Whether a descriptor of the card is as it was sealed.
+pub fn is_whole<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes[N - 4..] == sum(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_damaged_bit_shows() {
+        let mut command = [0x5a; 64];
+        let mut record = [0xa5; 96];
+        seal_command(&mut command);
+        seal(&mut record);
+        assert!(is_whole_command(&command) && is_whole(&record));
+        for bit in 0..64 * 8 {
+            let mut damaged = command;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_whole_command(&damaged), "bit {bit}");
+            let mut damaged = record;
+            damaged[bit / 8 + 32] ^= 1 << (bit % 8);
+            assert!(!is_whole(&damaged), "bit {bit}");
+        }
+    }
+}

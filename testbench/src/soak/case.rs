@@ -1,0 +1,279 @@
+//! The scenario of one run, drawn at random: traffic, card, driver, faults. Everything is in the scenario's text, so that the run
+//! can be repeated from it alone.
+
+use crate::fault::{Fault, FaultKind};
+use crate::traffic::random::{SourceRng, below, chance, stream};
+use toml::{Table, Value};
+
+/// Draws run number `run` of the campaign of `seed`.
+pub fn draw(seed: u64, run: u64) -> Table {
+    let mut rng = stream(seed, run);
+    let rng = &mut rng;
+    let duration_ms = 400 + u64::from(below(rng, 1_600));
+    let faults = faults(rng, duration_ms);
+    let mut nic = card(rng);
+    if loses_reports(&faults) {
+        keep_counts_safe(&mut nic);
+    }
+    let mut case = Table::new();
+    set(&mut case, "name", format!("soak-{seed}-{run}"));
+    set(&mut case, "description", "A run of ctnic soak".to_owned());
+    set(&mut case, "seed", i64::from(below(rng, 1 << 30)));
+    set(&mut case, "check_equivalence", true);
+    if chance(rng, 0.3) {
+        set(&mut case, "nat", "100.64.0.0/10".to_owned());
+    }
+    let mut stop = Table::new();
+    set(&mut stop, "packets", 6_000 + i64::from(below(rng, 30_000)));
+    set(&mut stop, "duration_ms", duration_ms as i64);
+    set(&mut case, "stop", stop);
+    let mut driver = Table::new();
+    set(&mut driver, "policy", pick(rng, POLICIES).to_owned());
+    set(&mut case, "driver", driver);
+    set(&mut case, "sysctl", sysctl(rng));
+    set(&mut case, "traffic", traffic(rng));
+    set(&mut case, "nic", nic);
+    let faults = faults
+        .iter()
+        .filter_map(|fault| Value::try_from(fault).ok());
+    set(&mut case, "fault", faults.collect::<Vec<Value>>());
+    case
+}
+
+const POLICIES: &[&str] = &[
+    "assured",
+    "assured",
+    "established",
+    "packets:4",
+    "bytes:3000",
+];
+
+fn set(table: &mut Table, key: &str, value: impl Into<Value>) {
+    table.insert(key.to_owned(), value.into());
+}
+
+fn pick<'a, T: ?Sized>(rng: &mut SourceRng, from: &[&'a T]) -> &'a T {
+    from[below(rng, from.len() as u32) as usize]
+}
+
+fn one_of(rng: &mut SourceRng, from: &[i64]) -> i64 {
+    from[below(rng, from.len() as u32) as usize]
+}
+
+fn sysctl(rng: &mut SourceRng) -> Table {
+    let mut table = Table::new();
+    for (name, seconds) in [
+        ("nf_conntrack_udp_timeout", 2),
+        ("nf_conntrack_udp_timeout_stream", 3),
+        ("nf_conntrack_tcp_timeout_established", 4),
+        ("nf_conntrack_tcp_timeout_time_wait", 1),
+    ] {
+        if chance(rng, 0.4) {
+            let seconds = 1 + i64::from(below(rng, seconds));
+            set(&mut table, &format!("net.netfilter.{name}"), seconds);
+        }
+    }
+    table
+}
+
+fn traffic(rng: &mut SourceRng) -> Vec<Value> {
+    let sources = 1 + below(rng, 2);
+    let mut list = Vec::new();
+    for _ in 0..sources {
+        let mut table = Table::new();
+        match below(rng, 5) {
+            0 | 1 => {
+                set(&mut table, "kind", "tcp-sessions".to_owned());
+                set(&mut table, "max_concurrent_sessions", 20_000);
+                set(
+                    &mut table,
+                    "sessions_per_second",
+                    one_of(rng, &[60, 250, 1_000]),
+                );
+                set(&mut table, "clients", one_of(rng, &[3, 40, 800]));
+                set(&mut table, "servers", one_of(rng, &[1, 8]));
+                set(&mut table, "think_time_ms_mean", one_of(rng, &[5, 60, 400]));
+                set(
+                    &mut table,
+                    "requests_per_session_mean",
+                    one_of(rng, &[1, 3, 12]),
+                );
+            }
+            2 => {
+                set(&mut table, "kind", "udp-queries".to_owned());
+                set(
+                    &mut table,
+                    "queries_per_second",
+                    one_of(rng, &[200, 2_000, 8_000]),
+                );
+                set(&mut table, "clients", one_of(rng, &[2, 30, 500]));
+                set(&mut table, "servers", one_of(rng, &[1, 3]));
+            }
+            3 => {
+                set(&mut table, "kind", "crr".to_owned());
+                set(
+                    &mut table,
+                    "connections_per_second",
+                    one_of(rng, &[200, 1_500]),
+                );
+                set(&mut table, "clients", one_of(rng, &[2, 60]));
+                set(&mut table, "servers", one_of(rng, &[1, 4]));
+                set(
+                    &mut table,
+                    "segments_per_connection",
+                    6 + i64::from(below(rng, 4)),
+                );
+            }
+            _ => {
+                set(&mut table, "kind", "syn-flood".to_owned());
+                set(&mut table, "syns_per_second", one_of(rng, &[500, 4_000]));
+                set(&mut table, "attackers", one_of(rng, &[0, 3]));
+            }
+        }
+        if table.get("kind").and_then(Value::as_str) != Some("syn-flood") {
+            set(&mut table, "ipv6_share", f64::from(below(rng, 3)) / 2.0);
+        }
+        list.push(table.into());
+    }
+    list
+}
+
+/// A small card: its table runs full, its rings too.
+fn card(rng: &mut SourceRng) -> Table {
+    let mut nic = Table::new();
+    set(
+        &mut nic,
+        "preset",
+        pick(rng, &["fpga-small", "cam-switch", "many-core"]).to_owned(),
+    );
+    let mut table = Table::new();
+    let small = nic.get("preset").and_then(Value::as_str) != Some("cam-switch");
+    if small {
+        set(&mut table, "buckets", one_of(rng, &[4, 16, 64, 512]));
+        if chance(rng, 0.3) {
+            set(
+                &mut table,
+                "organisation",
+                pick(rng, &["cuckoo", "d-left"]).to_owned(),
+            );
+        }
+        set(&mut nic, "table", table);
+    }
+    let mut key = Table::new();
+    set(
+        &mut key,
+        "entries",
+        pick(rng, &["one", "one", "two"]).to_owned(),
+    );
+    set(&mut nic, "key", key);
+    let mut aging = Table::new();
+    set(
+        &mut aging,
+        "action",
+        pick(rng, &["report", "ask", "evict"]).to_owned(),
+    );
+    set(&mut aging, "tcp_timeout_ms", one_of(rng, &[80, 300, 2_000]));
+    set(&mut aging, "udp_timeout_ms", one_of(rng, &[80, 300, 2_000]));
+    set(&mut aging, "scan_period_ms", one_of(rng, &[20, 100]));
+    set(&mut nic, "aging", aging);
+    let mut counter = Table::new();
+    set(&mut counter, "clear_on_read", chance(rng, 0.2));
+    set(&mut nic, "counter", counter);
+    let mut ring = Table::new();
+    set(&mut ring, "command_entries", one_of(rng, &[16, 64, 512]));
+    set(&mut ring, "event_entries", one_of(rng, &[16, 1_024]));
+    set(&mut ring, "counter_entries", one_of(rng, &[64, 4_096]));
+    set(&mut ring, "receive_entries", one_of(rng, &[256, 1_024]));
+    set(&mut ring, "transmit_entries", one_of(rng, &[256, 1_024]));
+    set(&mut nic, "ring", ring);
+    let mut firmware = Table::new();
+    set(
+        &mut firmware,
+        "clock_khz",
+        one_of(rng, &[5_000, 100_000, 800_000]),
+    );
+    set(
+        &mut firmware,
+        "counter_interval_ms",
+        one_of(rng, &[10, 100, 500]),
+    );
+    set(&mut nic, "firmware", firmware);
+    nic
+}
+
+/// Whether reports can go without being sent again: what they carry alone is lost then.
+fn loses_reports(faults: &[Fault]) -> bool {
+    !faults.is_empty()
+}
+
+/// Counts that exist in one message alone do not survive the loss of that message, whatever a driver does: a card that clears what
+/// it has reported, or that evicts by itself, is put through faults only as one that does not.
+fn keep_counts_safe(nic: &mut Table) {
+    if let Some(Value::Table(counter)) = nic.get_mut("counter") {
+        set(counter, "clear_on_read", false);
+    }
+}
+
+fn faults(rng: &mut SourceRng, duration_ms: u64) -> Vec<Fault> {
+    let many = below(rng, 5);
+    (0..many).map(|_| fault(rng, duration_ms)).collect()
+}
+
+fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
+    let kind = FaultKind::ALL[below(rng, FaultKind::ALL.len() as u32) as usize];
+    let at = u64::from(below(rng, duration_ms as u32));
+    let mut fault = Fault::at(kind, at);
+    match kind {
+        FaultKind::PcieStall | FaultKind::HostStarved => {
+            fault.for_ms = 1 + u64::from(below(rng, 60))
+        }
+        FaultKind::Hang => fault.for_ms = [0, 5, 150, 700][below(rng, 4) as usize],
+        FaultKind::Slow => {
+            fault.for_ms = 20 + u64::from(below(rng, 300));
+            fault.factor = Some([3, 30][below(rng, 2) as usize]);
+        }
+        FaultKind::LoseDoorbell | FaultKind::LoseInterrupt => {
+            fault.count = Some(1 + below(rng, 20))
+        }
+        FaultKind::Reset | FaultKind::FullReset | FaultKind::DmaError => {}
+        _ => {
+            if kind == FaultKind::DelayCompletion {
+                fault.by_us = 1 + u64::from(below(rng, 5_000));
+            }
+            match below(rng, 3) {
+                0 => {}
+                1 => (fault.at_ms, fault.nth) = (None, Some(1 + u64::from(below(rng, 200)))),
+                _ => (fault.at_ms, fault.one_in) = (None, Some(20 + below(rng, 200))),
+            }
+        }
+    }
+    fault
+}
+
+/// The kinds of faults a scenario has, each once.
+pub(super) fn fault_kinds(scenario: &Table) -> Vec<String> {
+    let list = scenario.get("fault").and_then(Value::as_array);
+    let kinds = list.into_iter().flatten().filter_map(|fault| {
+        let kind = fault.get("kind")?.as_str()?;
+        Some(kind.to_owned())
+    });
+    let mut kinds: Vec<String> = kinds.collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_case_is_a_scenario_and_the_same_again() {
+        for run in 0..300 {
+            let text = toml::to_string(&draw(5, run)).expect("TOML");
+            Scenario::parse("case.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert_eq!(toml::to_string(&draw(5, run)).expect("TOML"), text);
+        }
+    }
+}
