@@ -5,6 +5,7 @@
 
 use crate::device::{DeviceError, Layout, write};
 use crate::entries::Entry;
+use crate::flaw::{Flaw, Flaws};
 use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
 use nic_model::clock::Picos;
@@ -76,6 +77,7 @@ pub(crate) struct CommandTrouble {
 /// The command ring and what waits for room in it.
 #[derive(Debug, Default)]
 pub(crate) struct CommandQueue {
+    flaws: Flaws,
     posted: u32,
     announced: u32,
     /// Places of the completion ring that were read.
@@ -93,6 +95,14 @@ pub(crate) struct CommandQueue {
 }
 
 impl CommandQueue {
+    /// Nothing posted.
+    pub(crate) fn new(flaws: Flaws) -> Self {
+        Self {
+            flaws,
+            ..Self::default()
+        }
+    }
+
     /// Whether so many commands can be queued: deletions that wait go first.
     pub(crate) fn has_room(&self, layout: &Layout, commands: u32) -> bool {
         self.backlog.is_empty() && self.free(layout) >= commands
@@ -216,7 +226,7 @@ impl CommandQueue {
             let sequence = self.number();
             self.write(platform, layout, before, sequence, false)?;
         }
-        let again = pending.attempts > 0;
+        let again = pending.attempts > 0 && !self.flaws.has(Flaw::RetryUnmarked);
         self.write(platform, layout, pending.command, pending.sequence, again)?;
         pending.posted_at = platform.now();
         self.pending.push_back(pending);
@@ -309,7 +319,7 @@ impl CommandQueue {
         while let Some((ahead, bytes)) = self.next(platform, layout)? {
             platform.spend(Work::Completion, 1);
             self.read = self.read.wrapping_add(ahead + 1);
-            if !is_whole(&bytes) {
+            if !is_whole(&bytes) && !self.flaws.has(Flaw::ChecksumIgnored) {
                 self.trouble.damaged += 1;
                 continue;
             }
@@ -380,6 +390,9 @@ impl CommandQueue {
         layout: &Layout,
         (patience, attempts): (Picos, u8),
     ) -> Result<Supervision, DeviceError> {
+        if self.flaws.has(Flaw::NeverRetried) {
+            return Ok(Supervision::Well);
+        }
         self.skip_hole(platform, layout)?;
         let now = platform.now();
         let mut counted = false;
@@ -407,7 +420,7 @@ impl CommandQueue {
             self.pending.pop_front();
             self.again(platform, layout, front)?;
         }
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() && !self.flaws.has(Flaw::DoorbellOnce) {
             // The doorbell may have been lost.
             self.ring(platform);
         }
@@ -435,6 +448,7 @@ impl CommandQueue {
     /// The card began afresh: nothing that was posted will be completed.
     pub(crate) fn reset(&mut self) {
         *self = Self {
+            flaws: self.flaws,
             next_sequence: self.next_sequence,
             trouble: self.trouble,
             ..Self::default()

@@ -6,6 +6,7 @@ mod recovery;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};
+use crate::flaw::{Flaw, Flaws};
 use crate::fragments::{self, HeldFragments};
 use crate::observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 use crate::offload::{Cookie, Life, Records, RefuseCause, RemoveCause};
@@ -63,6 +64,8 @@ pub struct DriverConfig {
     pub command_patience_ms: u32,
     /// How often a command is posted again before the card is reset.
     pub command_attempts: u8,
+    /// Mistakes that are switched on, to see what comes of them.
+    pub flaws: Flaws,
 }
 
 impl Default for DriverConfig {
@@ -78,6 +81,7 @@ impl Default for DriverConfig {
             collect_per_tick: 16_384,
             command_patience_ms: 200,
             command_attempts: 5,
+            flaws: Flaws::default(),
         }
     }
 }
@@ -157,9 +161,9 @@ impl Driver {
             transmit: TransmitQueue::new(&layout),
             tracker,
             policy,
-            records: Records::default(),
+            records: Records::new(config.flaws),
             receive: ReceiveQueue::default(),
-            commands: CommandQueue::default(),
+            commands: CommandQueue::new(config.flaws),
             events: ReportQueue::default(),
             counters: ReportQueue::default(),
             held: HeldFragments::default(),
@@ -363,7 +367,7 @@ impl Driver {
         let (packets, bytes) = sync::apply(
             reading,
             record,
-            (cookie.part(), &self.layout.counters),
+            (cookie.part(), &self.layout.counters, self.config.flaws),
             id,
             &mut self.tracker,
             observer,
@@ -371,7 +375,7 @@ impl Driver {
         let is_known = record.life == Life::Installed;
         if packets > 0 {
             self.records.note_hit(cookie);
-            if !is_known {
+            if !is_known && !self.config.flaws.has(Flaw::EarlyHitsIgnored) {
                 self.tracker.passed_unseen(id, Time(0));
             }
         }

@@ -15,6 +15,7 @@ mod commands;
 pub mod device;
 mod driver;
 mod entries;
+pub mod flaw;
 mod fragments;
 pub mod observer;
 pub mod offload;
@@ -27,6 +28,7 @@ pub mod translation;
 
 pub use device::DeviceError;
 pub use driver::{Clock, Driver, DriverConfig, DriverStats, Progress};
+pub use flaw::{Flaw, Flaws};
 pub use observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 pub use platform::{Platform, Work};
 pub use switch::{Egress, Received, Switch, TwoPort};

@@ -9,6 +9,7 @@
 //! knows the entry by: reports about an entry that is gone are told from those about its successor.
 
 use crate::entries::Ways;
+use crate::flaw::{Flaw, Flaws};
 use conntrack_core::{ConnectionId, Direction};
 use nic_model::flow_table::entry::KeyDirection;
 use serde::Serialize;
@@ -259,6 +260,7 @@ impl Record {
 /// All records, by connection index.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
+    flaws: Flaws,
     records: Vec<Record>,
     installed: u64,
     entries: u64,
@@ -269,6 +271,14 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// No connection is in hardware.
+    pub(crate) fn new(flaws: Flaws) -> Self {
+        Self {
+            flaws,
+            ..Self::default()
+        }
+    }
+
     /// The record of a connection, made if there is none; `None` while the record still belongs to a connection that had
     /// the index before, or if the index does not fit a cookie.
     pub(crate) fn of(&mut self, id: ConnectionId) -> Option<&mut Record> {
@@ -306,7 +316,9 @@ impl Records {
     /// The record behind a cookie, if the cookie is of its present generation, and its connection's generation.
     pub(crate) fn by_cookie(&mut self, cookie: Cookie) -> Option<(&mut Record, u32)> {
         let record = self.records.get_mut(cookie.index() as usize)?;
-        if record.generation != cookie.generation() || record.life == Life::Software {
+        let is_other =
+            record.generation != cookie.generation() && !self.flaws.has(Flaw::GenerationIgnored);
+        if is_other || record.life == Life::Software {
             return None;
         }
         let generation = record.connection_generation;

@@ -1,6 +1,7 @@
 //! Hardware counters into software entries: by difference to what was read last, so that counters may wrap; or as they are, if
 //! reading clears them.
 
+use crate::flaw::{Flaw, Flaws};
 use crate::observer::Observer;
 use crate::offload::Record;
 use conntrack_core::{ConnectionId, Tracker};
@@ -37,12 +38,15 @@ fn is_older(now: u64, last: u64, counters: &CounterConfig) -> bool {
 pub(crate) fn apply(
     reading: &Reading,
     record: &mut Record,
-    (part, counters): (usize, &CounterConfig),
+    (part, counters, flaws): (usize, &CounterConfig, Flaws),
     id: ConnectionId,
     tracker: &mut Tracker,
     observer: &mut impl Observer,
 ) -> (u64, u64) {
     let mut total = (0, 0);
+    if flaws.has(Flaw::CountersReadZero) {
+        return total;
+    }
     for key_direction in [KeyDirection::LowerToHigher, KeyDirection::HigherToLower] {
         let i = key_direction.index();
         if record.is_split() && key_direction != record.served(part) {
@@ -57,13 +61,18 @@ pub(crate) fn apply(
             (record.packets[last], record.bytes[last]),
             counters,
         );
-        record.packets[last] = reading.packets[i];
-        record.bytes[last] = reading.bytes[i];
+        if !flaws.has(Flaw::LastReadingForgotten) {
+            record.packets[last] = reading.packets[i];
+            record.bytes[last] = reading.bytes[i];
+        }
         if packets == 0 && bytes == 0 {
             continue;
         }
         record.idle.take(part);
-        let direction = record.direction(part, key_direction);
+        let mut direction = record.direction(part, key_direction);
+        if flaws.has(Flaw::DirectionsSwapped) {
+            direction = direction.other();
+        }
         let found = tracker.account(id, direction, packets, bytes);
         observer.synchronised(id, direction, packets, bytes, found);
         total.0 += packets;

@@ -59,6 +59,15 @@ impl Tracker {
         });
     }
 
+    /// Sets how long a connection lives from `now` if nothing comes (as `conntrack -U --timeout`); whether there is one.
+    pub fn set_timeout(&mut self, id: ConnectionId, span: Time, now: Time) -> bool {
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        connection.refresh(span, now);
+        true
+    }
+
     /// Sets a connection's mark on somebody's request; whether it is there.
     pub fn set_mark(&mut self, id: ConnectionId, mark: u32, now: Time) -> bool {
         self.change_now(id, Changes::MARK, now, |connection| {

@@ -127,7 +127,7 @@ impl Driver {
             self.refuse(id, RefuseCause::CommandRingFull, platform.now(), observer);
             return Ok(());
         }
-        if plan.len() > 1 {
+        if plan.len() > 1 && !self.config.flaws.has(Flaw::OneDirectionOnly) {
             // One direction may pass before the other does: software must not take it for half a connection.
             self.tracker.set_offloaded(id, false);
         }
@@ -144,7 +144,15 @@ impl Driver {
                 }
             }
         }
-        for request in plan.iter().map(of) {
+        let most = if self.config.flaws.has(Flaw::OneDirectionOnly) {
+            1
+        } else {
+            2
+        };
+        if let Some((record, _)) = self.records.by_cookie(cookie) {
+            record.waiting = record.waiting.min(most as u8);
+        }
+        for request in plan.iter().take(most).map(of) {
             let cookie = cookie.of_part(request.cookie.part());
             let request = InsertRequest { cookie, ..request };
             self.commands.insert(platform, &self.layout, &request)?;
@@ -320,6 +328,10 @@ impl Driver {
         if record.waiting > 0 {
             return Ok(());
         }
+        let half = !record.present.is_empty() && self.config.flaws.has(Flaw::OneDirectionOnly);
+        if half {
+            return self.came_in(platform, id, pending.since, observer);
+        }
         if let Some(cause) = record.refused {
             return self.give_up(platform, id, cause, observer);
         }
@@ -348,7 +360,15 @@ impl Driver {
             self.stats.refused[RefuseCause::Overtaken as usize] += 1;
             return self.remove(platform, id, RemoveCause::StateChanged);
         }
-        self.tracker.set_offloaded(id, true);
+        let flaws = self.config.flaws;
+        let untold = [
+            Flaw::OneDirectionOnly,
+            Flaw::WindowsKept,
+            Flaw::ExtensionNotApplied,
+        ];
+        if !untold.into_iter().any(|flaw| flaws.has(flaw)) {
+            self.tracker.set_offloaded(id, true);
+        }
         Ok(())
     }
 
@@ -387,7 +407,11 @@ impl Driver {
         observer: &mut impl Observer,
     ) {
         if completion.status_or_err() == Ok(Status::Done) {
-            let packets = self.synchronise(cookie, &reading(completion), observer);
+            let packets = if self.config.flaws.has(Flaw::FinalReadIgnored) {
+                0
+            } else {
+                self.synchronise(cookie, &reading(completion), observer)
+            };
             self.left(platform, id, cookie, (packets, completion.last_seen_ns()));
         }
         let Some((record, _)) = self.records.by_cookie(cookie) else {
@@ -451,6 +475,9 @@ impl Driver {
             let last_seen = self.card_time(last_seen_ns);
             let now = self.time(platform);
             self.tracker.resume_software(id, last_seen, now);
+            if self.config.flaws.has(Flaw::ShortTimeoutAfterTeardown) {
+                self.tracker.set_timeout(id, Time::from_secs(120), now);
+            }
         }
     }
 

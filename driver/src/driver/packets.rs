@@ -95,6 +95,7 @@ impl Driver {
         now: Time,
     ) -> Result<(), DeviceError> {
         if completion.hit()
+            && !self.config.flaws.has(Flaw::EarlyHitsIgnored)
             && let Some(id) = self.connection_of_cookie(completion.cookie())
             && matches!(self.life(id), Life::Inserting | Life::Removing)
         {
@@ -116,7 +117,9 @@ impl Driver {
             return Ok(());
         };
         if self.life(id) == Life::Installed {
-            if self.records.get(id).is_some_and(Record::is_split) {
+            if self.config.flaws.has(Flaw::WindowsKept) {
+                // Nothing is learnt anew.
+            } else if self.records.get(id).is_some_and(Record::is_split) {
                 // The other direction still passes.
                 self.tracker.passed_unseen(id, now);
             } else {

@@ -7,7 +7,7 @@ use crate::simulation::RunConfig;
 use crate::traffic::replay::Network;
 use clap::Args;
 use conntrack_core::{Config, HashKey};
-use driver::{Clock, DriverConfig, policy};
+use driver::{Clock, DriverConfig, Flaws, policy};
 use nic_model::config::NicConfig;
 use std::path::Path;
 
@@ -40,6 +40,7 @@ pub(super) struct FromScenario {
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) faults: Vec<Fault>,
+    pub(super) flaws: Flaws,
 }
 
 impl FromScenario {
@@ -55,6 +56,7 @@ impl FromScenario {
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
             faults: scenario.faults.clone(),
+            flaws: scenario.flaws,
         }
     }
 }
@@ -141,6 +143,7 @@ impl SystemArgs {
             } else {
                 Clock::Running
             },
+            flaws: scenario.flaws,
             ..DriverConfig::default()
         };
         Ok(RunConfig {

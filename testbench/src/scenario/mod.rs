@@ -9,6 +9,7 @@ use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
 use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
+use driver::{Flaw, Flaws};
 use nic_model::clock::Picos;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -59,6 +60,7 @@ const fn first_seed() -> u64 {
 #[serde(deny_unknown_fields, default)]
 struct DriverTable {
     policy: Option<String>,
+    flaws: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,6 +87,8 @@ pub struct Scenario {
     pub sysctl: BTreeMap<String, u64>,
     /// What to offload (`[driver] policy`), unless the command line names another.
     pub policy: Option<String>,
+    /// Mistakes of the driver that are switched on (`[driver] flaws`).
+    pub flaws: Flaws,
     /// What goes wrong (`[[fault]]`).
     pub faults: Vec<Fault>,
     /// A network that clients' IPv4 addresses are translated into.
@@ -142,6 +146,15 @@ impl Scenario {
             let inside = |error: ScenarioError| error.inside(&format!("{place}: fault[{i}]"));
             fault.check().map_err(inside)?;
         }
+        let mut flaws = Flaws::default();
+        for name in &document.driver.flaws {
+            let known = || Flaw::ALL.map(Flaw::name).join(", ");
+            let flaw = Flaw::by_name(name).ok_or_else(|| {
+                ScenarioError::value("flaws", name, format!("there are {}", known()))
+                    .inside(&format!("{place}: driver"))
+            })?;
+            flaws = flaws.with(flaw);
+        }
         let nat = match &document.nat {
             Some(text) => Some(Network::parse(text).ok_or_else(|| {
                 ScenarioError::value("nat", text, "expected a network such as 100.64.0.0/10")
@@ -162,6 +175,7 @@ impl Scenario {
             host: document.host,
             sysctl: document.sysctl,
             policy: document.driver.policy,
+            flaws,
             faults: document.fault,
             nat,
             check_equivalence: document.check_equivalence,
