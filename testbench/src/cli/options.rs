@@ -26,6 +26,9 @@ pub(super) struct SystemArgs {
     /// Set a conntrack sysctl by its kernel name, for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) sysctl: Vec<String>,
+    /// The driver without the mistakes that the scenario switches on
+    #[arg(long)]
+    pub(super) no_flaws: bool,
     /// Seed of every random choice
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -143,7 +146,11 @@ impl SystemArgs {
             } else {
                 Clock::Running
             },
-            flaws: scenario.flaws,
+            flaws: if self.no_flaws {
+                Flaws::default()
+            } else {
+                scenario.flaws
+            },
             ..DriverConfig::default()
         };
         Ok(RunConfig {
