@@ -70,7 +70,7 @@ pub(crate) struct CommandTrouble {
     pub(crate) retries: u64,
     /// Completions of no command that waits for one.
     pub(crate) stale: u64,
-    /// Completions that were damaged, and commands that the card found damaged.
+    /// Commands that the card found damaged.
     pub(crate) damaged: u64,
 }
 
@@ -118,6 +118,11 @@ impl CommandQueue {
     /// Commands that were not completed yet.
     pub(crate) fn outstanding(&self) -> usize {
         self.pending.len() + self.backlog.len()
+    }
+
+    /// When the oldest command that waits for its completion was posted.
+    pub(crate) fn oldest(&self) -> Option<Picos> {
+        self.pending.front().map(|pending| pending.posted_at)
     }
 
     /// Queues an insertion; there must be room.
@@ -306,8 +311,14 @@ impl CommandQueue {
     ) -> Result<Option<Words>, DeviceError> {
         let (ring, place) = (&layout.command_done, self.read.wrapping_add(ahead));
         let bytes: Words = platform.memory().read(ring.address(place))?;
-        let has_come = CommandCompletion::from_bytes(bytes).phase() == ring.phase(place);
-        Ok(has_come.then_some(bytes))
+        let completion = CommandCompletion::from_bytes(bytes);
+        let has_come = completion.phase() == ring.phase(place);
+        // Where a completion was lost, that of two ways round before is still there, with the same phase, or nothing yet.
+        let age = self.next_sequence.wrapping_sub(completion.sequence());
+        let is_left_over =
+            age > ring.entries() + ring.entries() / 2 && !self.is_waited_for(completion.sequence());
+        let is_whole = is_whole(&bytes) || self.flaws.has(Flaw::ChecksumIgnored);
+        Ok((has_come && !is_left_over && is_whole).then_some(bytes))
     }
 
     /// The next completion of a command that waits for one, and that command.
@@ -319,10 +330,6 @@ impl CommandQueue {
         while let Some((ahead, bytes)) = self.next(platform, layout)? {
             platform.spend(Work::Completion, 1);
             self.read = self.read.wrapping_add(ahead + 1);
-            if !is_whole(&bytes) && !self.flaws.has(Flaw::ChecksumIgnored) {
-                self.trouble.damaged += 1;
-                continue;
-            }
             let completion = CommandCompletion::from_bytes(bytes);
             let Some(pending) = self.waits_for(&completion) else {
                 self.trouble.stale += u64::from(completion.opcode_or_err() != Ok(Opcode::Rewrite));
@@ -338,6 +345,12 @@ impl CommandQueue {
             return Ok(Some((completion, pending)));
         }
         Ok(None)
+    }
+
+    fn is_waited_for(&self, sequence: u32) -> bool {
+        self.pending
+            .iter()
+            .any(|pending| pending.sequence == sequence)
     }
 
     fn waits_for(&mut self, completion: &CommandCompletion) -> Option<Pending> {
@@ -435,9 +448,7 @@ impl CommandQueue {
         layout: &Layout,
     ) -> Result<(), DeviceError> {
         for ahead in 0..layout.command_done.entries() {
-            if let Some(bytes) = self.peek(platform, layout, ahead)?
-                && is_whole(&bytes)
-            {
+            if self.peek(platform, layout, ahead)?.is_some() {
                 self.read = self.read.wrapping_add(ahead);
                 break;
             }

@@ -107,6 +107,12 @@ pub struct DriverStats {
     pub synchronised_bytes: u64,
     /// Most connections in software at once.
     pub peak_connections: u64,
+    /// Commands posted again.
+    pub commands_retried: u64,
+    /// Completions that no command waited for.
+    pub completions_stale: u64,
+    /// Commands that came to the card damaged.
+    pub commands_damaged: u64,
     /// Resets of the card, by [`ResetCause`].
     pub resets: [u64; 4],
     /// Times the card's table was read and compared.
@@ -219,6 +225,11 @@ impl Driver {
             self.commands.outstanding(),
             self.held.len(),
         )
+    }
+
+    /// When the oldest command that was not completed yet was posted.
+    pub fn oldest_command(&self) -> Option<Picos> {
+        self.commands.oldest()
     }
 
     /// Does one piece of work.

@@ -183,23 +183,33 @@ pub(crate) struct ReportQueue {
 }
 
 impl ReportQueue {
-    /// The next report, if it has come. `number_of` tells its number.
+    /// The report in a place, if it has come whole. Where one was lost, that of two ways round before is still there, with the same
+    /// phase (its number tells), or nothing yet, which may have the right phase too.
+    fn at(
+        &self,
+        platform: &mut impl Platform,
+        ring: &Ring,
+        place: u32,
+    ) -> Result<Option<[u8; 64]>, DeviceError> {
+        let bytes: [u8; 64] = platform.memory().read(ring.address(place))?;
+        let age = self.expected.wrapping_sub(number_of(&bytes)) as i32;
+        let is_left_over = age > ring.entries() as i32;
+        let good = has_come(&bytes, ring, place) && !is_left_over && is_whole(&bytes);
+        Ok(good.then_some(bytes))
+    }
+
+    /// The next report, if it has come.
     fn take(
         &mut self,
         platform: &mut impl Platform,
         ring: &Ring,
-        number_of: impl Fn([u8; 64]) -> u32,
     ) -> Result<Option<[u8; 64]>, DeviceError> {
         loop {
-            let bytes: [u8; 64] = platform.memory().read(ring.address(self.consumed))?;
-            if !has_come(&bytes, ring, self.consumed) {
+            let Some(bytes) = self.at(platform, ring, self.consumed)? else {
                 return Ok(None);
-            }
+            };
             self.consumed = self.consumed.wrapping_add(1);
-            if !is_whole(&bytes) {
-                continue;
-            }
-            let number = number_of(bytes);
+            let number = number_of(&bytes);
             let beyond = number.wrapping_sub(self.expected);
             if (beyond as i32) < 0 {
                 continue;
@@ -239,8 +249,7 @@ impl ReportQueue {
     ) -> Result<bool, DeviceError> {
         for ahead in 0..ring.entries() {
             let place = self.consumed.wrapping_add(ahead);
-            let bytes: [u8; 64] = platform.memory().read(ring.address(place))?;
-            if has_come(&bytes, ring, place) && is_whole(&bytes) {
+            if self.at(platform, ring, place)?.is_some() {
                 self.consumed = place;
                 return Ok(true);
             }
@@ -280,6 +289,11 @@ impl ReportQueue {
     }
 }
 
+/// The number of a report: aging reports and counter records have it in the same place.
+fn number_of(bytes: &[u8; 64]) -> u32 {
+    CounterRecord::from_bytes(*bytes).sequence()
+}
+
 /// Whether the card has written a report into its place on this way round the ring.
 const fn has_come(bytes: &[u8; 64], ring: &Ring, place: u32) -> bool {
     (bytes[0] & 1 == 1) == ring.phase(place)
@@ -291,10 +305,7 @@ pub(crate) fn take_aging(
     platform: &mut impl Platform,
     ring: &Ring,
 ) -> Result<Option<AgingReport>, DeviceError> {
-    let number = |bytes| AgingReport::from_bytes(bytes).sequence();
-    Ok(queue
-        .take(platform, ring, number)?
-        .map(AgingReport::from_bytes))
+    Ok(queue.take(platform, ring)?.map(AgingReport::from_bytes))
 }
 
 /// The next counter record.
@@ -303,8 +314,17 @@ pub(crate) fn take_counters(
     platform: &mut impl Platform,
     ring: &Ring,
 ) -> Result<Option<CounterRecord>, DeviceError> {
-    let number = |bytes| CounterRecord::from_bytes(bytes).sequence();
-    Ok(queue
-        .take(platform, ring, number)?
-        .map(CounterRecord::from_bytes))
+    Ok(queue.take(platform, ring)?.map(CounterRecord::from_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_reports_have_their_number_in_one_place() {
+        let aging = AgingReport::new().with_sequence(0x1234_5678).into_bytes();
+        let counters = CounterRecord::new().with_sequence(0x1234_5678).into_bytes();
+        assert_eq!([number_of(&aging), number_of(&counters)], [0x1234_5678; 2]);
+    }
 }

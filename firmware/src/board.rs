@@ -134,6 +134,11 @@ impl Board {
         self.processor.faults.seed(seed);
     }
 
+    /// Faults by chance are over.
+    pub fn end_chance_faults(&mut self) {
+        self.processor.faults.end_chance();
+    }
+
     /// Messages harmed so far.
     pub const fn harmed(&self) -> u64 {
         self.processor.faults.struck()

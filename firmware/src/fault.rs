@@ -79,6 +79,12 @@ impl Faults {
         self.armed.push(fault);
     }
 
+    /// Faults by chance are over.
+    pub(crate) fn end_chance(&mut self) {
+        let by_chance = |fault: &MessageFault| matches!(fault.when, When::OneIn(_));
+        self.armed.retain(|fault| !by_chance(fault));
+    }
+
     /// Chances are drawn from this seed on.
     pub(crate) fn seed(&mut self, seed: u64) {
         self.random = Xorshift::new(seed);

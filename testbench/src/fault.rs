@@ -113,7 +113,7 @@ pub struct Fault {
     /// Of messages: the n-th of its kind, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
-    /// Of messages: one in so many, by chance.
+    /// Of messages: one in so many, by chance, while there is traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_in: Option<u32>,
     /// How long it lasts, milliseconds.

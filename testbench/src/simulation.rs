@@ -468,6 +468,7 @@ impl Simulation {
                 .counter_interval_ms
                 .into(),
         );
+        self.board.end_chance_faults();
         // Two passes of the counter service see every last hit; then the rings empty within microseconds.
         let mut until = self.now + Picos(interval.0 * 2) + Picos::from_millis(10);
         self.run_until(until)?;

@@ -111,8 +111,8 @@ const PLANTED: &[(Planted, &str)] = &[
         "[[fault]]\nkind = \"full-reset\"\nat_ms = 500",
     ),
     (
-        planted(Flaw::GapsIgnored, 4, SESSIONS),
-        "aging = { action = \"evict\", tcp_timeout_ms = 100, scan_period_ms = 20 }\n[[fault]]\nkind = \"lose-event\"\none_in = 10",
+        planted(Flaw::GapsIgnored, 4, SHORT),
+        "aging = { action = \"evict\", tcp_timeout_ms = 100, scan_period_ms = 20 }\n[[fault]]\nkind = \"lose-event\"\nat_ms = 300",
     ),
     (
         planted(Flaw::ChecksumIgnored, 2, SESSIONS),

@@ -439,6 +439,8 @@ impl Driver {
         if self.records.get(id).is_some_and(|record| record.lost) {
             observer.lost(id, self.tracker.connection(id), now);
             // Nobody knows when it was hit last: it may have been just now.
+            self.tracker
+                .passed_unseen(id, self.card_time(now.as_nanos()));
             self.resume(platform, id, now.as_nanos());
         }
         self.records.enter(id.index(), Life::Software);

@@ -80,6 +80,10 @@ impl Driver {
         platform: &mut impl Platform,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
+        let trouble = self.commands.trouble;
+        self.stats.commands_retried = trouble.retries;
+        self.stats.completions_stale = trouble.stale;
+        self.stats.commands_damaged = trouble.damaged;
         let status = read(platform, reg::STATUS);
         if self.health.state == State::Resetting {
             if status & reg::READY != 0 {

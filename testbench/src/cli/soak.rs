@@ -14,8 +14,6 @@ use toml::Table;
 
 /// Runs put to work at once: results are taken in order in between.
 const AT_ONCE: u64 = 64;
-/// Failures that are shrunk and written.
-const SHRUNK: usize = 5;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -37,6 +35,9 @@ pub(super) struct SoakArgs {
     /// Directory for the scenarios of runs that failed
     #[arg(long, value_name = "DIR", default_value = "ctnic-soak")]
     out: PathBuf,
+    /// How many failures are shrunk to small scenarios
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    shrink: usize,
     /// Print the tally as JSON
     #[arg(long)]
     json: bool,
@@ -65,7 +66,7 @@ pub(super) fn soak(args: &SoakArgs) -> Result<bool, String> {
         next = upto;
     }
     progress.finish_and_clear();
-    for failure in tally.failures.iter().take(SHRUNK) {
+    for failure in tally.failures.iter().take(args.shrink) {
         shrink(args, failure, &interrupted)?;
     }
     tell(args, &tally)?;

@@ -9,7 +9,7 @@ use crate::summary::{CauseCount, MonitorVerdict};
 use conntrack_core::{Connection, ConnectionId, Direction};
 use nic_model::clock::Picos;
 use packet::prefetch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Packets and bytes that should be, minus those that were, counted. Packets wrap around: half the memory, and
 /// four thousand million packets of one flow that nobody counted would still show in the bytes.
@@ -32,6 +32,11 @@ pub struct AccountConservation {
     balances: Vec<Balance>,
     /// Flow of each connection index.
     flows: Vec<u32>,
+    /// Connections, by index, that began with a fragment: what came first showed no ports.
+    in_pieces: BTreeSet<u32>,
+    /// Flows whose frames belong to the same connection: a translation that was not free was given to the one, and the other's
+    /// replies come to it. They are judged together.
+    mixed: BTreeMap<u32, u32>,
     /// Flows of connections that went in software while the hardware still had entries of theirs.
     owed: BTreeMap<ConnectionId, u32>,
     /// What the hardware forwarded of each flow and nobody has read yet; kept where losses are to be expected.
@@ -173,9 +178,19 @@ impl AccountConservation {
         }
         if created {
             self.flows[index] = flow;
+            if whole {
+                self.in_pieces.remove(&id.index());
+            } else {
+                self.in_pieces.insert(id.index());
+            }
         }
         let known = self.flows[index];
-        if known != flow && whole {
+        if known != flow && whole && !self.in_pieces.contains(&id.index()) {
+            let (first, second) = (self.root(known), self.root(flow));
+            if first != second && known != FrameMeta::NO_FLOW && flow != FrameMeta::NO_FLOW {
+                self.mixed.insert(first.max(second), first.min(second));
+            }
+        } else if known != flow && whole {
             // The connection began with a fragmented datagram, whose fragments show no ports: now its flow is known.
             let earlier = self.balance(known).map(std::mem::take).unwrap_or_default();
             if let Some(balance) = self.balance(flow) {
@@ -189,6 +204,14 @@ impl AccountConservation {
         if let Some(balance) = self.balance(flow) {
             balance.add(direction.index(), 1, i64::from(bytes));
         }
+    }
+
+    /// The flow that stands for all that are mixed with this one.
+    fn root(&self, mut flow: u32) -> u32 {
+        while let Some(other) = self.mixed.get(&flow) {
+            flow = *other;
+        }
+        flow
     }
 
     /// The flow a connection belongs to.
@@ -227,6 +250,15 @@ impl AccountConservation {
                 .and_then(|flow| names.get_mut(flow as usize))
             {
                 *name = Some(connection.tuple(Direction::Original));
+            }
+        }
+        for flow in self.mixed.keys().copied().collect::<Vec<u32>>() {
+            let root = self.root(flow);
+            let moved = self.balance(flow).map(std::mem::take).unwrap_or_default();
+            if let Some(balance) = self.balance(root) {
+                for i in 0..2 {
+                    balance.add(i, moved.packets[i].into(), moved.bytes[i]);
+                }
             }
         }
         for (flow, balance) in self.balances.iter().enumerate() {
