@@ -22,7 +22,7 @@ impl Tracker {
         };
         connection.status = connection.status.with(bits);
         if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
-            tcp.set_liberal(true);
+            tcp.set_unseen(true);
         }
         true
     }
@@ -72,7 +72,7 @@ impl Tracker {
         let assured = connection.status.contains(Status::ASSURED);
         let span = match &mut connection.protocol {
             ProtocolState::Tcp(tcp) => {
-                tcp.set_liberal(false);
+                tcp.set_unseen(false);
                 tcp.forget_windows();
                 tcp.state.timeout(&config)
             }

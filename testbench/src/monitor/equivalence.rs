@@ -55,6 +55,8 @@ pub struct Equivalence {
     all_lossy: bool,
     /// Connections that expired in the reference: the card keeps its entries until its aging engine finds them idle.
     expired: BTreeSet<Tuple>,
+    /// When connections expired here.
+    expired_here: BTreeMap<Tuple, Picos>,
     collect_at: Picos,
     ledger: Ledger,
     by_design: BTreeMap<&'static str, u64>,
@@ -96,6 +98,7 @@ impl Equivalence {
             lossy: BTreeSet::new(),
             all_lossy: false,
             expired: BTreeSet::new(),
+            expired_here: BTreeMap::new(),
             collect_at: COLLECT_EVERY,
             ledger: Ledger::default(),
             by_design: BTreeMap::new(),
@@ -181,6 +184,11 @@ impl Equivalence {
                 Difference::ByDesign("other mappings were free, after packets were dropped unseen");
             self.remember_loss(&expected);
         }
+        if matches!(difference, Difference::Wrong(_)) && self.waited_too_long(&expected, outcome) {
+            difference =
+                Difference::ByDesign("it waited for the host until its connection had expired");
+            self.remember_loss(&expected);
+        }
         if let Difference::ByDesign(why) = difference {
             *self.by_design.entry(why).or_default() += 1;
         }
@@ -199,6 +207,22 @@ impl Equivalence {
         } else {
             self.lossy.extend(expected.tuple);
         }
+    }
+
+    /// A connection expired here.
+    pub fn expired_here(&mut self, tuple: Tuple, at: Picos) {
+        if self.expired_here.len() < MOST_LOSSY {
+            self.expired_here.insert(tuple, at);
+        }
+    }
+
+    /// Whether a packet had come before its connection expired here, and was looked at after that.
+    fn waited_too_long(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
+        let finds_none = outcome.verdict.as_ref().is_some_and(has_none);
+        let expired = expected
+            .tuple
+            .and_then(|tuple| self.expired_here.get(&tuple));
+        finds_none && expired.is_some_and(|expired| expected.at <= *expired)
     }
 
     /// Whether a new connection is translated otherwise: which mapping is free depends on which others there are.

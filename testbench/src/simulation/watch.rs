@@ -393,6 +393,11 @@ impl Observer for Watch {
         cause: DestroyCause,
         now: Picos,
     ) {
+        if let Some(equivalence) = &mut self.equivalence
+            && cause == DestroyCause::Timeout
+        {
+            equivalence.expired_here(last.tuple(Direction::Original), now);
+        }
         let flow = self.accounts.flow_of(connection);
         self.live.destroyed(flow, last, cause, &self.config, now);
         self.accounts.settled(connection, last);

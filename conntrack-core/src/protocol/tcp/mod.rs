@@ -33,6 +33,12 @@ pub(crate) mod side_flag {
     pub(crate) const RESUMED: u8 = 0x40;
     /// Only in `last_flags`.
     pub(crate) const SIMULTANEOUS_OPEN: u8 = 0x80;
+    /// Only of a side: packets pass unseen now, as liberal as `BE_LIBERAL` (not one of the kernel's).
+    pub(crate) const UNSEEN: u8 = 0x80;
+    /// Those of a side that the kernel does not have.
+    pub(crate) const OURS: u8 = RESUMED | UNSEEN;
+    /// Those under which windows are not checked.
+    pub(crate) const LIBERAL: u8 = BE_LIBERAL | UNSEEN;
 }
 
 /// What one side has sent and may send.
@@ -127,7 +133,16 @@ impl Last {
 impl TcpTrack {
     /// What the sender of packets in this direction has sent and may send.
     pub const fn side(&self, direction: Direction) -> Side {
-        self.side_at(direction.index())
+        let side = self.side_at(direction.index());
+        let liberal = if side.flags & side_flag::UNSEEN == 0 {
+            0
+        } else {
+            side_flag::BE_LIBERAL
+        };
+        Side {
+            flags: side.flags & !side_flag::OURS | liberal,
+            ..side
+        }
     }
 
     const fn side_at(&self, at: usize) -> Side {
@@ -334,12 +349,12 @@ impl TcpTrack {
             max_end: self.last_end(),
             max_window: u32::from(self.last_window).max(1),
             scale: self.last_scale,
-            flags: self.last_flags & !side_flag::EXP_CHALLENGE_ACK,
+            flags: self.last_flags & !(side_flag::EXP_CHALLENGE_ACK | side_flag::SIMULTANEOUS_OPEN),
             ..self.side_at(at)
         };
         self.set_side(at, sender);
         let answerer = Side {
-            flags: self.flags[direction.index()] & side_flag::BE_LIBERAL,
+            flags: self.flags[direction.index()] & side_flag::LIBERAL,
             ..Side::default()
         };
         self.set_side(direction.index(), answerer);
@@ -501,13 +516,14 @@ impl TcpTrack {
         if pending | closed { shorter } else { own }
     }
 
-    /// Windows are not checked while packets pass unseen (flow table), both ways.
-    pub(crate) fn set_liberal(&mut self, liberal: bool) {
+    /// Windows are not checked while packets pass unseen (flow table), both ways. A connection that was picked up stays liberal
+    /// after that too.
+    pub(crate) fn set_unseen(&mut self, unseen: bool) {
         for flags in &mut self.flags {
-            if liberal {
-                *flags |= side_flag::BE_LIBERAL;
+            if unseen {
+                *flags |= side_flag::UNSEEN;
             } else {
-                *flags &= !side_flag::BE_LIBERAL;
+                *flags &= !side_flag::UNSEEN;
             }
         }
     }

@@ -70,7 +70,7 @@ impl<'a> Segment<'a> {
             return;
         }
         side.scale = 0;
-        side.flags &= side_flag::BE_LIBERAL;
+        side.flags &= side_flag::LIBERAL;
         for option in self.tcp.options() {
             match option {
                 TcpOption::WindowScale(shift) => {

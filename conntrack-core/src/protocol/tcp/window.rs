@@ -62,7 +62,7 @@ impl TcpTrack {
                 self.bounds[s].end = end;
                 self.flags[s] |= side_flag::DATA_UNACKNOWLEDGED;
             }
-            let liberal = sender.flags & side_flag::BE_LIBERAL != 0 || config.tcp_be_liberal;
+            let liberal = sender.flags & side_flag::LIBERAL != 0 || config.tcp_be_liberal;
             return if liberal {
                 WindowVerdict::Accept
             } else {
@@ -155,7 +155,7 @@ impl TcpTrack {
     }
 
     fn begin_side(&mut self, segment: &Segment<'_>, direction: Direction) {
-        let mut side = self.side(direction);
+        let mut side = self.side_at(direction.index());
         side.end = segment.end;
         side.max_end = segment.end;
         side.max_window = u32::from(segment.window).max(1);
