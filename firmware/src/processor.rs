@@ -51,6 +51,7 @@ mod wave_code {
     pub(super) const REPORT: u8 = 8;
     pub(super) const COUNTERS: u8 = 9;
     pub(super) const COMPLETE: u8 = 10;
+    pub(super) const INVALID: u8 = 11;
 }
 
 /// What the firmware did.
@@ -302,7 +303,9 @@ impl Processor {
             return;
         }
         let (work, cycles, code) = if let Some(command) = self.commands.pop_front() {
-            let code = command.opcode_or_err().map_or(7, |opcode| opcode as u8);
+            let code = command
+                .opcode_or_err()
+                .map_or(wave_code::INVALID, |opcode| opcode as u8);
             let cycles = command::cost_cycles(&command, &self.config);
             (Work::Command(command), cycles, code)
         } else if let Some(slot) = aging_service::next(self, chip) {

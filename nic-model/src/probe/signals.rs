@@ -114,7 +114,7 @@ signals! {
 pub(super) const DROP_REASON_BITS: u32 = 4;
 
 /// What the firmware works on, as [`super::Probe::firmware`] is told.
-const OPCODES: [(u64, &str); 11] = [
+const OPCODES: [(u64, &str); 12] = [
     (0, "nop"),
     (1, "insert"),
     (2, "delete"),
@@ -122,10 +122,11 @@ const OPCODES: [(u64, &str); 11] = [
     (4, "rewrite"),
     (5, "touch"),
     (6, "update"),
-    (7, "invalid"),
+    (7, "dump"),
     (8, "aging-report"),
     (9, "counter-batch"),
     (10, "place"),
+    (11, "invalid"),
 ];
 
 fn reasons() -> Vec<(u64, &'static str)> {
