@@ -38,7 +38,23 @@ pub(crate) struct Pending {
     /// Its place: how many commands were posted before it.
     number: u32,
     posted_at: Picos,
-    attempts: u8,
+    /// It was posted before.
+    again: bool,
+}
+
+impl Pending {
+    /// The key that it is about.
+    pub(crate) fn key(&self) -> FlowKey {
+        let command = Command::from_bytes(self.command);
+        FlowKey([
+            command.key_0(),
+            command.key_1(),
+            command.key_2(),
+            command.key_3(),
+            command.key_4(),
+            command.key_5(),
+        ])
+    }
 }
 
 /// What an insertion says.
@@ -113,6 +129,17 @@ impl CommandQueue {
         let oldest = self.pending.front().map_or(self.posted, |p| p.number);
         let used = self.posted.wrapping_sub(oldest);
         layout.command.entries().saturating_sub(used)
+    }
+
+    /// What waits, without numbers and times: opcode, entry, whether it was posted again.
+    pub(crate) fn outline(&self) -> String {
+        let of = |pending: &Pending| {
+            let cookie = pending.cookie;
+            (pending.opcode, cookie.index(), cookie.part(), pending.again)
+        };
+        let waiting = self.pending.iter().chain(&self.backlog).map(of);
+        let waiting: Vec<_> = waiting.collect();
+        format!("{waiting:?} {} {}", self.backlog.len(), self.silences)
     }
 
     /// Commands that were not completed yet.
@@ -231,7 +258,7 @@ impl CommandQueue {
             let sequence = self.number();
             self.write(platform, layout, before, sequence, false)?;
         }
-        let again = pending.attempts > 0 && !self.flaws.has(Flaw::RetryUnmarked);
+        let again = pending.again && !self.flaws.has(Flaw::RetryUnmarked);
         self.write(platform, layout, pending.command, pending.sequence, again)?;
         pending.posted_at = platform.now();
         self.pending.push_back(pending);
@@ -389,14 +416,14 @@ impl CommandQueue {
         layout: &Layout,
         mut pending: Pending,
     ) -> Result<(), DeviceError> {
-        pending.attempts = pending.attempts.saturating_add(1);
+        pending.again = true;
         self.trouble.retries += 1;
         self.post_numbered(platform, layout, pending)
     }
 
     /// Looks after commands that wait for long. The card executes them in order, and its writes keep their order: one whose
-    /// completion did not come while that of a later one did has lost it. If nothing comes at all, the oldest is posted again
-    /// after `patience`, up to `attempts` times.
+    /// completion did not come while that of a later one did has lost it. If nothing comes at all, those that wait are posted
+    /// again after `patience`, up to `attempts` times.
     pub(crate) fn supervise(
         &mut self,
         platform: &mut impl Platform,
@@ -483,7 +510,7 @@ const fn waiting(opcode: Opcode, cookie: Cookie, command: Words, since: Picos) -
         sequence: 0,
         number: 0,
         posted_at: since,
-        attempts: 0,
+        again: false,
     }
 }
 

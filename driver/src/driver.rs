@@ -1,18 +1,22 @@
 //! The driver itself: one piece of work per poll, in the order in which work must not wait.
 
+mod gauges;
 mod life;
 mod packets;
 mod recovery;
+mod requests;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};
+use crate::explain::Why;
 use crate::flaw::{Flaw, Flaws};
 use crate::fragments::{self, HeldFragments};
 use crate::observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 use crate::offload::{Cookie, Life, Records, RefuseCause, RemoveCause};
 use crate::platform::{Platform, Work};
-use crate::policy::{self, Policy};
+use crate::policy::Policy;
 use crate::queues::{self, ReceiveQueue, ReportQueue, TransmitQueue};
+use crate::room::{Hand, RoomConfig};
 use crate::switch::{Egress, Received, Switch};
 use crate::sync::{self, Reading};
 use crate::translation::{self, Chance};
@@ -20,6 +24,7 @@ use conntrack_core::{
     ChecksumStatus, Config, ConnectionId, CtInfo, DestroyCause, EventKind, HashKey, Packet, Time,
     Tracker, Verdict, Zone,
 };
+pub use gauges::Gauges;
 use nic_model::clock::Picos;
 use nic_model::config::RingConfig;
 use nic_model::datapath::rewrite::decrement_ttl;
@@ -56,8 +61,11 @@ pub struct DriverConfig {
     pub route: bool,
     /// Which clock connection tracking goes by.
     pub clock: Clock,
-    /// How long a connection that found the table full waits for its next attempt, milliseconds.
+    /// How long a connection that found the table full, or gave way in it, waits for its next attempt, milliseconds; twice as
+    /// long after each, up to eight times.
     pub retry_after_full_ms: u32,
+    /// How much of the card's table connections may take.
+    pub room: RoomConfig,
     /// Connections looked at for expiry in one tick.
     pub collect_per_tick: u32,
     /// How long the card may leave all commands unanswered before one is posted again, milliseconds.
@@ -78,6 +86,7 @@ impl Default for DriverConfig {
             route: false,
             clock: Clock::Running,
             retry_after_full_ms: 1_000,
+            room: RoomConfig::default(),
             collect_per_tick: 16_384,
             command_patience_ms: 200,
             command_attempts: 5,
@@ -99,6 +108,11 @@ pub struct DriverStats {
     pub removed: [u64; RemoveCause::ALL.len()],
     /// Insertions refused, by [`RefuseCause`].
     pub refused: [u64; RefuseCause::ALL.len()],
+    /// How often it was decided that a connection waits, by [`Why`].
+    pub waits: [u64; Why::ALL.len()],
+    /// Longest time between a packet that the card counted and the reading of that counter, as far as records tell,
+    /// nanoseconds.
+    pub peak_statistics_lag_ns: u64,
     /// Counter records read.
     pub counter_records: u64,
     /// Packets added to connections from hardware counters.
@@ -146,6 +160,11 @@ pub struct Driver {
     counters: ReportQueue,
     held: HeldFragments,
     chance: Chance,
+    hand: Hand,
+    /// Nothing is offloaded.
+    stopped: bool,
+    /// Milliseconds before which nothing at all is put in, with [`Flaw::FullForAll`].
+    holds_until_ms: u32,
     health: Health,
     stats: DriverStats,
 }
@@ -174,6 +193,9 @@ impl Driver {
             counters: ReportQueue::default(),
             held: HeldFragments::default(),
             chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
+            hand: Hand::default(),
+            stopped: false,
+            holds_until_ms: 0,
             health: Health::default(),
             stats: DriverStats::default(),
             layout,
@@ -360,13 +382,17 @@ impl Driver {
             packets: [record.packets_0(), record.packets_1()],
             bytes: [record.bytes_0(), record.bytes_1()],
         };
-        self.synchronise(Cookie(record.cookie()), &reading, observer);
+        let now_ns = platform.now().as_nanos();
+        let lag_ns = now_ns.saturating_sub(record.last_seen_ns());
+        self.stats.peak_statistics_lag_ns = self.stats.peak_statistics_lag_ns.max(lag_ns);
+        self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)
     }
 
     /// Adds what a reading shows to the entry's connection; how many packets that are.
     fn synchronise(
         &mut self,
+        platform: &impl Platform,
         cookie: Cookie,
         reading: &Reading,
         observer: &mut impl Observer,
@@ -385,6 +411,9 @@ impl Driver {
         );
         let is_known = record.life == Life::Installed;
         if packets > 0 {
+            if is_known {
+                record.at_ms = life::millis(platform);
+            }
             self.records.note_hit(cookie);
             if !is_known && !self.config.flaws.has(Flaw::EarlyHitsIgnored) {
                 self.tracker.passed_unseen(id, Time(0));

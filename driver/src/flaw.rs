@@ -38,11 +38,15 @@ pub enum Flaw {
     DoorbellOnce = 14,
     /// Windows are checked although packets passed before the insertion's completion came.
     EarlyHitsIgnored = 15,
+    /// A refusal for want of room is taken for a full table: nothing at all is put in for a while.
+    FullForAll = 16,
+    /// Connections that are deleted stay in hardware.
+    DeletionNotFollowed = 17,
 }
 
 impl Flaw {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::CountersReadZero,
         Self::ExtensionNotApplied,
         Self::ShortTimeoutAfterTeardown,
@@ -59,6 +63,8 @@ impl Flaw {
         Self::ChecksumIgnored,
         Self::DoorbellOnce,
         Self::EarlyHitsIgnored,
+        Self::FullForAll,
+        Self::DeletionNotFollowed,
     ];
 
     /// Its name in scenarios.
@@ -80,6 +86,8 @@ impl Flaw {
             Self::ChecksumIgnored => "checksum-ignored",
             Self::DoorbellOnce => "doorbell-once",
             Self::EarlyHitsIgnored => "early-hits-ignored",
+            Self::FullForAll => "full-for-all",
+            Self::DeletionNotFollowed => "deletion-not-followed",
         }
     }
 

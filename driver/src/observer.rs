@@ -121,6 +121,12 @@ pub trait Observer {
         let _ = (connection, direction, packets, bytes, found);
     }
 
+    /// A connection is gone from software, and entries of it are still in the card or on their way: what they counted at last
+    /// is to come, until it is removed.
+    fn leaving(&mut self, connection: ConnectionId) {
+        let _ = connection;
+    }
+
     /// A connection is gone from software.
     fn destroyed(
         &mut self,

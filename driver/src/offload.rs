@@ -9,7 +9,9 @@
 //! knows the entry by: reports about an entry that is gone are told from those about its successor.
 
 use crate::entries::Ways;
+use crate::explain::Why;
 use crate::flaw::{Flaw, Flaws};
+use crate::room::ZoneCounts;
 use conntrack_core::{ConnectionId, Direction};
 use nic_model::flow_table::entry::KeyDirection;
 use serde::Serialize;
@@ -56,11 +58,19 @@ pub enum RemoveCause {
     Window = 8,
     /// The card does not have its entry any more.
     Lost = 9,
+    /// The driver took it out to make room for another.
+    Displaced = 10,
+    /// Rules changed.
+    RulesChanged = 11,
+    /// A port went down.
+    PortDown = 12,
+    /// The driver stops.
+    Stopped = 13,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
@@ -71,6 +81,10 @@ impl RemoveCause {
         Self::Half,
         Self::Window,
         Self::Lost,
+        Self::Displaced,
+        Self::RulesChanged,
+        Self::PortDown,
+        Self::Stopped,
     ];
 
     /// Short name.
@@ -86,6 +100,10 @@ impl RemoveCause {
             Self::Half => "half",
             Self::Window => "window",
             Self::Lost => "lost",
+            Self::Displaced => "displaced",
+            Self::RulesChanged => "rules-changed",
+            Self::PortDown => "port-down",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -198,8 +216,9 @@ pub(crate) struct Record {
     pub(crate) bytes: [u64; 2],
     pub(crate) packets: [u32; 2],
     connection_generation: u32,
-    /// Milliseconds since the start before which no new attempt is made.
-    pub(crate) retry_at_ms: u32,
+    /// Milliseconds since the start. In software: before this no new attempt is made. In hardware: when it came in, or packets
+    /// of it were counted last.
+    pub(crate) at_ms: u32,
     generation: u8,
     pub(crate) life: Life,
     pub(crate) cause: RemoveCause,
@@ -223,6 +242,12 @@ pub(crate) struct Record {
     pub(crate) seen: Parts,
     /// An entry went without its final counters.
     pub(crate) lost: bool,
+    /// Why it is not in hardware, as far as that was asked.
+    pub(crate) why: Option<Why>,
+    /// Why it was taken out last.
+    pub(crate) removed: Option<RemoveCause>,
+    /// How often in a row it found no room or had to make room.
+    pub(crate) refusals: u8,
 }
 
 impl Record {
@@ -251,6 +276,30 @@ impl Record {
         Cookie(index & ((1 << INDEX_BITS) - 1) | (self.generation as u32) << GENERATION_AT)
     }
 
+    /// Whether its entries count as taken.
+    const fn has_reserved(&self) -> bool {
+        matches!(self.life, Life::Inserting | Life::Installed)
+    }
+
+    /// All but counts and generations, as text.
+    pub(crate) fn outline(&self) -> String {
+        format!(
+            "{:?} {:?} w{:?} p{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{}",
+            self.life,
+            self.cause,
+            self.wanted,
+            self.present,
+            self.idle,
+            self.waiting,
+            self.refused,
+            self.gone,
+            self.seen,
+            self.lost,
+            self.why,
+            self.refusals
+        )
+    }
+
     /// Whether each direction has an entry of its own.
     pub(crate) const fn is_split(&self) -> bool {
         self.wanted.has(1)
@@ -264,6 +313,10 @@ pub(crate) struct Records {
     records: Vec<Record>,
     installed: u64,
     entries: u64,
+    /// Entries of connections that are in hardware or on their way there.
+    reserved: u64,
+    /// How many of them each zone has that is limited.
+    pub(crate) zones: ZoneCounts,
     /// Which way packets of a connection in hardware come, where that is not nothing.
     ways: BTreeMap<u32, Ways>,
     /// Since when entries have been idle that the card was told to keep, nanoseconds, by their cookies.
@@ -331,7 +384,12 @@ impl Records {
             return Cookie(index);
         };
         let was_installed = record.life == Life::Installed;
+        if matches!(life, Life::Software | Life::Removing) && record.has_reserved() {
+            self.reserved -= u64::from(record.wanted.len());
+        }
         if life == Life::Software {
+            record.at_ms = 0;
+            self.zones.leave(index);
             self.ways.remove(&index);
             for part in [0, 1] {
                 self.kept.remove(&record.cookie(index).of_part(part).0);
@@ -344,6 +402,7 @@ impl Records {
             (record.present, record.idle) = (Parts::default(), Parts::default());
             (record.refused, record.lost) = (None, false);
             (record.seen, record.gone) = (Parts::default(), Parts::default());
+            record.wanted = Parts::default();
         }
         record.life = life;
         match (was_installed, life == Life::Installed) {
@@ -363,6 +422,31 @@ impl Records {
                 ConnectionId::from_parts(index as u32, record.connection_generation)
             })
             .collect()
+    }
+
+    /// The entries that a connection on its way into hardware needs.
+    pub(crate) fn reserve(&mut self, index: u32, wanted: Parts) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            record.wanted = wanted;
+            self.reserved += u64::from(wanted.len());
+        }
+    }
+
+    /// Entries of connections that are in hardware or on their way there.
+    pub(crate) const fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    /// How many records there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The record of an index, and the connection it is of.
+    pub(crate) fn at(&self, index: u32) -> Option<(ConnectionId, &Record)> {
+        let record = self.records.get(index as usize)?;
+        let id = ConnectionId::from_parts(index, record.connection_generation);
+        Some((id, record))
     }
 
     /// Nothing of the table has been read.

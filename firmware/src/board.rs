@@ -44,7 +44,7 @@ pub struct Board {
     ready_at: Picos,
     boots: u32,
     /// Doorbells that are to be lost on their way.
-    lose_writes: u32,
+    lose_doorbells: u32,
 }
 
 impl Board {
@@ -62,7 +62,7 @@ impl Board {
             },
             ready_at: Picos::ZERO,
             boots: 0,
-            lose_writes: 0,
+            lose_doorbells: 0,
         }
     }
 
@@ -83,8 +83,8 @@ impl Board {
 
     /// The host writes a register at `now`; the card sees it one doorbell latency later.
     pub fn write_register(&mut self, now: Picos, offset: u32, value: u32) {
-        if self.lose_writes > 0 && reg::DOORBELLS.contains(&offset) {
-            self.lose_writes -= 1;
+        if self.lose_doorbells > 0 && reg::DOORBELLS.contains(&offset) {
+            self.lose_doorbells -= 1;
             return;
         }
         let at = now + self.doorbell_latency;
@@ -158,8 +158,8 @@ impl Board {
     }
 
     /// The next so many doorbells are lost.
-    pub const fn lose_writes(&mut self, writes: u32) {
-        self.lose_writes = writes;
+    pub const fn lose_doorbells(&mut self, writes: u32) {
+        self.lose_doorbells = writes;
     }
 
     /// When the card next does something by itself.

@@ -32,6 +32,7 @@ fn main() -> Result<(), String> {
         check_equivalence: false,
         network: None,
         faults: Vec::new(),
+        actions: Vec::new(),
         seed: 1,
         nic,
     };

@@ -123,19 +123,15 @@ pub struct Fault {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub by_us: u64,
     /// How many times as long something takes.
-    #[serde(default, skip_serializing_if = "is_none_or_one")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<u32>,
     /// How many are lost.
-    #[serde(default, skip_serializing_if = "is_none_or_one")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
 }
 
 const fn is_zero(value: &u64) -> bool {
     *value == 0
-}
-
-const fn is_none_or_one(value: &Option<u32>) -> bool {
-    matches!(value, None | Some(1))
 }
 
 impl Fault {
@@ -252,7 +248,7 @@ impl FaultPlan {
         let until = now + Picos::from_millis(fault.for_ms);
         let count = fault.count.unwrap_or(1);
         match fault.kind {
-            FaultKind::LoseDoorbell => board.lose_writes(count),
+            FaultKind::LoseDoorbell => board.lose_doorbells(count),
             FaultKind::LoseInterrupt => return OnHost::LoseInterrupts(count),
             FaultKind::DmaError => board.chip_mut().dma_failed(),
             FaultKind::PcieStall => board.chip_mut().stall_link(until),
@@ -290,7 +286,10 @@ mod tests {
     #[test]
     fn every_kind_is_listed_and_reads_as_it_is_written() {
         for kind in FaultKind::ALL {
-            let fault = Fault::at(kind, 5);
+            let fault = Fault {
+                factor: Some(1),
+                ..Fault::at(kind, 5)
+            };
             let text = toml::to_string(&fault).expect("it can be written");
             assert_eq!(toml::from_str::<Fault>(&text).expect(&text), fault);
         }

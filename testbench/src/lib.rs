@@ -1,5 +1,6 @@
 //! Traffic, simulation, monitors and reports around the board and its driver.
 
+pub mod action;
 pub mod bench;
 pub mod bridge;
 pub mod capture;

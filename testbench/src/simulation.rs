@@ -5,6 +5,7 @@
 
 mod watch;
 
+use crate::action::{Action, ActionKind, ActionPlan};
 use crate::bridge::Bridge;
 use crate::fault::{Fault, FaultPlan, OnHost};
 use crate::frame::{Burst, FrameMeta, Traffic};
@@ -12,13 +13,13 @@ use crate::host_cpu::{HostCosts, HostCpu, HostStep};
 use crate::monitor::{Equivalence, FOUND_WITHIN, SETTLED_WITHIN};
 use crate::summary::{
     CauseCount, ConnectionTotals, CounterTotals, MonitorVerdict, PacketTotals, ReasonCount,
-    RunInfo, RunSummary, TableTotals,
+    RunInfo, RunSummary, TableTotals, WhyCount,
 };
 use crate::traffic::translated::Network;
 use conntrack_core::{Tracker, Tuple, Verdict};
-use driver::offload::{RefuseCause, RemoveCause};
+use driver::offload::{Life, RefuseCause, RemoveCause};
 use driver::policy::Policy;
-use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Work};
+use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Why, Work};
 use firmware::Board;
 use nic_model::chip::{DropReason, Fate};
 use nic_model::clock::Picos;
@@ -48,6 +49,8 @@ pub struct RunConfig {
     pub check_equivalence: bool,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What administrators do.
+    pub actions: Vec<Action>,
     /// Seed of faults by chance.
     pub seed: u64,
 }
@@ -61,6 +64,8 @@ pub struct FrameOutcome {
     pub verdict: Option<Verdict>,
     /// Forwarded by the hardware, and if so whether the connection's originator sent it.
     pub hardware: Option<bool>,
+    /// The removal of the entry that forwarded it is on its way.
+    pub leaving: bool,
     /// Original tuple of its connection, if it has one.
     pub tuple: Option<Tuple>,
     /// Why it went to the host.
@@ -141,6 +146,9 @@ impl Platform for Machine<'_> {
     }
 }
 
+/// When the first frame may arrive: the card has fetched its first buffers.
+const START: Picos = Picos::from_micros(100);
+
 /// A card, a host, and what watches them.
 pub struct Simulation {
     board: Board,
@@ -149,6 +157,7 @@ pub struct Simulation {
     bridge: Bridge,
     parsed: Vec<Parsed>,
     faults: FaultPlan,
+    actions: ActionPlan,
     next_due: Picos,
     start: Picos,
     now: Picos,
@@ -199,6 +208,7 @@ impl Simulation {
             bridge,
             parsed: Vec::new(),
             faults,
+            actions: ActionPlan::new(&config.actions, START),
             next_due: Picos::ZERO,
             start: Picos::ZERO,
             now: Picos::ZERO,
@@ -207,8 +217,8 @@ impl Simulation {
             policy_name,
         };
         // Let the card fetch its first buffers: traffic begins when the card is ready.
-        simulation.run_until(Picos::from_micros(100))?;
-        simulation.start = Picos::from_micros(100);
+        simulation.run_until(START)?;
+        simulation.start = START;
         Ok(simulation)
     }
 
@@ -293,6 +303,9 @@ impl Simulation {
     ) -> Result<(), DeviceError> {
         self.frames += 1;
         let arrival = self.start + meta.arrival;
+        if self.actions.next_due() <= arrival {
+            self.run_until(arrival)?;
+        }
         if let Some(equivalence) = &mut self.world.watch.equivalence {
             let wire_len = meta.wire_len;
             let source = (meta.number, meta.port);
@@ -341,6 +354,7 @@ impl Simulation {
                         number: meta.number,
                         verdict: None,
                         hardware: Some(from_originator),
+                        leaving: id.is_some_and(|id| self.driver.life(id) == Life::Removing),
                         tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
                         reason: None,
                         dropped: None,
@@ -392,13 +406,16 @@ impl Simulation {
             let board = self.board.next_due().unwrap_or(Picos::NEVER);
             let host = self.world.cpu.next_due();
             let fault = self.faults.next_due();
-            let next = board.min(host).min(fault);
+            let action = self.actions.next_due();
+            let next = board.min(host).min(fault).min(action);
             if next > until {
                 self.next_due = next;
                 return Ok(());
             }
             if fault == next {
                 self.strike(fault);
+            } else if action == next {
+                self.act()?;
             } else if board <= host {
                 self.board.step(until, &mut self.world);
             } else {
@@ -421,6 +438,41 @@ impl Simulation {
             OnHost::Starve(until) => self.world.cpu.starve(until),
             OnHost::Reset(reset) => self.board.reset(now, reset, &mut self.world),
         }
+    }
+
+    /// An administrator does something.
+    fn act(&mut self) -> Result<(), DeviceError> {
+        let Some(action) = self.actions.next() else {
+            return Ok(());
+        };
+        self.bridge.network = action.network.or(self.bridge.network);
+        let World { memory, cpu, watch } = &mut self.world;
+        cpu.now = cpu.now.max(action.at);
+        if let Some(equivalence) = &mut watch.equivalence {
+            equivalence.acts(Action {
+                at: cpu.now,
+                ..action
+            });
+        }
+        let driver = &mut self.driver;
+        let mut machine = Machine {
+            board: &mut self.board,
+            memory,
+            cpu,
+        };
+        match action.kind {
+            ActionKind::Flush | ActionKind::Nat => {
+                driver.delete(&mut machine, watch, |_| true)?;
+            }
+            ActionKind::TakeOut => {
+                driver.take_out(&mut machine, RemoveCause::RulesChanged, |_| true)?;
+            }
+            ActionKind::Stop => {
+                driver.set_stopped(true);
+                driver.take_out(&mut machine, RemoveCause::Stopped, |_| true)?;
+            }
+        }
+        Ok(())
     }
 
     fn host_step(&mut self) -> Result<(), DeviceError> {
@@ -568,6 +620,8 @@ impl Simulation {
                 live_at_end: self.tracker().len() as u64,
                 in_hardware_at_end: self.driver.installed(),
                 peak_live: driver.peak_connections,
+                reasons: whys(self.driver.reasons()),
+                waits: whys(driver.waits),
             },
             table: TableTotals {
                 organisation: chip.config().table.to_string(),
@@ -598,6 +652,7 @@ impl Simulation {
                 synchronised_packets: driver.synchronised_packets,
                 synchronised_bytes: driver.synchronised_bytes,
                 records: driver.counter_records,
+                peak_lag_ns: driver.peak_statistics_lag_ns,
                 reconciled: stats.counted_packets == driver.synchronised_packets
                     && stats.counted_bytes == driver.synchronised_bytes,
             },
@@ -630,6 +685,20 @@ fn reason_count(reason: &str, meaning: &str, packets: u64, bytes: u64) -> Reason
         packets,
         bytes,
     }
+}
+
+/// Counts by reason, most first.
+fn whys(counts: [u64; Why::ALL.len()]) -> Vec<WhyCount> {
+    let mut list: Vec<WhyCount> = std::iter::zip(Why::ALL, counts)
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, count)| WhyCount {
+            why: why.name().to_owned(),
+            meaning: why.meaning().to_owned(),
+            count,
+        })
+        .collect();
+    list.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+    list
 }
 
 fn causes<const N: usize>(names: [&str; N], counts: [u64; N]) -> Vec<CauseCount> {

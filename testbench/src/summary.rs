@@ -141,6 +141,21 @@ pub struct ConnectionTotals {
     pub in_hardware_at_end: u64,
     /// Most connections in the software table at once.
     pub peak_live: u64,
+    /// Why those that are live at the end are where they are, by the driver's reason codes.
+    pub reasons: Vec<WhyCount>,
+    /// How often the driver decided that a connection stays in software for now, likewise.
+    pub waits: Vec<WhyCount>,
+}
+
+/// A reason of the driver's, and how many connections or decisions it was that of.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct WhyCount {
+    /// Short name: `installed`, `not-assured`, `table-full`...
+    pub why: String,
+    /// One phrase for people.
+    pub meaning: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// One cause and how often it was met.
@@ -210,6 +225,8 @@ pub struct CounterTotals {
     pub synchronised_bytes: u64,
     /// Counter records read.
     pub records: u64,
+    /// Longest time between a packet and the reading of the counter that counted it, nanoseconds.
+    pub peak_lag_ns: u64,
     /// Whether both sides are equal at the end.
     pub reconciled: bool,
 }

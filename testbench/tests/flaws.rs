@@ -75,10 +75,6 @@ think_time_ms_mean = 300_000
 preset = "fpga-small"
 "#;
 
-fn with(base: &str, more: &str) -> String {
-    format!("{base}\n{more}")
-}
-
 const PLANTED: &[(Planted, &str)] = &[
     (planted(Flaw::CountersReadZero, 2, SESSIONS), ""),
     (planted(Flaw::ExtensionNotApplied, 3, STREAMS), ""),
@@ -126,7 +122,14 @@ const PLANTED: &[(Planted, &str)] = &[
         planted(Flaw::EarlyHitsIgnored, 5, SESSIONS),
         "[[fault]]\nkind = \"lose-completion\"\none_in = 10",
     ),
+    (
+        planted(Flaw::DeletionNotFollowed, 4, SESSIONS),
+        "[[action]]\nkind = \"flush\"\nat_ms = 500",
+    ),
 ];
+
+/// What is only slow, and violates nothing: `field_failures.rs` compares hit rates (colliding-flows).
+const SLOW: [Flaw; 1] = [Flaw::FullForAll];
 
 const fn planted(flaw: Flaw, monitor: u64, scenario: &'static str) -> Planted {
     Planted {
@@ -166,7 +169,7 @@ fn scenario(planted: &Planted, more: &str, flaws: &str) -> String {
     let head =
         "name = \"planted\"\ndescription = \"A planted mistake\"\ncheck_equivalence = true\n";
     let driver = format!("[driver]\npolicy = \"established\"\nflaws = [{flaws}]\n");
-    with(&format!("{head}{driver}{}", planted.scenario), more)
+    format!("{head}{driver}{}\n{more}", planted.scenario)
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn every_planted_mistake_is_found_by_its_monitor() {
 fn every_mistake_is_planted() {
     for flaw in Flaw::ALL {
         assert!(
-            PLANTED.iter().any(|(planted, _)| planted.flaw == flaw),
+            SLOW.contains(&flaw) || PLANTED.iter().any(|(planted, _)| planted.flaw == flaw),
             "{}",
             flaw.name()
         );

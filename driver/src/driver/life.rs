@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::entries::{Entry, Plan, Ways};
+use crate::explain::{Why, unfit};
 use crate::offload::Parts;
-use conntrack_core::Direction;
+use crate::policy::{Candidate, Pressure};
+use crate::room::Eviction;
 use conntrack_core::protocol::ProtocolState;
+use conntrack_core::{Connection, Direction};
 use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
 use nic_model::host::descriptors::{AgingReport, Idle};
 
@@ -46,8 +49,8 @@ impl Driver {
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(());
         };
-        let offloadable = policy::offloadable(connection);
-        let now_ms = (platform.now().as_nanos() / 1_000_000) as u32;
+        let fit = unfit(connection).is_none();
+        let now_ms = millis(platform);
         if self.is_recovering() {
             return Ok(());
         }
@@ -55,13 +58,22 @@ impl Driver {
             return Ok(());
         };
         match record.life {
-            Life::Installed if !offloadable => {
+            Life::Installed if !fit => {
                 return self.remove(platform, id, RemoveCause::StateChanged);
             }
-            Life::Software if offloadable && record.retry_at_ms <= now_ms => {}
+            Life::Software if fit && record.at_ms <= now_ms => {}
             _ => return Ok(()),
         }
-        if !self.policy.wants(connection) {
+        let candidate = Candidate {
+            connection,
+            id,
+            now: self.time(platform),
+            packet_bytes: completion.wire_bytes(),
+            pressure: self.pressure(),
+        };
+        let wanted = self.policy.wants(&candidate).and(self.may_insert(now_ms));
+        if let Err(why) = wanted {
+            self.wait(id, why);
             return Ok(());
         }
         // Packets of the other direction come in where these leave, and leave where these came in.
@@ -87,7 +99,76 @@ impl Driver {
             return Ok(());
         };
         let plan = Plan::of(connection, &self.layout.key, &ways);
+        if let Err(why) = self.find_room(platform, id, plan.len())? {
+            self.wait(id, why);
+            return Ok(());
+        }
         self.install(platform, id, &plan, ways, paths, observer)
+    }
+
+    /// Whether anything may be put into hardware at all.
+    const fn may_insert(&self, now_ms: u32) -> Result<(), Why> {
+        if self.stopped {
+            return Err(Why::Stopped);
+        }
+        if now_ms < self.holds_until_ms {
+            return Err(Why::Holding);
+        }
+        Ok(())
+    }
+
+    /// A connection stays in software for now.
+    fn wait(&mut self, id: ConnectionId, why: Why) {
+        self.stats.waits[why as usize] += 1;
+        if let Some(record) = self.records.get_mut(id) {
+            record.why = Some(why);
+        }
+    }
+
+    /// How full things are.
+    fn pressure(&self) -> Pressure {
+        let permille = |part: u64, whole: u32| {
+            let whole = u64::from(whole.max(1));
+            (part.saturating_mul(1_000) / whole).min(1_000) as u16
+        };
+        let commands = self.commands.outstanding() as u64;
+        Pressure {
+            commands_permille: permille(commands, self.layout.command.entries()),
+            table_permille: permille(self.records.reserved(), self.layout.table_capacity),
+        }
+    }
+
+    /// Whether there may be so many entries more for a connection; if the table is as full as it may be, somebody else gives
+    /// way first.
+    fn find_room(
+        &mut self,
+        platform: &mut impl Platform,
+        id: ConnectionId,
+        entries: usize,
+    ) -> Result<Result<(), Why>, DeviceError> {
+        let zone = self.tracker.connection(id).map(Connection::zone);
+        let zone = zone.map_or(0, |zone| zone.id);
+        let limit = self.config.room.limit(zone);
+        if limit.is_some_and(|limit| self.records.zones.of_zone(zone) >= limit) {
+            return Ok(Err(Why::ZoneLimit));
+        }
+        let permille = u64::from(self.config.room.high_water_permille);
+        let most = u64::from(self.layout.table_capacity) * permille / 1_000;
+        let evicts = self.config.room.eviction != Eviction::None;
+        while evicts && self.records.reserved() + entries as u64 > most {
+            let Some(connection) = self.tracker.connection(id) else {
+                break;
+            };
+            let asks = (connection, millis(platform));
+            let among = (&self.records, &self.tracker);
+            let (victim, looked_at) = self.hand.victim(&self.config.room, among, asks);
+            platform.spend(Work::Expire, looked_at);
+            match victim {
+                Ok(victim) => self.remove(platform, victim, RemoveCause::Displaced)?,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Queues the insertion of all entries of a connection.
@@ -133,8 +214,9 @@ impl Driver {
         }
         let cookie = self.records.enter(id.index(), Life::Inserting);
         self.records.set_ways(id.index(), ways);
+        self.records.reserve(id.index(), Parts::first(plan.len()));
+        self.count_in_zone(id);
         if let Some((record, _)) = self.records.by_cookie(cookie) {
-            record.wanted = Parts::first(plan.len());
             record.waiting = plan.len() as u8;
             record.from_higher = Parts::default();
             for (part, entry) in plan.iter() {
@@ -158,6 +240,16 @@ impl Driver {
             self.commands.insert(platform, &self.layout, &request)?;
         }
         Ok(())
+    }
+
+    /// Counts a connection in its zone, if that has a limit.
+    fn count_in_zone(&mut self, id: ConnectionId) {
+        let zone = self.tracker.connection(id).map(Connection::zone);
+        if let Some(zone) = zone
+            && self.config.room.limit(zone.id).is_some()
+        {
+            self.records.zones.enter(id.index(), zone.id);
+        }
     }
 
     /// The window scales of a TCP connection's two sides, if the card is to check its windows.
@@ -205,6 +297,9 @@ impl Driver {
         observer: &mut impl Observer,
     ) {
         self.stats.refused[cause as usize] += 1;
+        if let Some(record) = self.records.get_mut(id) {
+            record.why = Some(cause.into());
+        }
         observer.refused(id, cause, now);
     }
 
@@ -226,7 +321,7 @@ impl Driver {
         self.remove_entries(platform, id, &plan, cause)
     }
 
-    /// Queues the removal of those entries of a connection that are in the card.
+    /// Queues the removal of those entries of a connection that are in the card or on their way there.
     pub(super) fn remove_entries(
         &mut self,
         platform: &mut impl Platform,
@@ -235,23 +330,30 @@ impl Driver {
         cause: RemoveCause,
     ) -> Result<(), DeviceError> {
         let recovering = self.is_recovering();
+        // Insertions that are on their way are executed before these removals.
+        let coming = self.life(id) == Life::Inserting;
         let cookie = self.records.enter(id.index(), Life::Removing);
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
         record.cause = cause;
-        let present = record.present;
+        record.removed = Some(cause);
+        let going = if coming {
+            record.wanted
+        } else {
+            record.present
+        };
         if recovering {
             // It waits until the table was read.
             return Ok(());
         }
-        record.waiting = present.len();
-        if present.is_empty() {
-            self.records.enter(id.index(), Life::Software);
+        record.waiting = going.len();
+        if going.is_empty() {
+            self.enter_software(platform, id, cause);
             self.stats.removed[cause as usize] += 1;
             return Ok(());
         }
-        for (part, entry) in plan.iter().filter(|(part, _)| present.has(*part)) {
+        for (part, entry) in plan.iter().filter(|(part, _)| going.has(*part)) {
             let cookie = cookie.of_part(part);
             self.commands
                 .delete(platform, &self.layout, &entry.key, cookie)?;
@@ -280,7 +382,7 @@ impl Driver {
             self.evicted(platform, &gone, observer)?;
         }
         let Some((_, generation)) = self.records.by_cookie(pending.cookie) else {
-            return Ok(());
+            return self.came_too_late(platform, completion, &pending);
         };
         let id = ConnectionId::from_parts(pending.cookie.index(), generation);
         match pending.opcode {
@@ -296,6 +398,22 @@ impl Driver {
             | Opcode::Touch
             | Opcode::Update => Ok(()),
         }
+    }
+
+    /// An insertion that had to be posted again came in after the removal that was to follow it.
+    fn came_too_late(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &CommandCompletion,
+        pending: &Pending,
+    ) -> Result<(), DeviceError> {
+        let is_in = completion.status_or_err() == Ok(Status::Done);
+        if pending.opcode != Opcode::Insert || !is_in || self.is_recovering() {
+            return Ok(());
+        }
+        self.stats.strays += 1;
+        let (key, cookie) = (pending.key(), pending.cookie);
+        self.commands.delete(platform, &self.layout, &key, cookie)
     }
 
     /// One of a connection's entries is in the card, or was refused. The connection is in hardware once all are; if one was
@@ -323,6 +441,10 @@ impl Driver {
         let Some((record, _)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
         };
+        if record.life == Life::Removing {
+            // Its connection was deleted meanwhile; the removal is on its way.
+            return Ok(());
+        }
         record.refused = record.refused.or(refused);
         record.waiting = record.waiting.saturating_sub(1);
         if record.waiting > 0 {
@@ -352,9 +474,14 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         self.records.enter(id.index(), Life::Installed);
+        if let Some(record) = self.records.get_mut(id) {
+            record.at_ms = millis(platform);
+            record.why = None;
+        }
         self.stats.installed += 1;
         observer.installed(id, since, platform.now());
-        let still_wanted = self.tracker.connection(id).is_some_and(policy::offloadable);
+        let connection = self.tracker.connection(id);
+        let still_wanted = connection.is_some_and(|connection| unfit(connection).is_none());
         if !still_wanted {
             // It closed while the insertion was on its way.
             self.stats.refused[RefuseCause::Overtaken as usize] += 1;
@@ -380,13 +507,11 @@ impl Driver {
         cause: RefuseCause,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
-        let retry =
-            (platform.now().as_nanos() / 1_000_000) as u32 + self.config.retry_after_full_ms;
-        let mut half = false;
-        if let Some(record) = self.records.of(id) {
-            record.retry_at_ms = retry;
-            half = !record.present.is_empty();
+        if cause == RefuseCause::TableFull && self.config.flaws.has(Flaw::FullForAll) {
+            self.holds_until_ms = millis(platform).saturating_add(self.config.retry_after_full_ms);
         }
+        let record = self.records.get(id);
+        let half = record.is_some_and(|record| !record.present.is_empty());
         self.refuse(id, cause, platform.now(), observer);
         if half {
             self.records.enter(id.index(), Life::Installed);
@@ -394,7 +519,41 @@ impl Driver {
         }
         self.resume(platform, id, platform.now().as_nanos());
         self.records.enter(id.index(), Life::Software);
+        self.back_off(platform, id);
         Ok(())
+    }
+
+    /// A connection is in software again.
+    fn enter_software(&mut self, platform: &impl Platform, id: ConnectionId, cause: RemoveCause) {
+        self.records.enter(id.index(), Life::Software);
+        let mut backs_off = false;
+        if let Some(record) = self.records.get_mut(id) {
+            record.removed = Some(cause);
+            (record.why, backs_off) = match cause {
+                RemoveCause::Displaced | RemoveCause::Evicted => (Some(Why::Displaced), true),
+                // It has said why.
+                RemoveCause::Half => (record.why, true),
+                _ => (None, false),
+            };
+            if cause == RemoveCause::Aged {
+                record.refusals = 0;
+            }
+        }
+        if backs_off {
+            self.back_off(platform, id);
+        }
+    }
+
+    /// A connection found no room, or made it: its next attempt is later each time, so that nothing goes in and out all the time.
+    fn back_off(&mut self, platform: &impl Platform, id: ConnectionId) {
+        /// Eight times as long at most.
+        const MOST_DOUBLINGS: u8 = 3;
+        let now_ms = millis(platform);
+        if let Some(record) = self.records.get_mut(id) {
+            let wait_ms = self.config.retry_after_full_ms << record.refusals;
+            record.at_ms = now_ms.saturating_add(wait_ms);
+            record.refusals = (record.refusals + 1).min(MOST_DOUBLINGS);
+        }
     }
 
     /// One of a connection's entries is gone. The connection is in software once all are.
@@ -410,7 +569,7 @@ impl Driver {
             let packets = if self.config.flaws.has(Flaw::FinalReadIgnored) {
                 0
             } else {
-                self.synchronise(cookie, &reading(completion), observer)
+                self.synchronise(platform, cookie, &reading(completion), observer)
             };
             self.left(platform, id, cookie, (packets, completion.last_seen_ns()));
         }
@@ -443,7 +602,7 @@ impl Driver {
                 .passed_unseen(id, self.card_time(now.as_nanos()));
             self.resume(platform, id, now.as_nanos());
         }
-        self.records.enter(id.index(), Life::Software);
+        self.enter_software(platform, id, cause);
         self.stats.removed[cause as usize] += 1;
         observer.removed(id, cause, now);
     }
@@ -506,7 +665,7 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         let Gone { cookie, cause, .. } = *gone;
-        let packets = self.synchronise(cookie, &gone.reading, observer);
+        let packets = self.synchronise(platform, cookie, &gone.reading, observer);
         let Some((record, generation)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
@@ -608,6 +767,9 @@ impl Driver {
                 EventKind::Update(_) | EventKind::Expect(_) | EventKind::Unexpect(_) => {}
                 EventKind::Destroy { cause, last } => {
                     observer.destroyed(event.connection, &last, cause, platform.now());
+                    if self.life(event.connection) != Life::Software {
+                        observer.leaving(event.connection);
+                    }
                     self.forget(platform, event.connection, &last, cause)?;
                 }
             }
@@ -621,14 +783,22 @@ impl Driver {
         platform: &mut impl Platform,
         id: ConnectionId,
         last: &conntrack_core::Connection,
-        _cause: DestroyCause,
+        cause: DestroyCause,
     ) -> Result<(), DeviceError> {
-        if self.life(id) != Life::Installed {
+        let is_deleted = cause == DestroyCause::Deleted;
+        let overlooks = is_deleted && self.config.flaws.has(Flaw::DeletionNotFollowed);
+        let life = self.life(id);
+        if !matches!(life, Life::Installed | Life::Inserting) || overlooks {
             return Ok(());
         }
         let plan = Plan::of(last, &self.layout.key, &self.records.ways(id.index()));
         self.remove_entries(platform, id, &plan, RemoveCause::Destroyed)
     }
+}
+
+/// Milliseconds since the start.
+pub(super) fn millis(platform: &impl Platform) -> u32 {
+    (platform.now().as_nanos() / 1_000_000) as u32
 }
 
 /// An entry that the card has taken out by itself.

@@ -13,7 +13,8 @@ use super::*;
 use crate::commands::Supervision;
 use crate::device::{read, write};
 use crate::entries::Plan;
-use crate::offload::Parts;
+use crate::explain::unfit;
+use crate::offload::{Parts, Record};
 use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::TableRecord;
 use nic_model::host::seal::is_whole;
@@ -43,6 +44,14 @@ pub(super) struct Health {
     moved: Option<u32>,
     /// Entries that are to go once the table was read: to take one out may move others.
     condemned: Vec<(FlowKey, Cookie)>,
+}
+
+impl Health {
+    /// All but counts, as text.
+    pub(super) fn outline(&self) -> String {
+        let condemned = self.condemned.len();
+        format!("{:?} {} {condemned}", self.state, self.same_beats)
+    }
 }
 
 impl Driver {
@@ -246,7 +255,7 @@ impl Driver {
                 all_whole = false;
                 break;
             }
-            self.compare(&TableRecord::from_bytes(bytes), observer);
+            self.compare(platform, &TableRecord::from_bytes(bytes), observer);
         }
         let moved = *self.health.moved.get_or_insert(completion.moved());
         if !all_whole || moved != completion.moved() {
@@ -259,7 +268,12 @@ impl Driver {
     }
 
     /// An entry of the card: does the driver know it, and want it there?
-    fn compare(&mut self, entry: &TableRecord, observer: &mut impl Observer) {
+    fn compare(
+        &mut self,
+        platform: &impl Platform,
+        entry: &TableRecord,
+        observer: &mut impl Observer,
+    ) {
         let cookie = Cookie(entry.cookie());
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             self.health.condemned.push((key_of(entry), cookie));
@@ -282,7 +296,7 @@ impl Driver {
                 packets: [entry.packets_0(), entry.packets_1()],
                 bytes: [entry.bytes_0(), entry.bytes_1()],
             };
-            self.synchronise(cookie, &reading, observer);
+            self.synchronise(platform, cookie, &reading, observer);
         }
     }
 
@@ -366,7 +380,7 @@ impl Driver {
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
-        record: &crate::offload::Record,
+        record: &Record,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         if record.seen == record.wanted {
@@ -390,7 +404,7 @@ impl Driver {
         &mut self,
         platform: &mut impl Platform,
         id: ConnectionId,
-        record: &crate::offload::Record,
+        record: &Record,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         if record.seen != record.wanted {
@@ -400,7 +414,8 @@ impl Driver {
             }
             return self.remove(platform, id, RemoveCause::Lost);
         }
-        let still_wanted = self.tracker.connection(id).is_some_and(policy::offloadable);
+        let connection = self.tracker.connection(id);
+        let still_wanted = connection.is_some_and(|connection| unfit(connection).is_none());
         if record.idle == record.wanted {
             return self.remove(platform, id, RemoveCause::Aged);
         }

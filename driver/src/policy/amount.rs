@@ -1,7 +1,7 @@
 //! Offload what has sent so much already: short connections never cost an insertion.
 
-use super::Policy;
-use conntrack_core::{Connection, Direction};
+use super::{Candidate, Policy, bytes, packets};
+use crate::explain::Why;
 
 /// After so many packets, both directions together.
 pub(super) struct Packets(pub(super) u64);
@@ -14,9 +14,11 @@ impl Policy for Packets {
         format!("packets:{}", self.0)
     }
 
-    fn wants(&mut self, connection: &Connection) -> bool {
-        let packets = Direction::ALL.map(|direction| connection.counters(direction).packets);
-        packets.into_iter().fold(0, u64::saturating_add) >= self.0
+    fn wants(&mut self, candidate: &Candidate<'_>) -> Result<(), Why> {
+        if packets(candidate.connection) >= self.0 {
+            return Ok(());
+        }
+        Err(Why::FewPackets)
     }
 }
 
@@ -25,8 +27,10 @@ impl Policy for Bytes {
         format!("bytes:{}", self.0)
     }
 
-    fn wants(&mut self, connection: &Connection) -> bool {
-        let bytes = Direction::ALL.map(|direction| connection.counters(direction).bytes);
-        bytes.into_iter().fold(0, u64::saturating_add) >= self.0
+    fn wants(&mut self, candidate: &Candidate<'_>) -> Result<(), Why> {
+        if bytes(candidate.connection) >= self.0 {
+            return Ok(());
+        }
+        Err(Why::FewBytes)
     }
 }

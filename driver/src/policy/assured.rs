@@ -1,7 +1,8 @@
 //! Offload what is proven to be a conversation: the default, as Linux flow tables do it.
 
-use super::Policy;
-use conntrack_core::{Connection, Direction, Status};
+use super::{Candidate, Policy};
+use crate::explain::Why;
+use conntrack_core::{Direction, Status};
 use packet::Protocol;
 
 pub(super) struct Assured;
@@ -11,12 +12,17 @@ impl Policy for Assured {
         "assured".to_owned()
     }
 
-    fn wants(&mut self, connection: &Connection) -> bool {
-        let needed = if connection.tuple(Direction::Original).protocol() == Protocol::UDP {
-            Status::SEEN_REPLY
+    fn wants(&mut self, candidate: &Candidate<'_>) -> Result<(), Why> {
+        let connection = candidate.connection;
+        let is_udp = connection.tuple(Direction::Original).protocol() == Protocol::UDP;
+        let (needed, otherwise) = if is_udp {
+            (Status::SEEN_REPLY, Why::NoReply)
         } else {
-            Status::ASSURED
+            (Status::ASSURED, Why::NotAssured)
         };
-        connection.status().contains(needed)
+        if connection.status().contains(needed) {
+            return Ok(());
+        }
+        Err(otherwise)
     }
 }

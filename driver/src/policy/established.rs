@@ -1,7 +1,7 @@
 //! Offload as early as the hardware could take the connection.
 
-use super::Policy;
-use conntrack_core::Connection;
+use super::{Candidate, Policy};
+use crate::explain::Why;
 
 pub(super) struct Established;
 
@@ -10,7 +10,7 @@ impl Policy for Established {
         "established".to_owned()
     }
 
-    fn wants(&mut self, _connection: &Connection) -> bool {
-        true
+    fn wants(&mut self, _candidate: &Candidate<'_>) -> Result<(), Why> {
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Offload nothing.
 
-use super::Policy;
-use conntrack_core::Connection;
+use super::{Candidate, Policy};
+use crate::explain::Why;
 
 pub(super) struct Never;
 
@@ -10,7 +10,7 @@ impl Policy for Never {
         "never".to_owned()
     }
 
-    fn wants(&mut self, _connection: &Connection) -> bool {
-        false
+    fn wants(&mut self, _candidate: &Candidate<'_>) -> Result<(), Why> {
+        Err(Why::Never)
     }
 }

@@ -85,6 +85,12 @@ impl RegisterFile {
         };
         *word = value;
         if offset == reg::CONTROL {
+            if value & reg::ENABLE != 0 && !self.enabled() {
+                // What was rung for rings of before, and came after a reset, is not about these.
+                for doorbell in reg::DOORBELLS {
+                    self.words[doorbell as usize / 4] = 0;
+                }
+            }
             self.status = self.status & !reg::ENABLE | value & reg::ENABLE;
         }
         true
@@ -156,5 +162,21 @@ impl Chip {
             _ => {}
         }
         Notice::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_begin_afresh_whatever_was_rung_before() {
+        let mut registers = RegisterFile::default();
+        registers.write(reg::COUNTER_HEAD, 252);
+        registers.write(reg::CONTROL, reg::ENABLE);
+        assert_eq!(registers.written(reg::COUNTER_HEAD), 0);
+        registers.write(reg::COUNTER_HEAD, 7);
+        registers.write(reg::CONTROL, reg::ENABLE);
+        assert_eq!(registers.written(reg::COUNTER_HEAD), 7);
     }
 }

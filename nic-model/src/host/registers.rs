@@ -44,7 +44,7 @@ register_map! {
     0x004 Read      INTERFACE_VERSION    "Version of this interface, major in the high half, minor in the low half."
     0x008 Read      PORTS                "Number of Ethernet ports."
     0x00c Read      TABLE_CAPACITY       "Entries the flow table can hold, stash included."
-    0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings. Clearing it stops all DMA. Bit 1: function reset: rings, DMA and firmware begin afresh, the table stays. Bit 2: full reset: the table is empty too."
+    0x010 ReadWrite CONTROL              "Bit 0: enable receive, transmit, command, event and counter rings: setting it begins all of them at 0, whatever their doorbells said before. Clearing it stops all DMA. Bit 1: function reset: rings, DMA and firmware begin afresh, the table stays. Bit 2: full reset: the table is empty too."
     0x014 Read      STATUS               "Bit 0: enabled. Bit 1: a DMA error stopped the rings. Bit 2: ready: after a reset the card ignores writes until it is."
     0x018 Read      KEY_FORMAT           "What keys hold. Bit 0: one direction alone (two entries a connection). Bits 1 to 4: zone, ingress port, VLAN, tunnel."
     0x01c Read      COUNTER_FORMAT       "Bits 7:0: width of packet counters. Bits 15:8: width of byte counters. Bit 16: they saturate. Bit 17: reading clears them."

@@ -14,6 +14,7 @@ macro_rules! say {
 }
 mod bench;
 mod duration;
+mod explain;
 mod nic;
 mod options;
 #[cfg(target_os = "linux")]
@@ -47,6 +48,7 @@ const EXAMPLES: &str = "Examples:
   ctnic run syn-flood                        generated traffic: a scenario (ctnic scenarios lists them)
   ctnic run --pcap my.pcapng                 your capture
   ctnic run --pcap my.pcap --nic fpga-small  the same through a card with a small table
+  ctnic run elephants --policy rate:100000 --evict least-traffic --explain
   ctnic run syn-flood --wave-trigger 'insertion.full' --wave-before 100us
   ctnic trace my.pcap | jq -c 'select(.path==\"sw\")'
   ctnic trace --software-only --table table.txt my.pcap
@@ -63,6 +65,8 @@ enum Command {
     Signals,
     /// List cards, show one, check a file, explain a parameter.
     Nic(nic::NicArgs),
+    /// List what can be offloaded, and the reasons for which a connection is not.
+    Policies,
     /// Measure this build on this machine.
     Bench(bench::BenchArgs),
     /// Put packets before the running kernel and the tracker alike, and tell every difference.
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
             Ok(true)
         }
         Command::Nic(args) => nic::nic(&args),
+        Command::Policies => explain::list_policies(),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),

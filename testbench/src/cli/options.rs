@@ -1,13 +1,15 @@
 //! Options several commands share, and what they build.
 
+use crate::action::Action;
 use crate::fault::Fault;
 use crate::host_cpu::HostCosts;
 use crate::scenario::Scenario;
 use crate::simulation::RunConfig;
 use crate::traffic::replay::Network;
+use crate::traffic::translated;
 use clap::Args;
 use conntrack_core::{Config, HashKey};
-use driver::{Clock, DriverConfig, Flaws, policy};
+use driver::{Clock, DriverConfig, Eviction, Flaws, RoomConfig, policy};
 use nic_model::config::NicConfig;
 use std::path::Path;
 
@@ -17,9 +19,13 @@ pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
     #[arg(long, value_name = "PRESET|FILE")]
     pub(super) nic: Option<String>,
-    /// What to offload: assured (unless the scenario says otherwise), established, packets:N, bytes:N, never
+    /// What to offload: assured (unless the scenario says otherwise), established, packets:N, bytes:N, rate:N, heavy:N,
+    /// adaptive, rule:LIST, never; A+B is what both want (see `ctnic policies`)
     #[arg(long, value_name = "NAME")]
     pub(super) policy: Option<String>,
+    /// Who gives way when the table is nearly full: none, lru, least-traffic
+    #[arg(long, value_name = "NAME", value_parser = eviction)]
+    pub(super) evict: Option<Eviction>,
     /// Override one value of the NIC's configuration, for example --set table.buckets=1024 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) overrides: Vec<String>,
@@ -43,7 +49,11 @@ pub(super) struct FromScenario {
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) faults: Vec<Fault>,
+    pub(super) actions: Vec<Action>,
     pub(super) flaws: Flaws,
+    pub(super) room: RoomConfig,
+    pub(super) nat: Option<translated::Network>,
+    pub(super) check_equivalence: bool,
 }
 
 impl FromScenario {
@@ -59,7 +69,11 @@ impl FromScenario {
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
             faults: scenario.faults.clone(),
+            actions: scenario.actions.clone(),
             flaws: scenario.flaws,
+            room: scenario.room.clone(),
+            nat: scenario.nat,
+            check_equivalence: scenario.check_equivalence,
         }
     }
 }
@@ -151,6 +165,10 @@ impl SystemArgs {
             } else {
                 scenario.flaws
             },
+            room: RoomConfig {
+                eviction: self.evict.unwrap_or(scenario.room.eviction),
+                ..scenario.room.clone()
+            },
             ..DriverConfig::default()
         };
         Ok(RunConfig {
@@ -159,12 +177,22 @@ impl SystemArgs {
             policy,
             host: scenario.host.clone(),
             frozen,
-            check_equivalence: false,
-            network: None,
+            check_equivalence: scenario.check_equivalence,
+            network: scenario.nat,
             faults: scenario.faults.clone(),
+            actions: scenario.actions.clone(),
             seed: self.seed(scenario),
         })
     }
+}
+
+fn eviction(name: &str) -> Result<Eviction, String> {
+    Eviction::by_name(name).ok_or_else(|| {
+        format!(
+            "there are: {}",
+            Eviction::ALL.map(Eviction::name).join(", ")
+        )
+    })
 }
 
 /// The text of a card: of a file that ends in .toml, or of a preset.

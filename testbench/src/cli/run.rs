@@ -1,5 +1,6 @@
 //! `ctnic run`: traffic through the card, a summary for people, and files to look at.
 
+use super::explain::Explained;
 use super::options::{FromScenario, SystemArgs, networks};
 use super::progress::progress_bar;
 use super::wave::{self, Wave, WaveArgs};
@@ -15,6 +16,7 @@ use clap::Args;
 use conntrack_core::Time;
 use conntrack_core::dump::conntrack_tools;
 use indicatif::ProgressBar;
+use nic_model::clock::Picos;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +43,9 @@ pub(super) struct RunArgs {
     /// Put the same traffic through connection tracking in software alone, and compare packet by packet
     #[arg(long)]
     check_equivalence: bool,
+    /// List every connection with where it is and why, in explain.csv: at the end, or MS milliseconds after the beginning
+    #[arg(long, value_name = "MS", require_equals = true)]
+    explain: Option<Option<u64>>,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
@@ -71,31 +76,39 @@ fn run_scenario(args: &RunArgs, name: &str) -> Result<bool, String> {
         seed,
         ..RunInfo::default()
     };
-    let mut config = config;
-    config.check_equivalence |= scenario.check_equivalence;
-    config.network = scenario.nat;
     let summary = simulate(args, config, traffic.as_mut(), info)?;
     Ok(judge(&summary))
 }
 
 /// Puts traffic through, to the end; nothing is written.
 pub(super) fn through(config: RunConfig, traffic: &mut dyn Traffic) -> Result<Simulation, String> {
-    let mut translated;
-    let traffic: &mut dyn Traffic = match config.network {
-        Some(network) => {
-            translated = Translated::new(traffic, network);
-            &mut translated
-        }
-        None => traffic,
-    };
-    let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
-    let mut burst = Burst::default();
-    while simulation
-        .step(traffic, &mut burst)
-        .map_err(|error| error.to_string())?
-    {}
-    simulation.finish().map_err(|error| error.to_string())?;
-    Ok(simulation)
+    let networks = networks_of(&config);
+    with_networks(traffic, networks, |traffic| {
+        let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
+        let mut burst = Burst::default();
+        while simulation
+            .step(traffic, &mut burst)
+            .map_err(|error| error.to_string())?
+        {}
+        simulation.finish().map_err(|error| error.to_string())?;
+        Ok(simulation)
+    })
+}
+
+/// The traffic as it is where clients' addresses are translated into networks, if they are.
+fn with_networks<R>(
+    traffic: &mut dyn Traffic,
+    networks: Vec<(Picos, Network)>,
+    run: impl FnOnce(&mut dyn Traffic) -> R,
+) -> R {
+    if networks.is_empty() {
+        return run(traffic);
+    }
+    run(&mut Translated::new(traffic, networks))
+}
+
+fn networks_of(config: &RunConfig) -> Vec<(Picos, Network)> {
+    crate::action::networks(config.network, &config.actions)
 }
 
 fn run_capture(args: &RunArgs) -> Result<bool, String> {
@@ -164,14 +177,18 @@ fn simulate(
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
     config.check_equivalence |= args.check_equivalence;
     config.network = args.nat.or(config.network);
-    let mut translated;
-    let traffic: &mut dyn Traffic = match config.network {
-        Some(network) => {
-            translated = Translated::new(traffic, network);
-            &mut translated
-        }
-        None => traffic,
-    };
+    let networks = networks_of(&config);
+    with_networks(traffic, networks, |traffic| {
+        simulate_translated(args, config, traffic, info)
+    })
+}
+
+fn simulate_translated(
+    args: &RunArgs,
+    config: RunConfig,
+    traffic: &mut dyn Traffic,
+    info: RunInfo,
+) -> Result<RunSummary, String> {
     let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
     let mut wave = wave::begin(&args.wave, &args.out, &mut simulation)?;
     let progress = if args.quiet || args.json {
@@ -179,6 +196,7 @@ fn simulate(
     } else {
         progress_bar(traffic.total_frames())
     };
+    let mut explained = args.explain.map(|ms| Explained::at(&simulation, ms));
     let mut burst = Burst::default();
     let interrupted = on_interrupt();
     while simulation
@@ -196,6 +214,9 @@ fn simulate(
         if let Some(wave) = &mut wave {
             wave.end_at_limit(&mut simulation)?;
         }
+        if let Some(explained) = &mut explained {
+            explained.look(&simulation, false);
+        }
     }
     let traffic_end = simulation.now();
     simulation.finish().map_err(|error| error.to_string())?;
@@ -210,6 +231,10 @@ fn simulate(
     });
     summary.wave = wave.as_ref().and_then(Wave::info);
     write_files(args, &simulation, &summary)?;
+    if let Some(explained) = &mut explained {
+        explained.look(&simulation, true);
+        write(&args.out.join("explain.csv"), explained.csv().as_bytes())?;
+    }
     for (path, text) in wave.iter().flat_map(Wave::views) {
         write(&path, text.as_bytes())?;
     }

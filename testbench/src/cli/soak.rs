@@ -100,10 +100,7 @@ fn run_case(case: &Table) -> Result<Trial, String> {
     let text = toml::to_string(case).map_err(|error| error.to_string())?;
     let scenario = Scenario::parse("soak", &text).map_err(|error| error.to_string())?;
     let from = FromScenario::new(&scenario);
-    let system = SystemArgs::default();
-    let mut config = system.run_config(&from, 0, false)?;
-    config.check_equivalence = scenario.check_equivalence;
-    config.network = scenario.nat;
+    let config = SystemArgs::default().run_config(&from, 0, false)?;
     let mut traffic = scenario
         .traffic(scenario.seed)
         .map_err(|error| error.to_string())?;

@@ -6,6 +6,7 @@
 //! same. Some differences are by design, and counted as such; all others are violations.
 
 use super::Ledger;
+use crate::action::{Action, ActionKind};
 use crate::bridge::Bridge;
 use crate::simulation::FrameOutcome;
 use crate::summary::{CauseCount, MonitorVerdict};
@@ -58,6 +59,10 @@ pub struct Equivalence {
     /// When connections expired here.
     expired_here: BTreeMap<Tuple, Picos>,
     collect_at: Picos,
+    /// What an administrator does next, once the host's processor comes to it.
+    acts: Option<Action>,
+    /// When all connections were deleted last.
+    deleted_at: Option<Picos>,
     ledger: Ledger,
     by_design: BTreeMap<&'static str, u64>,
 }
@@ -100,9 +105,46 @@ impl Equivalence {
             expired: BTreeSet::new(),
             expired_here: BTreeMap::new(),
             collect_at: COLLECT_EVERY,
+            acts: None,
+            deleted_at: None,
             ledger: Ledger::default(),
             by_design: BTreeMap::new(),
         }
+    }
+
+    /// An administrator does something at a time that may be still to come: the host's processor is busy until then.
+    pub fn acts(&mut self, action: Action) {
+        if deletes(&action) {
+            self.deleted_at = Some(action.at);
+            // What has come and was not looked at yet will be part of new connections.
+            let waiting: Vec<Expected> = self.expected.values().copied().collect();
+            waiting
+                .iter()
+                .for_each(|expected| self.remember_loss(expected));
+        }
+        if let Some(before) = self.acts.replace(action) {
+            self.act(&before);
+        }
+    }
+
+    fn act(&mut self, action: &Action) {
+        self.bridge.network = action.network.or(self.bridge.network);
+        if deletes(action) {
+            let now = if self.frozen { 0 } else { action.at.as_nanos() };
+            self.tracker.flush(Time(now));
+        }
+    }
+
+    /// Whether a packet came before all connections were deleted and was looked at after that, or was forwarded by an entry
+    /// whose removal was on its way.
+    fn is_about_deletion(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
+        let waited = self
+            .deleted_at
+            .is_some_and(|deleted| expected.at <= deleted);
+        if outcome.hardware.is_some() {
+            return outcome.leaving && self.deleted_at.is_some();
+        }
+        waited
     }
 
     /// A frame reaches a port.
@@ -114,6 +156,9 @@ impl Equivalence {
         parsed: &Parsed,
         at: Picos,
     ) {
+        if let Some(action) = self.acts.take_if(|action| action.at <= at) {
+            self.act(&action);
+        }
         let now = Time(if self.frozen { 0 } else { at.as_nanos() });
         if at >= self.collect_at {
             self.collect_at = at + COLLECT_EVERY;
@@ -143,16 +188,17 @@ impl Equivalence {
         let digest = digest.flatten();
         let connection = verdict.and_then(|verdict| verdict.connection);
         let tuple = connection.and_then(|id| self.tracker.original_tuple(id));
-        self.expected.insert(
-            number,
-            Expected {
-                verdict,
-                tuple,
-                at,
-                digest,
-                changed: false,
-            },
-        );
+        let expected = Expected {
+            verdict,
+            tuple,
+            at,
+            digest,
+            changed: false,
+        };
+        if self.acts.as_ref().is_some_and(deletes) {
+            self.remember_loss(&expected);
+        }
+        self.expected.insert(number, expected);
     }
 
     /// A frame leaves, by whichever way.
@@ -171,7 +217,9 @@ impl Equivalence {
             return;
         };
         let mut difference = self.compare(&expected, outcome);
-        if outcome.dropped.is_some() {
+        // The new connection has not seen it, or saw it although the old one had.
+        let unseen_by_new = self.is_about_deletion(&expected, outcome);
+        if outcome.dropped.is_some() || unseen_by_new {
             self.remember_loss(&expected);
         } else if matches!(difference, Difference::Wrong(_)) && self.has_lost(&expected, outcome) {
             difference =
@@ -179,7 +227,10 @@ impl Equivalence {
         } else if matches!(difference, Difference::Wrong(_)) && self.was_kept(&expected, outcome) {
             difference = Difference::ByDesign("the card kept its connection beyond its timeout");
         }
-        if matches!(difference, Difference::Wrong(_)) && self.maps_otherwise(&expected) {
+        if matches!(difference, Difference::Wrong(_))
+            && outcome.hardware.is_none()
+            && self.maps_otherwise(&expected)
+        {
             difference =
                 Difference::ByDesign("other mappings were free, after packets were dropped unseen");
             self.remember_loss(&expected);
@@ -187,6 +238,11 @@ impl Equivalence {
         if matches!(difference, Difference::Wrong(_)) && self.waited_too_long(&expected, outcome) {
             difference =
                 Difference::ByDesign("it waited for the host until its connection had expired");
+            self.remember_loss(&expected);
+        }
+        if matches!(difference, Difference::Wrong(_)) && self.is_about_deletion(&expected, outcome)
+        {
+            difference = Difference::ByDesign("all connections were being deleted");
             self.remember_loss(&expected);
         }
         if let Difference::ByDesign(why) = difference {
@@ -227,7 +283,8 @@ impl Equivalence {
 
     /// Whether a new connection is translated otherwise: which mapping is free depends on which others there are.
     fn maps_otherwise(&self, expected: &Expected) -> bool {
-        let others_differ = !(self.lossy.is_empty() && self.expired.is_empty());
+        let others_differ =
+            !(self.lossy.is_empty() && self.expired.is_empty()) || self.deleted_at.is_some();
         let is_new = expected
             .verdict
             .is_some_and(|verdict| verdict.ctinfo == CtInfo::New);
@@ -354,6 +411,11 @@ impl Equivalence {
     }
 }
 
+/// Whether an action deletes all connections.
+const fn deletes(action: &Action) -> bool {
+    matches!(action.kind, ActionKind::Flush | ActionKind::Nat)
+}
+
 /// A sum over a packet that tells it from others (FNV-1a, 64 bits).
 fn digest(packet: &[u8]) -> u64 {
     packet.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
@@ -457,6 +519,7 @@ mod tests {
             hardware,
             tuple: None,
             reason: None,
+            leaving: false,
             dropped: None,
             latency: Picos::ZERO,
         }

@@ -184,6 +184,16 @@ fn connections(out: &mut String, s: &RunSummary) {
         thousands(c.in_hardware_at_end)
     )
     .ok();
+    for reason in &c.reasons {
+        writeln!(
+            out,
+            "    {:>12}  {:<18} {}",
+            thousands(reason.count),
+            reason.why,
+            reason.meaning
+        )
+        .ok();
+    }
     writeln!(out, "Table: {}", t.organisation).ok();
     writeln!(
         out,

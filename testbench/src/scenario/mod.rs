@@ -4,12 +4,13 @@ mod error;
 
 pub use error::{ScenarioError, share, within};
 
+use crate::action::{Action, ActionKind, ActionTable};
 use crate::fault::Fault;
 use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
 use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
-use driver::{Flaw, Flaws};
+use driver::{Eviction, Flaw, Flaws, RoomConfig};
 use nic_model::clock::Picos;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ struct Document {
     #[serde(default)]
     fault: Vec<Fault>,
     #[serde(default)]
+    action: Vec<ActionTable>,
+    #[serde(default)]
     nat: Option<String>,
     #[serde(default)]
     check_equivalence: bool,
@@ -61,6 +64,49 @@ const fn first_seed() -> u64 {
 struct DriverTable {
     policy: Option<String>,
     flaws: Vec<String>,
+    evict: Option<String>,
+    high_water: Option<f64>,
+    zone_limits: BTreeMap<String, u32>,
+}
+
+impl DriverTable {
+    fn flaws(&self) -> Result<Flaws, ScenarioError> {
+        let mut flaws = Flaws::default();
+        for name in &self.flaws {
+            let known = || Flaw::ALL.map(Flaw::name).join(", ");
+            let flaw = Flaw::by_name(name).ok_or_else(|| {
+                ScenarioError::value("flaws", name, format!("there are {}", known()))
+            })?;
+            flaws = flaws.with(flaw);
+        }
+        Ok(flaws)
+    }
+
+    fn room(&self) -> Result<RoomConfig, ScenarioError> {
+        let mut room = RoomConfig::default();
+        if let Some(name) = &self.evict {
+            let known = || Eviction::ALL.map(Eviction::name).join(", ");
+            room.eviction = Eviction::by_name(name).ok_or_else(|| {
+                ScenarioError::value("evict", name, format!("there are {}", known()))
+            })?;
+        }
+        if let Some(share) = self.high_water {
+            error::share("high_water", share)?;
+            room.high_water_permille = (share * 1_000.0) as u16;
+        }
+        for (zone, limit) in &self.zone_limits {
+            if zone == "other" {
+                room.other_zones = Some(*limit);
+                continue;
+            }
+            let number = zone.parse().map_err(|_| {
+                let expected = "its keys are zones, 0 to 65535, and \"other\"";
+                ScenarioError::value("zone_limits", zone, expected)
+            })?;
+            room.zones.insert(number, *limit);
+        }
+        Ok(room)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,8 +135,12 @@ pub struct Scenario {
     pub policy: Option<String>,
     /// Mistakes of the driver that are switched on (`[driver] flaws`).
     pub flaws: Flaws,
+    /// How much of the table connections may take (`[driver] evict`, `high_water`, `zone_limits`).
+    pub room: RoomConfig,
     /// What goes wrong (`[[fault]]`).
     pub faults: Vec<Fault>,
+    /// What administrators do (`[[action]]`).
+    pub actions: Vec<Action>,
     /// A network that clients' IPv4 addresses are translated into.
     pub nat: Option<Network>,
     /// Whether the run is compared with connection tracking in software alone.
@@ -146,15 +196,9 @@ impl Scenario {
             let inside = |error: ScenarioError| error.inside(&format!("{place}: fault[{i}]"));
             fault.check().map_err(inside)?;
         }
-        let mut flaws = Flaws::default();
-        for name in &document.driver.flaws {
-            let known = || Flaw::ALL.map(Flaw::name).join(", ");
-            let flaw = Flaw::by_name(name).ok_or_else(|| {
-                ScenarioError::value("flaws", name, format!("there are {}", known()))
-                    .inside(&format!("{place}: driver"))
-            })?;
-            flaws = flaws.with(flaw);
-        }
+        let in_driver = |error: ScenarioError| error.inside(&format!("{place}: driver"));
+        let flaws = document.driver.flaws().map_err(in_driver)?;
+        let room = document.driver.room().map_err(in_driver)?;
         let nat = match &document.nat {
             Some(text) => Some(Network::parse(text).ok_or_else(|| {
                 ScenarioError::value("nat", text, "expected a network such as 100.64.0.0/10")
@@ -162,6 +206,16 @@ impl Scenario {
             })?),
             None => None,
         };
+        let mut actions = Vec::new();
+        for (i, action) in document.action.iter().enumerate() {
+            let inside = |error: ScenarioError| error.inside(&format!("{place}: action[{i}]"));
+            let action = action.read().map_err(inside)?;
+            if action.kind == ActionKind::Nat && nat.is_none() {
+                let needs = "needs nat = \"...\": the network at first";
+                return Err(inside(ScenarioError::value("kind", "nat", needs)));
+            }
+            actions.push(action);
+        }
         validate_all(&traffic).map_err(|error| error.inside(place))?;
         let stop = Stop {
             packets: document.stop.packets,
@@ -176,7 +230,9 @@ impl Scenario {
             sysctl: document.sysctl,
             policy: document.driver.policy,
             flaws,
+            room,
             faults: document.fault,
+            actions,
             nat,
             check_equivalence: document.check_equivalence,
             traffic,

@@ -169,6 +169,7 @@ impl Watch {
                 hardware: None,
                 tuple: None,
                 reason: None,
+                leaving: false,
                 dropped: Some(reason),
                 latency: now - arrival,
             });
@@ -219,6 +220,7 @@ impl Watch {
                 hardware: None,
                 tuple: None,
                 reason: None,
+                leaving: false,
                 dropped: Some(DropReason::Reset),
                 latency: Picos::ZERO,
             });
@@ -334,6 +336,7 @@ impl Observer for Watch {
                 hardware: None,
                 tuple: report.original,
                 reason: Some(report.reason),
+                leaving: false,
                 dropped: None,
                 latency: Picos::ZERO,
             });
@@ -401,8 +404,9 @@ impl Observer for Watch {
         let flow = self.accounts.flow_of(connection);
         self.live.destroyed(flow, last, cause, &self.config, now);
         self.accounts.settled(connection, last);
-        if last.is_offloaded() {
-            self.accounts.owed(connection);
-        }
+    }
+
+    fn leaving(&mut self, connection: ConnectionId) {
+        self.accounts.owed(connection);
     }
 }

@@ -11,10 +11,7 @@ pub fn draw(seed: u64, run: u64) -> Table {
     let rng = &mut rng;
     let duration_ms = 400 + u64::from(below(rng, 1_600));
     let faults = faults(rng, duration_ms);
-    let mut nic = card(rng);
-    if loses_reports(&faults) {
-        keep_counts_safe(&mut nic);
-    }
+    let nic = card(rng, faults.is_empty());
     let mut case = Table::new();
     set(&mut case, "name", format!("soak-{seed}-{run}"));
     set(&mut case, "description", "A run of ctnic soak".to_owned());
@@ -29,7 +26,26 @@ pub fn draw(seed: u64, run: u64) -> Table {
     set(&mut case, "stop", stop);
     let mut driver = Table::new();
     set(&mut driver, "policy", pick(rng, POLICIES).to_owned());
+    if chance(rng, 0.4) {
+        set(
+            &mut driver,
+            "evict",
+            pick(rng, &["lru", "least-traffic"]).to_owned(),
+        );
+        set(
+            &mut driver,
+            "high_water",
+            f64::from(1 + below(rng, 10)) / 10.0,
+        );
+    }
+    if chance(rng, 0.2) {
+        let mut limits = Table::new();
+        set(&mut limits, "0", one_of(rng, &[0, 5, 100]));
+        set(&mut driver, "zone_limits", limits);
+    }
     set(&mut case, "driver", driver);
+    let translated = case.contains_key("nat");
+    set(&mut case, "action", actions(rng, duration_ms, translated));
     set(&mut case, "sysctl", sysctl(rng));
     set(&mut case, "traffic", traffic(rng));
     set(&mut case, "nic", nic);
@@ -46,6 +62,10 @@ const POLICIES: &[&str] = &[
     "established",
     "packets:4",
     "bytes:3000",
+    "rate:20000",
+    "heavy:32",
+    "adaptive",
+    "established+rule:tcp/443,udp/53",
 ];
 
 fn set(table: &mut Table, key: &str, value: impl Into<Value>) {
@@ -58,6 +78,32 @@ fn pick<'a, T: ?Sized>(rng: &mut SourceRng, from: &[&'a T]) -> &'a T {
 
 fn one_of(rng: &mut SourceRng, from: &[i64]) -> i64 {
     from[below(rng, from.len() as u32) as usize]
+}
+
+/// What administrators do, now and then.
+fn actions(rng: &mut SourceRng, duration_ms: u64, translated: bool) -> Vec<Value> {
+    let many = [0, 0, 0, 1, 1, 2][below(rng, 6) as usize];
+    let action = |_| {
+        let mut action = Table::new();
+        let kind = pick(rng, &["flush", "take-out", "nat", "stop"]);
+        let kind = if kind == "nat" && !translated {
+            "flush"
+        } else {
+            kind
+        };
+        set(&mut action, "kind", kind.to_owned());
+        set(
+            &mut action,
+            "at_ms",
+            i64::from(below(rng, duration_ms as u32)),
+        );
+        if kind == "nat" {
+            let network = pick(rng, &["198.18.0.0/15", "192.0.2.0/24", "100.96.0.0/11"]);
+            set(&mut action, "network", network.to_owned());
+        }
+        action.into()
+    };
+    (0..many).map(action).collect()
 }
 
 fn sysctl(rng: &mut SourceRng) -> Table {
@@ -138,8 +184,9 @@ fn traffic(rng: &mut SourceRng) -> Vec<Value> {
     list
 }
 
-/// A small card: its table runs full, its rings too.
-fn card(rng: &mut SourceRng) -> Table {
+/// A small card: its table runs full, its rings too. One that clears the counters it has reported only where nothing goes wrong:
+/// counts that exist in one message alone do not survive the loss of that message, whatever a driver does.
+fn card(rng: &mut SourceRng, nothing_goes_wrong: bool) -> Table {
     let mut nic = Table::new();
     set(
         &mut nic,
@@ -147,8 +194,8 @@ fn card(rng: &mut SourceRng) -> Table {
         pick(rng, &["fpga-small", "cam-switch", "many-core"]).to_owned(),
     );
     let mut table = Table::new();
-    let small = nic.get("preset").and_then(Value::as_str) != Some("cam-switch");
-    if small {
+    let has_buckets = nic.get("preset").and_then(Value::as_str) != Some("cam-switch");
+    if has_buckets {
         set(&mut table, "buckets", one_of(rng, &[4, 16, 64, 512]));
         if chance(rng, 0.3) {
             set(
@@ -177,7 +224,8 @@ fn card(rng: &mut SourceRng) -> Table {
     set(&mut aging, "scan_period_ms", one_of(rng, &[20, 100]));
     set(&mut nic, "aging", aging);
     let mut counter = Table::new();
-    set(&mut counter, "clear_on_read", chance(rng, 0.2));
+    let clears = chance(rng, 0.2) && nothing_goes_wrong;
+    set(&mut counter, "clear_on_read", clears);
     set(&mut nic, "counter", counter);
     let mut ring = Table::new();
     set(&mut ring, "command_entries", one_of(rng, &[16, 64, 512]));
@@ -199,19 +247,6 @@ fn card(rng: &mut SourceRng) -> Table {
     );
     set(&mut nic, "firmware", firmware);
     nic
-}
-
-/// Whether reports can go without being sent again: what they carry alone is lost then.
-fn loses_reports(faults: &[Fault]) -> bool {
-    !faults.is_empty()
-}
-
-/// Counts that exist in one message alone do not survive the loss of that message, whatever a driver does: a card that clears what
-/// it has reported, or that evicts by itself, is put through faults only as one that does not.
-fn keep_counts_safe(nic: &mut Table) {
-    if let Some(Value::Table(counter)) = nic.get_mut("counter") {
-        set(counter, "clear_on_read", false);
-    }
 }
 
 fn faults(rng: &mut SourceRng, duration_ms: u64) -> Vec<Fault> {

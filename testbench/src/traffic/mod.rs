@@ -7,6 +7,7 @@
 //! | `syn-flood`    | SYNs without a connection behind them                                   |
 //! | `uniform`      | small packets over a fixed set of established connections               |
 //! | `udp-queries`  | queries and answers over UDP, like DNS                                  |
+//! | `colliding`    | flows crafted to lie in a few buckets of a card's table                 |
 //!
 //! All are open loop: their time line follows from the configuration and the seed and does not react to
 //! what becomes of a packet. The same configuration and seed give the same bytes at the same times. To
@@ -18,6 +19,7 @@ pub mod address;
 pub mod arrival;
 #[cfg(test)]
 mod check;
+pub mod colliding;
 pub mod crr;
 pub mod headers;
 mod limit;
@@ -40,6 +42,7 @@ use nic_model::clock::Picos;
 use random::{SourceRng, unit};
 use serde::{Deserialize, Serialize};
 
+pub use colliding::CollidingConfig;
 pub use crr::CrrConfig;
 pub use limit::{Limited, Stop};
 pub use merge::Merge;
@@ -62,11 +65,20 @@ pub enum TrafficConfig {
     Uniform(UniformConfig),
     /// Queries and answers over UDP.
     UdpQueries(UdpQueriesConfig),
+    /// Flows crafted to collide in a card's table.
+    Colliding(CollidingConfig),
 }
 
 impl TrafficConfig {
     /// The kinds there are.
-    pub const KINDS: [&str; 5] = ["tcp-sessions", "crr", "syn-flood", "uniform", "udp-queries"];
+    pub const KINDS: [&str; 6] = [
+        "tcp-sessions",
+        "crr",
+        "syn-flood",
+        "uniform",
+        "udp-queries",
+        "colliding",
+    ];
 
     /// The `kind` of this source.
     pub fn kind(&self) -> &'static str {
@@ -76,6 +88,7 @@ impl TrafficConfig {
             Self::SynFlood(_) => "syn-flood",
             Self::Uniform(_) => "uniform",
             Self::UdpQueries(_) => "udp-queries",
+            Self::Colliding(_) => "colliding",
         }
     }
 
@@ -99,6 +112,7 @@ impl TrafficConfig {
             "syn-flood" => Self::SynFlood(read(&kind, table)?),
             "uniform" => Self::Uniform(read(&kind, table)?),
             "udp-queries" => Self::UdpQueries(read(&kind, table)?),
+            "colliding" => Self::Colliding(read(&kind, table)?),
             _ => return Err(ScenarioError::value("kind", format!("\"{kind}\""), kinds())),
         })
     }
@@ -111,6 +125,7 @@ impl TrafficConfig {
             Self::SynFlood(config) => config.validate(),
             Self::Uniform(config) => config.validate(),
             Self::UdpQueries(config) => config.validate(),
+            Self::Colliding(config) => config.validate(),
         }
         .map_err(|error| error.inside(self.kind()))
     }
@@ -122,6 +137,7 @@ impl TrafficConfig {
             Self::Crr(config) => (config.server_network, false),
             Self::Uniform(config) => (config.server_network, false),
             Self::UdpQueries(config) => (config.server_network, true),
+            Self::Colliding(config) => (config.server_network, true),
             Self::SynFlood(_) => return None,
         };
         Some((network.unwrap_or(source), udp))
@@ -149,6 +165,7 @@ fn build_numbered(
         TrafficConfig::UdpQueries(config) => {
             boxed(udp_queries::UdpQueries::new(config, seed, source))
         }
+        TrafficConfig::Colliding(config) => boxed(colliding::Colliding::new(config, seed, source)),
     };
     built.map_err(|error| error.inside(config.kind()))
 }

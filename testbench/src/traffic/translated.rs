@@ -4,6 +4,7 @@
 //! one host (NETMAP), the servers' frames must be addressed to the mapped ones; everything else of them stays.
 
 use crate::frame::{Burst, Traffic};
+use nic_model::clock::Picos;
 use packet::checksum::{udp_nonzero, update_bytes};
 use packet::{EtherType, Ethernet, Ipv4, Protocol};
 use std::net::Ipv4Addr;
@@ -41,7 +42,8 @@ impl Network {
 /// A source whose servers see mapped addresses.
 pub struct Translated<'a> {
     inner: &'a mut dyn Traffic,
-    network: Network,
+    /// Since when which network is the one.
+    networks: Vec<(Picos, Network)>,
     burst: Burst,
     /// The first of the burst's frames that was not given out yet.
     next: usize,
@@ -49,11 +51,11 @@ pub struct Translated<'a> {
 }
 
 impl<'a> Translated<'a> {
-    /// The same source, behind a translator.
-    pub fn new(inner: &'a mut dyn Traffic, network: Network) -> Self {
+    /// The same source, behind a translator into networks in order of when they begin.
+    pub fn new(inner: &'a mut dyn Traffic, networks: Vec<(Picos, Network)>) -> Self {
         Self {
             inner,
-            network,
+            networks,
             burst: Burst::default(),
             next: 0,
             frame: Vec::new(),
@@ -77,7 +79,10 @@ impl Traffic for Translated<'_> {
             }
             self.frame.clear();
             self.frame.extend_from_slice(bytes);
-            readdress(&mut self.frame, &self.network);
+            let begun = |(since, _): &&(Picos, Network)| *since <= meta.arrival;
+            if let Some((_, network)) = self.networks.iter().rev().find(begun) {
+                readdress(&mut self.frame, network);
+            }
             burst.push(*meta, &self.frame);
         }
     }

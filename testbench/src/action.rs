@@ -1,0 +1,137 @@
+//! What administrators do while traffic flows: scripted in a scenario as `[[action]]`.
+
+use crate::scenario::ScenarioError;
+use crate::traffic::translated::Network;
+use nic_model::clock::Picos;
+use serde::Deserialize;
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// All connections are deleted, as by `conntrack -F`.
+    Flush,
+    /// Rules change: everything is taken out of hardware, and may go in again.
+    TakeOut,
+    /// Clients' addresses are translated into another network from now on; connections that had the old one are deleted, as when
+    /// a masquerading interface gets another address.
+    Nat,
+    /// Nothing is offloaded any more, and everything is taken out.
+    Stop,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActionTable {
+    kind: ActionKind,
+    at_ms: u64,
+    #[serde(default)]
+    network: Option<String>,
+}
+
+/// One action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action {
+    /// What is done.
+    pub kind: ActionKind,
+    /// When, after the first frame may arrive.
+    pub at: Picos,
+    /// The new network, where there is one.
+    pub network: Option<Network>,
+}
+
+impl ActionTable {
+    /// The action it says.
+    ///
+    /// # Errors
+    /// A network is missing, superfluous, or none.
+    pub(crate) fn read(&self) -> Result<Action, ScenarioError> {
+        let text = self.network.as_deref();
+        let network = text.and_then(Network::parse);
+        let is_nat = self.kind == ActionKind::Nat;
+        if is_nat != text.is_some() || is_nat != network.is_some() {
+            let expected = "kind = \"nat\", and no other, has a network such as 100.64.0.0/10";
+            let found = text.unwrap_or("(missing)");
+            return Err(ScenarioError::value("network", found, expected));
+        }
+        Ok(Action {
+            kind: self.kind,
+            at: Picos::from_millis(self.at_ms),
+            network,
+        })
+    }
+}
+
+/// The actions that are still to come, soonest last.
+#[derive(Debug, Default)]
+pub(crate) struct ActionPlan(Vec<Action>);
+
+impl ActionPlan {
+    /// Actions at times from `start` on.
+    pub(crate) fn new(actions: &[Action], start: Picos) -> Self {
+        let shifted = |action: &Action| Action {
+            at: Picos(action.at.0.saturating_add(start.0)),
+            ..*action
+        };
+        let mut coming: Vec<Action> = actions.iter().map(shifted).collect();
+        coming.sort_by_key(|action| std::cmp::Reverse(action.at));
+        Self(coming)
+    }
+
+    /// When the next one is due.
+    pub(crate) fn next_due(&self) -> Picos {
+        self.0.last().map_or(Picos::NEVER, |action| action.at)
+    }
+
+    /// The next one.
+    pub(crate) fn next(&mut self) -> Option<Action> {
+        self.0.pop()
+    }
+}
+
+/// The networks that clients are translated into, by when they began to be.
+pub fn networks(first: Option<Network>, actions: &[Action]) -> Vec<(Picos, Network)> {
+    let mut list: Vec<(Picos, Network)> = first
+        .map(|first| (Picos::ZERO, first))
+        .into_iter()
+        .collect();
+    list.extend(
+        actions
+            .iter()
+            .filter_map(|action| Some((action.at, action.network?))),
+    );
+    list.sort_by_key(|(at, _)| *at);
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_of_mappings_has_a_network() {
+        let read = |text: &str| toml::from_str::<ActionTable>(text).expect(text).read();
+        assert!(read("kind = \"flush\"\nat_ms = 3").is_ok());
+        assert!(read("kind = \"nat\"\nat_ms = 3\nnetwork = \"100.64.0.0/10\"").is_ok());
+        for wrong in [
+            "kind = \"nat\"\nat_ms = 3",
+            "kind = \"nat\"\nat_ms = 3\nnetwork = \"here\"",
+            "kind = \"flush\"\nat_ms = 3\nnetwork = \"100.64.0.0/10\"",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn they_come_in_order_of_time() {
+        let at = |ms| Action {
+            kind: ActionKind::Flush,
+            at: Picos::from_millis(ms),
+            network: None,
+        };
+        let mut plan = ActionPlan::new(&[at(7), at(2)], Picos::from_millis(1));
+        assert_eq!(plan.next_due(), Picos::from_millis(3));
+        assert_eq!(plan.next(), Some(at(3)));
+        assert_eq!((plan.next(), plan.next()), (Some(at(8)), None));
+    }
+}
