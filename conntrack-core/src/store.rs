@@ -26,6 +26,13 @@ const fn place(index: u32) -> (usize, usize) {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Seen(Node);
 
+impl Seen {
+    /// The index of its connection.
+    pub(crate) fn index(self) -> u32 {
+        self.0.index()
+    }
+}
+
 /// Connections and their tuples. A slot whose connection is not CONFIRMED is free; its mark is one more than the index of the
 /// slot that became free before it.
 #[derive(Debug)]
@@ -177,6 +184,14 @@ impl Store {
             return Seen::default();
         }
         Seen(node)
+    }
+
+    /// Fetches the connection of an index.
+    #[inline]
+    pub(crate) fn prefetch_index(&self, index: u32) {
+        if let Some(connection) = self.slot(index) {
+            prefetch(connection);
+        }
     }
 
     /// A number that is another one after a connection came or went.

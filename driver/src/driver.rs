@@ -161,6 +161,8 @@ pub struct Driver {
     held: HeldFragments,
     chance: Chance,
     hand: Hand,
+    /// Up to which received frame, and which counter record, what they need was fetched.
+    fetched: [u32; 2],
     /// Nothing is offloaded.
     stopped: bool,
     /// Milliseconds before which nothing at all is put in, with [`Flaw::FullForAll`].
@@ -194,6 +196,7 @@ impl Driver {
             held: HeldFragments::default(),
             chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
             hand: Hand::default(),
+            fetched: [0; 2],
             stopped: false,
             holds_until_ms: 0,
             health: Health::default(),
@@ -343,6 +346,7 @@ impl Driver {
             self.completed(platform, &completion, pending, observer)?;
             return Ok(true);
         }
+        self.fetch_ahead(platform);
         if let Some(completion) = self.receive.take(platform, &self.layout)? {
             self.received(platform, completion, switch, observer)?;
             return Ok(true);
@@ -370,6 +374,7 @@ impl Driver {
         platform: &mut impl Platform,
         observer: &mut impl Observer,
     ) -> Result<bool, DeviceError> {
+        self.fetch_ahead_counters(platform);
         let ring = &self.layout.counter;
         let Some(record) = queues::take_counters(&mut self.counters, platform, ring)? else {
             return Ok(false);
@@ -387,6 +392,24 @@ impl Driver {
         self.stats.peak_statistics_lag_ns = self.stats.peak_statistics_lag_ns.max(lag_ns);
         self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)
+    }
+
+    /// Every so many counter records: fetches from memory what the next ones will need.
+    fn fetch_ahead_counters(&mut self, platform: &mut impl Platform) {
+        const AHEAD: u32 = 16;
+        let consumed = self.counters.consumed();
+        if (self.fetched[1].wrapping_sub(consumed) as i32) > 0 {
+            return;
+        }
+        let (memory, ring) = (platform.memory(), &self.layout.counter);
+        let mut count = 0;
+        for cookie in self.counters.coming(memory, ring, AHEAD) {
+            count += 1;
+            let index = Cookie(cookie).index();
+            self.records.prefetch(index);
+            self.tracker.prefetch(index);
+        }
+        self.fetched[1] = consumed.wrapping_add(count);
     }
 
     /// Adds what a reading shows to the entry's connection; how many packets that are.

@@ -221,7 +221,8 @@ pub(crate) struct Record {
     pub(crate) at_ms: u32,
     generation: u8,
     pub(crate) life: Life,
-    pub(crate) cause: RemoveCause,
+    /// Why it is taken out, or was taken out last.
+    pub(crate) cause: Option<RemoveCause>,
     /// Of a single entry.
     pub(crate) originator_is_lower: bool,
     /// Of two entries, those that serve packets from the key's higher endpoint.
@@ -244,8 +245,8 @@ pub(crate) struct Record {
     pub(crate) lost: bool,
     /// Why it is not in hardware, as far as that was asked.
     pub(crate) why: Option<Why>,
-    /// Why it was taken out last.
-    pub(crate) removed: Option<RemoveCause>,
+    /// Entries of which nobody has heard yet whether they came in.
+    pub(crate) unheard: Parts,
     /// How often in a row it found no room or had to make room.
     pub(crate) refusals: u8,
 }
@@ -284,11 +285,12 @@ impl Record {
     /// All but counts and generations, as text.
     pub(crate) fn outline(&self) -> String {
         format!(
-            "{:?} {:?} w{:?} p{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{}",
+            "{:?} {:?} w{:?} p{:?} u{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{}",
             self.life,
             self.cause,
             self.wanted,
             self.present,
+            self.unheard,
             self.idle,
             self.waiting,
             self.refused,
@@ -427,7 +429,7 @@ impl Records {
     /// The entries that a connection on its way into hardware needs.
     pub(crate) fn reserve(&mut self, index: u32, wanted: Parts) {
         if let Some(record) = self.records.get_mut(index as usize) {
-            record.wanted = wanted;
+            (record.wanted, record.unheard) = (wanted, wanted);
             self.reserved += u64::from(wanted.len());
         }
     }
@@ -435,6 +437,14 @@ impl Records {
     /// Entries of connections that are in hardware or on their way there.
     pub(crate) const fn reserved(&self) -> u64 {
         self.reserved
+    }
+
+    /// Fetches the record of an index from memory.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: u32) {
+        if let Some(record) = self.records.get(index as usize) {
+            packet::prefetch(record);
+        }
     }
 
     /// How many records there are.

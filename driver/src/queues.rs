@@ -5,6 +5,7 @@ use crate::platform::{Platform, Work};
 use nic_model::host::descriptors::{
     AgingReport, CounterRecord, ReceiveBuffer, ReceiveCompletion, TransmitDescriptor,
 };
+use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::host::seal::is_whole;
@@ -54,6 +55,33 @@ impl ReceiveQueue {
     pub(crate) fn ring(&mut self, platform: &mut impl Platform) {
         self.announced = self.posted;
         write(platform, reg::RECEIVE_TAIL, self.posted);
+    }
+
+    /// Received frames that were not taken yet, without taking them: at most `most`.
+    pub(crate) fn coming<'a>(
+        &self,
+        memory: &'a HostMemory,
+        layout: &'a Layout,
+        most: u32,
+    ) -> impl Iterator<Item = (ReceiveCompletion, &'a [u8])> {
+        let ring = &layout.receive_done;
+        let first = self.consumed;
+        (0..most).map_while(move |ahead| {
+            let place = first.wrapping_add(ahead);
+            let bytes = memory.read(ring.address(place)).ok()?;
+            let completion = ReceiveCompletion::from_bytes(bytes);
+            if completion.phase() != ring.phase(place) {
+                return None;
+            }
+            let address = layout.buffer_address(completion.buffer());
+            let length = completion.captured_bytes().min(layout.buffer_bytes);
+            Some((completion, memory.slice(address, length as usize).ok()?))
+        })
+    }
+
+    /// Frames taken so far.
+    pub(crate) const fn consumed(&self) -> u32 {
+        self.consumed
     }
 
     /// The next received frame.
@@ -191,11 +219,36 @@ impl ReportQueue {
         ring: &Ring,
         place: u32,
     ) -> Result<Option<[u8; 64]>, DeviceError> {
-        let bytes: [u8; 64] = platform.memory().read(ring.address(place))?;
+        let address = ring.address(place);
+        let first: [u8; 1] = platform.memory().read(address)?;
+        if !has_come(first, ring, place) {
+            return Ok(None);
+        }
+        let bytes: [u8; 64] = platform.memory().read(address)?;
         let age = self.expected.wrapping_sub(number_of(&bytes)) as i32;
         let is_left_over = age > ring.entries() as i32;
-        let good = has_come(&bytes, ring, place) && !is_left_over && is_whole(&bytes);
-        Ok(good.then_some(bytes))
+        Ok((!is_left_over && is_whole(&bytes)).then_some(bytes))
+    }
+
+    /// Cookies of counter records that have come and were not taken yet: of at most `most`, and not checked.
+    pub(crate) fn coming<'a>(
+        &self,
+        memory: &'a HostMemory,
+        ring: &'a Ring,
+        most: u32,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let first = self.consumed;
+        (0..most).map_while(move |ahead| {
+            let place = first.wrapping_add(ahead);
+            let bytes: [u8; 8] = memory.read(ring.address(place)).ok()?;
+            let [phase, .., a, b, c, d] = bytes;
+            has_come([phase], ring, place).then(|| u32::from_le_bytes([a, b, c, d]))
+        })
+    }
+
+    /// Reports taken so far.
+    pub(crate) const fn consumed(&self) -> u32 {
+        self.consumed
     }
 
     /// The next report, if it has come.
@@ -295,8 +348,8 @@ fn number_of(bytes: &[u8; 64]) -> u32 {
 }
 
 /// Whether the card has written a report into its place on this way round the ring.
-const fn has_come(bytes: &[u8; 64], ring: &Ring, place: u32) -> bool {
-    (bytes[0] & 1 == 1) == ring.phase(place)
+const fn has_come([first]: [u8; 1], ring: &Ring, place: u32) -> bool {
+    (first & 1 == 1) == ring.phase(place)
 }
 
 /// The next aging report.
@@ -320,6 +373,12 @@ pub(crate) fn take_counters(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cookie_of_a_counter_record_lies_where_it_is_looked_for() {
+        let bytes = CounterRecord::new().with_cookie(0x1234_5678).into_bytes();
+        assert_eq!(bytes[4..8], 0x1234_5678_u32.to_le_bytes());
+    }
 
     #[test]
     fn both_kinds_of_reports_have_their_number_in_one_place() {

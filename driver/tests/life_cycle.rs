@@ -6,6 +6,7 @@
 //! From every state the run is brought to an end without further faults, and judged.
 //!
 //! `CTNIC_EXPLORE_DEPTH` explores deeper than the test does by itself.
+#![allow(clippy::print_stderr, reason = "how much was explored is to be seen")]
 
 use conntrack_core::{Config, Connection, ConnectionId, DestroyCause, Direction, HashKey};
 use driver::observer::{Observer, PacketReport};
@@ -512,7 +513,7 @@ fn the_life_of_two_connections_ends_well_from_every_state() {
     for entries in [Entries::Both, Entries::EachWay] {
         let explored = explore((entries, Flaws::default()), depth);
         let explored = explored.unwrap_or_else(|wrong| panic!("{entries:?}: {wrong}"));
-        println!("{entries:?}, depth {depth}: {explored:?}");
+        eprintln!("{entries:?}, depth {depth}: {explored:?}");
         assert!(explored.states > 1_000, "{explored:?}");
     }
 }
@@ -528,6 +529,6 @@ fn mistakes_are_found() {
     ] {
         let system = (Entries::Both, Flaws::default().with(flaw));
         let found = explore(system, 6).expect_err(flaw.name());
-        println!("{}: {found}", flaw.name());
+        eprintln!("{}: {found}", flaw.name());
     }
 }

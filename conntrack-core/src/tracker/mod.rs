@@ -261,6 +261,31 @@ impl Tracker {
         }
     }
 
+    /// Fetches from memory what tracking these packets will need: nothing but time changes. Up to 32 at once are worth it; what is
+    /// more is left alone. `also` is told the indices of their connections, as far as a look at the table shows them.
+    pub fn fetch_ahead<'a>(
+        &self,
+        packets: impl Iterator<Item = Packet<'a>>,
+        mut also: impl FnMut(u32),
+    ) {
+        let mut hashes = [None; AHEAD];
+        for (slot, packet) in hashes.iter_mut().zip(packets) {
+            *slot = self.plain_hash(&packet);
+            if let Some(hash) = *slot {
+                self.store.prefetch_table(hash);
+            }
+        }
+        for hash in hashes.into_iter().flatten() {
+            also(self.store.prefetch_connection(hash).index());
+        }
+    }
+
+    /// Fetches a connection from memory, by its index.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        self.store.prefetch_index(index);
+    }
+
     /// Tracks packets at their times; the same verdicts as one after the other, but the table and the connections are
     /// fetched ahead for all of them.
     pub fn track_batch(&mut self, packets: &[(Packet<'_>, Time)], verdicts: &mut Vec<Verdict>) {

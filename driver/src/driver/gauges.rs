@@ -54,7 +54,7 @@ impl Driver {
         Some(Explanation {
             life: record.life,
             why,
-            last_removal: record.removed,
+            last_removal: record.cause,
             entries: record.present.len(),
         })
     }
@@ -83,7 +83,7 @@ impl Driver {
                 continue;
             };
             let connection = self.tracker.connection(id);
-            let untouched = record.life == Life::Software && record.removed.is_none();
+            let untouched = record.life == Life::Software && record.cause.is_none();
             if connection.is_none() && untouched {
                 continue;
             }

@@ -336,8 +336,7 @@ impl Driver {
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             return Ok(());
         };
-        record.cause = cause;
-        record.removed = Some(cause);
+        record.cause = Some(cause);
         let going = if coming {
             record.wanted
         } else {
@@ -441,6 +440,7 @@ impl Driver {
         let Some((record, _)) = self.records.by_cookie(pending.cookie) else {
             return Ok(());
         };
+        record.unheard.take(pending.cookie.part());
         if record.life == Life::Removing {
             // Its connection was deleted meanwhile; the removal is on its way.
             return Ok(());
@@ -476,6 +476,7 @@ impl Driver {
         self.records.enter(id.index(), Life::Installed);
         if let Some(record) = self.records.get_mut(id) {
             record.at_ms = millis(platform);
+            record.unheard = Parts::default();
             record.why = None;
         }
         self.stats.installed += 1;
@@ -528,7 +529,7 @@ impl Driver {
         self.records.enter(id.index(), Life::Software);
         let mut backs_off = false;
         if let Some(record) = self.records.get_mut(id) {
-            record.removed = Some(cause);
+            record.cause = Some(cause);
             (record.why, backs_off) = match cause {
                 RemoveCause::Displaced | RemoveCause::Evicted => (Some(Why::Displaced), true),
                 // It has said why.
@@ -576,8 +577,10 @@ impl Driver {
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             return;
         };
+        record.unheard.take(cookie.part());
         record.waiting = record.waiting.saturating_sub(1);
-        let (waiting, cause, present) = (record.waiting, record.cause, record.present);
+        let (waiting, present) = (record.waiting, record.present);
+        let cause = record.cause.unwrap_or_default();
         if completion.status_or_err() != Ok(Status::Done) && present.has(cookie.part()) {
             self.lose(id, cookie.part());
         }

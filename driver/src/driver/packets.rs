@@ -5,7 +5,29 @@ use crate::offload::Record;
 use conntrack_core::Tuple;
 use packet::ethernet::ip_offset;
 
+/// Received frames of which what tracking needs is fetched at once.
+const AHEAD: u32 = 32;
+
 impl Driver {
+    /// Every so many received frames: fetches from memory what tracking the next ones will need.
+    pub(super) fn fetch_ahead(&mut self, platform: &mut impl Platform) {
+        let consumed = self.receive.consumed();
+        if (self.fetched[0].wrapping_sub(consumed) as i32) > 0 {
+            return;
+        }
+        let memory = platform.memory();
+        let mut count = 0;
+        let coming = self.receive.coming(memory, &self.layout, AHEAD);
+        let packets = coming.filter_map(|(completion, frame)| {
+            count += 1;
+            packet_of(frame, &completion)
+        });
+        let records = &self.records;
+        self.tracker
+            .fetch_ahead(packets, |index| records.prefetch(index));
+        self.fetched[0] = consumed.wrapping_add(count);
+    }
+
     /// A frame the hardware left to software.
     pub(super) fn received<P: Platform, O: Observer>(
         &mut self,

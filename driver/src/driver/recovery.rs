@@ -201,6 +201,7 @@ impl Driver {
         self.events.reset();
         self.counters.reset();
         self.receive = ReceiveQueue::default();
+        self.fetched = [0; 2];
         self.transmit = TransmitQueue::new(&self.layout);
         self.layout.lay_again(platform)?;
         self.post_all_buffers(platform)?;
@@ -283,6 +284,7 @@ impl Driver {
             return;
         }
         record.seen.add(cookie.part());
+        record.unheard.take(cookie.part());
         if entry.idle() {
             record.idle.add(cookie.part());
         }
@@ -314,7 +316,11 @@ impl Driver {
                 continue;
             };
             for part in [0, 1] {
-                if record.present.has(part) && !record.seen.has(part) {
+                // Of one that nobody heard of, nobody knows whether it was in.
+                let unheard = record.unheard.has(part) && !record.gone.has(part);
+                let removing = record.life == Life::Removing;
+                let was_in = record.present.has(part) || unheard && removing;
+                if was_in && !record.seen.has(part) {
                     self.lose(id, part);
                 }
             }
@@ -323,7 +329,8 @@ impl Driver {
                 Life::Inserting => self.settle_insertion(platform, id, &record, observer)?,
                 Life::Installed => self.settle_installed(platform, id, &record, observer)?,
                 Life::Removing if self.is_gone(id) => {
-                    self.end(platform, id, record.cause, observer);
+                    let cause = record.cause.unwrap_or_default();
+                    self.end(platform, id, cause, observer);
                 }
                 Life::Removing => {
                     let entries = condemned.get(&id.index()).map_or(&[][..], Vec::as_slice);
@@ -373,6 +380,7 @@ impl Driver {
         self.records.set_present(id.index(), part, false);
         if let Some(record) = self.records.get_mut(id) {
             record.lost = true;
+            record.unheard.take(part);
         }
     }
 
@@ -436,7 +444,8 @@ impl Driver {
         let Some(record) = self.records.get_mut(id) else {
             return Ok(true);
         };
-        let (cause, present) = (record.cause, usize::from(record.present.len()));
+        let present = usize::from(record.present.len());
+        let cause = record.cause.unwrap_or_default();
         if entries.len() == present {
             record.waiting = record.present.len();
             for (key, cookie) in entries {

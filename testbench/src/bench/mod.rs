@@ -4,10 +4,12 @@
 //! a busy machine shows in the spread and not in the result.
 
 mod chip;
+mod driver;
 mod system;
 mod tracker;
 mod two_cores;
 
+pub use self::driver::driver;
 pub use chip::chip;
 pub use system::system;
 pub use tracker::tracker;

@@ -29,6 +29,8 @@ enum What {
     Tracker,
     /// The chip alone
     Chip,
+    /// The driver alone, on a card that takes no time: slow path, decisions, counters
+    Driver,
     /// The whole path, monitors on, no waveform
     System,
 }
@@ -43,6 +45,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<bool, String> {
             make_room(args, &mut nic);
             bench::chip(&nic, args.connections, args.packets, seed)?
         }
+        What::Driver => bench::driver(args.connections, args.packets, seed)?,
         What::System => {
             let mut config = args.system.run_config(&from, 0, false)?;
             make_room(args, &mut config.nic);
