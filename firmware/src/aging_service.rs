@@ -35,12 +35,7 @@ pub(crate) fn report(
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) {
-    let ring = ring(chip);
-    let waiting = processor
-        .events
-        .slots
-        .wrapping_sub(chip.written(reg::EVENT_HEAD));
-    if waiting >= ring.entries() {
+    if !has_room(processor, chip) {
         chip.retry_report(now, slot, schedule);
         return;
     }
@@ -49,8 +44,48 @@ pub(crate) fn report(
         chip.retry_report(now, slot, schedule);
         return;
     };
-    let sequence = processor.events.number();
-    let report = report.with_slot(slot.0).with_sequence(sequence);
+    put(processor, now, report.with_slot(slot.0), chip, schedule);
+    processor.stats.aging_reports += 1;
+}
+
+/// The next damaged entry to report, if there is room for that.
+pub(crate) fn next_damaged(processor: &mut Processor, chip: &Chip) -> Option<(u32, Slot)> {
+    if processor.damaged.is_empty() || !has_room(processor, chip) {
+        return None;
+    }
+    processor.damaged.pop_front()
+}
+
+/// Reports an entry that was damaged and taken out.
+pub(crate) fn report_damaged(
+    processor: &mut Processor,
+    now: Picos,
+    (cookie, slot): (u32, Slot),
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) {
+    let report = AgingReport::new()
+        .with_idle(Idle::Damaged)
+        .with_cookie(cookie)
+        .with_slot(slot.0);
+    put(processor, now, report, chip, schedule);
+}
+
+fn has_room(processor: &Processor, chip: &Chip) -> bool {
+    let consumed = chip.written(reg::EVENT_HEAD);
+    processor.events.slots.wrapping_sub(consumed) < ring(chip).entries()
+}
+
+/// Numbers a report and writes it.
+fn put(
+    processor: &mut Processor,
+    now: Picos,
+    report: AgingReport,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) {
+    let ring = ring(chip);
+    let report = report.with_sequence(processor.events.number());
     processor.events.put(
         now,
         (Message::Event, &ring),
@@ -61,7 +96,6 @@ pub(crate) fn report(
     );
     chip.probe
         .ring(now, RingIndex::EventProduced, processor.events.slots);
-    processor.stats.aging_reports += 1;
 }
 
 /// What there is to report of an idle entry, which is then marked as reported, or gone; `None` if it is idle no longer.

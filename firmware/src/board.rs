@@ -2,7 +2,7 @@
 
 use crate::fault::MessageFault;
 use crate::processor::{FirmwareEvent, FirmwareStats, Processor};
-use nic_model::chip::{Chip, ChipEvent, DropReason, Fate, Front, Notice, Reset};
+use nic_model::chip::{Chip, ChipEvent, DropReason, Fate, Flip, Front, Notice, Reset};
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
@@ -155,6 +155,16 @@ impl Board {
     /// The firmware takes `factor` times as long for everything until `until`.
     pub fn slow(&mut self, factor: u32, until: Picos) {
         self.processor.slow(factor, until);
+    }
+
+    /// Bits of an entry turn over: `bits` of the `which`-th one.
+    pub fn flip_bits(&mut self, now: Picos, which: u64, bits: u32) -> Flip {
+        let flip = self.chip.flip_bits(now, which, bits, &mut self.queue);
+        if let Flip::Found { cookie, slot } = flip {
+            let (chip, queue) = (&mut self.chip, &mut self.queue);
+            self.processor.damaged(now, (cookie, slot), chip, queue);
+        }
+        flip
     }
 
     /// The next so many doorbells are lost.

@@ -42,6 +42,8 @@ pub enum Work {
     Complete(CommandCompletion),
     /// Report an idle entry.
     Report(Slot),
+    /// Report a damaged entry.
+    ReportDamaged(u32, Slot),
     /// Read some counters.
     Counters,
 }
@@ -91,6 +93,8 @@ pub struct Processor {
     /// What the entry of the next insertion writes into packets, and that entry's cookie.
     pub(crate) rewrite: Option<(u32, RewriteWords)>,
     pub(crate) reports: VecDeque<Slot>,
+    /// Cookies and slots of entries that were damaged.
+    pub(crate) damaged: VecDeque<(u32, Slot)>,
     pub(crate) events: Outbox,
     pub(crate) faults: Faults,
     pulse: Pulse,
@@ -114,6 +118,7 @@ impl Processor {
             log: VecDeque::new(),
             rewrite: None,
             reports: VecDeque::new(),
+            damaged: VecDeque::new(),
             events: Outbox::default(),
             faults: Faults::default(),
             pulse: Pulse::default(),
@@ -181,7 +186,20 @@ impl Processor {
             && self.commands.is_empty()
             && self.tail == self.fetched
             && self.reports.is_empty()
+            && self.damaged.is_empty()
             && !self.counters.is_passing()
+    }
+
+    /// The memory's code has found a damaged entry, which was taken out.
+    pub(crate) fn damaged(
+        &mut self,
+        now: Picos,
+        (cookie, slot): (u32, Slot),
+        chip: &mut Chip,
+        schedule: &mut impl Scheduler,
+    ) {
+        self.damaged.push_back((cookie, slot));
+        self.start(now, chip, schedule);
     }
 
     /// The chip has something for the firmware.
@@ -308,6 +326,9 @@ impl Processor {
                 .map_or(wave_code::INVALID, |opcode| opcode as u8);
             let cycles = command::cost_cycles(&command, &self.config);
             (Work::Command(command), cycles, code)
+        } else if let Some((cookie, slot)) = aging_service::next_damaged(self, chip) {
+            let cycles = u64::from(self.config.aging_report_cycles);
+            (Work::ReportDamaged(cookie, slot), cycles, wave_code::REPORT)
         } else if let Some(slot) = aging_service::next(self, chip) {
             let cycles = u64::from(self.config.aging_report_cycles);
             (Work::Report(slot), cycles, wave_code::REPORT)
@@ -362,6 +383,9 @@ impl Processor {
             }
             Work::Complete(completion) => self.complete(now, completion, chip, schedule),
             Work::Report(slot) => aging_service::report(self, now, slot, chip, schedule),
+            Work::ReportDamaged(cookie, slot) => {
+                aging_service::report_damaged(self, now, (cookie, slot), chip, schedule);
+            }
             Work::Counters => counter_service::read_batch(self, now, chip, schedule),
         }
     }

@@ -14,12 +14,15 @@
 //! everything else is an event ([`ChipEvent`]). Whoever owns the event queue must apply every event due at or
 //! before a packet's look-up time between the two calls: that is what makes the chip causal.
 
+mod damage;
 mod pipeline;
 mod ports;
 mod receive;
 mod reset;
 mod table_port;
 mod transmit;
+
+pub use damage::Flip;
 
 use crate::aging::AgingEngine;
 use crate::clock::Picos;

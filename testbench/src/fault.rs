@@ -5,6 +5,7 @@ use firmware::Board;
 use firmware::fault::{Harm, Message, MessageFault, When};
 use nic_model::chip::Reset;
 use nic_model::clock::Picos;
+use nic_model::random::Xorshift;
 use serde::{Deserialize, Serialize};
 
 /// What can go wrong.
@@ -53,11 +54,13 @@ pub enum FaultKind {
     FullReset,
     /// Others have the host's core for `for_ms`.
     HostStarved,
+    /// Bits of an entry in the card's table turn over: `count` of them at once. What comes of it depends on `memory.protection`.
+    TableBitFlip,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::LoseCompletion,
         Self::DuplicateCompletion,
         Self::DelayCompletion,
@@ -79,6 +82,7 @@ impl FaultKind {
         Self::Reset,
         Self::FullReset,
         Self::HostStarved,
+        Self::TableBitFlip,
     ];
 
     /// What it does to messages of the firmware, if it is about them.
@@ -197,11 +201,13 @@ pub(crate) enum OnHost {
 }
 
 /// The faults that are still to come, soonest last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FaultPlan {
     coming: Vec<(Picos, Fault)>,
     any: bool,
     over: Picos,
+    /// Which entry is hit.
+    chance: Xorshift,
 }
 
 impl FaultPlan {
@@ -222,6 +228,7 @@ impl FaultPlan {
             coming,
             any: !faults.is_empty(),
             over,
+            chance: Xorshift::new(seed | 1),
         }
     }
 
@@ -258,6 +265,9 @@ impl FaultPlan {
             FaultKind::Reset => return OnHost::Reset(Reset::Function),
             FaultKind::FullReset => return OnHost::Reset(Reset::Full),
             FaultKind::HostStarved => return OnHost::Starve(until),
+            FaultKind::TableBitFlip => {
+                board.flip_bits(now, self.chance.draw() >> 16, count);
+            }
             _ => {}
         }
         OnHost::Nothing

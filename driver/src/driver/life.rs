@@ -707,6 +707,7 @@ impl Driver {
                 };
                 return self.evicted(platform, &gone, observer);
             }
+            Ok(Idle::Damaged) => return self.damaged(platform, cookie, observer),
             Ok(Idle::Asked) if self.keep(platform, report)? => return Ok(()),
             _ => {}
         }
@@ -719,6 +720,30 @@ impl Driver {
         }
         let id = ConnectionId::from_parts(cookie.index(), generation);
         self.remove(platform, id, RemoveCause::Aged)
+    }
+
+    /// The card has taken an entry out because its memory was damaged: nobody knows what it counted at last.
+    fn damaged(
+        &mut self,
+        platform: &mut impl Platform,
+        cookie: Cookie,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        let Some((record, generation)) = self.records.by_cookie(cookie) else {
+            return Ok(());
+        };
+        record.gone.add(cookie.part());
+        let id = ConnectionId::from_parts(cookie.index(), generation);
+        self.lose(id, cookie.part());
+        if self.life(id) != Life::Installed {
+            return Ok(());
+        }
+        let left = self.records.get(id).map(|record| record.present);
+        if left.is_some_and(|left| !left.is_empty()) {
+            return self.remove(platform, id, RemoveCause::Lost);
+        }
+        self.end(platform, id, RemoveCause::Lost, observer);
+        Ok(())
     }
 
     /// The card asks whether an idle entry is to stay. It is as long as software would keep the connection.

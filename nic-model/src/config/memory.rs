@@ -21,6 +21,15 @@ names! {
     }
 }
 
+names! {
+    /// What guards the table against bits that turn over.
+    Protection {
+        Ecc = "ecc": "A code of distance four for each word: one error is corrected, two are found (Hsiao, IBM J. Res. Dev. 1970).",
+        Parity = "parity": "A bit for each word: one error is found.",
+        None = "none": "Nothing: nobody notices.",
+    }
+}
+
 section! {
     /// Where the flow table lies, and the cache before it. The defaults of DRAM are those of one DDR4 channel.
     MemoryConfig, "memory" {
@@ -28,6 +37,8 @@ section! {
         kind: MemoryKind = MemoryKind::Sram, Names(MemoryKind::NAMES), "", "assumed";
         /// Whether the tags are on the chip all the same, so that only the entry is read.
         tags_on_chip: bool = false, Flag, "", "assumed";
+        /// What guards it against bits that turn over. A damaged entry is taken out and reported.
+        protection: Protection = Protection::Ecc, Names(Protection::NAMES), "", "assumed";
         /// Look-ups on their way to DRAM or the host's memory at once; further packets wait at the parser.
         outstanding: u32 = 64, Range(1, 4_096), "look-ups", "assumed";
         /// Bytes of one access.

@@ -27,7 +27,7 @@ pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
 pub use counter::{CounterConfig, Overflow};
 pub use firmware::FirmwareConfig;
 pub use key::{Entries, KeyConfig};
-pub use memory::{MemoryConfig, MemoryKind, Replacement};
+pub use memory::{MemoryConfig, MemoryKind, Protection, Replacement};
 pub use meter::MeterConfig;
 pub use pcie::PcieConfig;
 pub use pipeline::PipelineConfig;

@@ -174,6 +174,7 @@ descriptors! {
         Reported = 0 "Nothing, until the host takes it out: it is not reported again unless a packet hits it.";
         Evicted = 1 "It was taken out; the report has its final counters.";
         Asked = 2 "Nothing, until the host takes it out or touches it.";
+        Damaged = 3 "It was not idle: its memory was damaged. It was taken out, and what it counted since its last record is lost.";
     }
 
     64 AgingReport "An idle entry, reported by the aging engine." {

@@ -11,7 +11,8 @@ pub fn draw(seed: u64, run: u64) -> Table {
     let rng = &mut rng;
     let duration_ms = 400 + u64::from(below(rng, 1_600));
     let faults = faults(rng, duration_ms);
-    let nic = card(rng, faults.is_empty());
+    let mut nic = card(rng, faults.is_empty());
+    protect(rng, &faults, &mut nic);
     let mut case = Table::new();
     set(&mut case, "name", format!("soak-{seed}-{run}"));
     set(&mut case, "description", "A run of ctnic soak".to_owned());
@@ -270,6 +271,7 @@ fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
         FaultKind::LoseDoorbell | FaultKind::LoseInterrupt => {
             fault.count = Some(1 + below(rng, 20))
         }
+        FaultKind::TableBitFlip => fault.count = Some(1 + below(rng, 2)),
         FaultKind::Reset | FaultKind::FullReset | FaultKind::DmaError => {}
         _ => {
             if kind == FaultKind::DelayCompletion {
@@ -283,6 +285,20 @@ fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
         }
     }
     fault
+}
+
+/// Memory that finds what turns over in it: where two bits do at once, parity alone would not.
+fn protect(rng: &mut SourceRng, faults: &[Fault], nic: &mut Table) {
+    let two = |fault: &Fault| fault.kind == FaultKind::TableBitFlip && fault.count == Some(2);
+    let protection = pick(rng, &["ecc", "parity"]);
+    let protection = if faults.iter().any(two) {
+        "ecc"
+    } else {
+        protection
+    };
+    let mut memory = Table::new();
+    set(&mut memory, "protection", protection.to_owned());
+    set(nic, "memory", memory);
 }
 
 /// The kinds of faults a scenario has, each once.
