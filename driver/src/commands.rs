@@ -40,6 +40,8 @@ pub(crate) struct Pending {
     posted_at: Picos,
     /// It was posted before.
     again: bool,
+    /// It is about an entry that no connection has: its cookie names nobody, or somebody else.
+    pub(crate) stray: bool,
 }
 
 impl Pending {
@@ -180,6 +182,19 @@ impl CommandQueue {
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
         let pending = about(Opcode::Delete, key, cookie, platform.now());
+        self.post_or_wait(platform, layout, pending)
+    }
+
+    /// Queues the deletion of an entry that no connection has.
+    pub(crate) fn delete_stray(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        key: &FlowKey,
+        cookie: Cookie,
+    ) -> Result<(), DeviceError> {
+        let mut pending = about(Opcode::Delete, key, cookie, platform.now());
+        pending.stray = true;
         self.post_or_wait(platform, layout, pending)
     }
 
@@ -516,6 +531,7 @@ const fn waiting(opcode: Opcode, cookie: Cookie, command: Words, since: Picos) -
         number: 0,
         posted_at: since,
         again: false,
+        stray: false,
     }
 }
 

@@ -371,6 +371,9 @@ impl Driver {
         if pending.opcode == Opcode::Dump {
             return self.dumped(platform, completion, observer);
         }
+        if pending.stray {
+            return Ok(());
+        }
         if completion.evicted() {
             let gone = Gone {
                 cookie: Cookie(completion.evicted_cookie()),
@@ -412,7 +415,8 @@ impl Driver {
         }
         self.stats.strays += 1;
         let (key, cookie) = (pending.key(), pending.cookie);
-        self.commands.delete(platform, &self.layout, &key, cookie)
+        self.commands
+            .delete_stray(platform, &self.layout, &key, cookie)
     }
 
     /// One of a connection's entries is in the card, or was refused. The connection is in hardware once all are; if one was
@@ -583,6 +587,7 @@ impl Driver {
         let cause = record.cause.unwrap_or_default();
         if completion.status_or_err() != Ok(Status::Done) && present.has(cookie.part()) {
             self.lose(id, cookie.part());
+            self.disagrees();
         }
         if waiting == 0 {
             self.end(platform, id, cause, observer);

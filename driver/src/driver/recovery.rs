@@ -44,6 +44,8 @@ pub(super) struct Health {
     moved: Option<u32>,
     /// Entries that are to go once the table was read: to take one out may move others.
     condemned: Vec<(FlowKey, Cookie)>,
+    /// Entries whose cookies are those of other entries: they go too.
+    mistaken: Vec<(FlowKey, Cookie)>,
 }
 
 impl Health {
@@ -223,6 +225,7 @@ impl Driver {
         self.health.state = State::Reading;
         self.health.moved = None;
         self.health.condemned.clear();
+        self.health.mistaken.clear();
         self.records.forget_seen();
         for id in self.records.engaged() {
             if let Some(record) = self.records.get_mut(id) {
@@ -276,6 +279,10 @@ impl Driver {
         observer: &mut impl Observer,
     ) {
         let cookie = Cookie(entry.cookie());
+        if self.is_mistaken(entry, cookie) {
+            self.health.mistaken.push((key_of(entry), cookie));
+            return;
+        }
         let Some((record, _)) = self.records.by_cookie(cookie) else {
             self.health.condemned.push((key_of(entry), cookie));
             return;
@@ -299,6 +306,28 @@ impl Driver {
                 bytes: [entry.bytes_0(), entry.bytes_1()],
             };
             self.synchronise(platform, cookie, &reading, observer);
+        }
+    }
+
+    /// Whether an entry has the cookie of another one: its connection's entries have other keys.
+    fn is_mistaken(&mut self, entry: &TableRecord, cookie: Cookie) -> bool {
+        let Some((_, generation)) = self.records.by_cookie(cookie) else {
+            return false;
+        };
+        let id = ConnectionId::from_parts(cookie.index(), generation);
+        let Some(connection) = self.tracker.connection(id) else {
+            return false;
+        };
+        let ways = self.records.ways(cookie.index());
+        let plan = Plan::of(connection, &self.layout.key, &ways);
+        let mut entries = plan.iter();
+        !entries.any(|(part, planned)| part == cookie.part() && planned.key == key_of(entry))
+    }
+
+    /// Card and driver have different views of an entry: the whole table is read, as soon as no command is outstanding.
+    pub(super) fn disagrees(&mut self) {
+        if self.health.state == State::Well {
+            self.health.state = State::Draining;
         }
     }
 
@@ -369,7 +398,12 @@ impl Driver {
             }
             self.stats.strays += 1;
             let layout = &self.layout;
-            self.commands.delete(platform, layout, &key, cookie)?;
+            self.commands.delete_stray(platform, layout, &key, cookie)?;
+        }
+        for (key, cookie) in std::mem::take(&mut self.health.mistaken) {
+            self.stats.strays += 1;
+            let layout = &self.layout;
+            self.commands.delete_stray(platform, layout, &key, cookie)?;
         }
         Ok(others)
     }
