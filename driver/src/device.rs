@@ -28,6 +28,15 @@ pub enum DeviceError {
         /// What was read.
         found: u32,
     },
+    /// A state file of another version.
+    #[error(
+        "the state file has version {found}, this driver reads {}: start without it",
+        crate::driver::STATE_VERSION
+    )]
+    State {
+        /// What it says.
+        found: u32,
+    },
     /// The region of DMA memory is too small for rings and buffers.
     #[error("the DMA region is too small: {needed} more bytes were needed")]
     Memory {

@@ -5,6 +5,7 @@ mod life;
 mod packets;
 mod recovery;
 mod requests;
+mod restart;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};
@@ -35,6 +36,9 @@ use nic_model::host::descriptors::{
 use nic_model::host::registers as reg;
 use packet::Ethernet;
 use recovery::Health;
+pub use restart::SavedState;
+pub(crate) use restart::VERSION as STATE_VERSION;
+use serde::{Deserialize, Serialize};
 
 /// Which clock connection tracking goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,7 +100,7 @@ impl Default for DriverConfig {
 }
 
 /// What the driver did.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DriverStats {
     /// Packets received.
     pub received: u64,

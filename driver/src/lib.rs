@@ -30,7 +30,7 @@ mod sync;
 pub mod translation;
 
 pub use device::DeviceError;
-pub use driver::{Clock, Driver, DriverConfig, DriverStats, Gauges, Progress};
+pub use driver::{Clock, Driver, DriverConfig, DriverStats, Gauges, Progress, SavedState};
 pub use explain::{Explanation, Why};
 pub use flaw::{Flaw, Flaws};
 pub use observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};

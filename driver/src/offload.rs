@@ -13,12 +13,12 @@ use crate::explain::Why;
 use crate::flaw::{Flaw, Flaws};
 use crate::room::ZoneCounts;
 use conntrack_core::{ConnectionId, Direction};
-use nic_model::flow_table::entry::KeyDirection;
-use serde::Serialize;
+use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Where a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Life {
     /// In software alone.
@@ -33,7 +33,7 @@ pub enum Life {
 }
 
 /// Why a connection is taken out of hardware.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum RemoveCause {
@@ -308,6 +308,25 @@ impl Record {
     }
 }
 
+/// A record as a state file has it: of a connection that is not in software alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedRecord {
+    index: u32,
+    connection_generation: u32,
+    generation: u8,
+    life: Life,
+    cause: Option<RemoveCause>,
+    bytes: [u64; 2],
+    packets: [u32; 2],
+    originator_is_lower: bool,
+    parts: [u8; 5],
+    lost: bool,
+    at_ms: u32,
+    /// Ingress port, VLAN, tunnel and its identifier of each direction.
+    ways: [(u8, u16, u8, u32); 2],
+    zone: Option<u16>,
+}
+
 /// All records, by connection index.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
@@ -444,6 +463,84 @@ impl Records {
     pub(crate) fn prefetch(&self, index: u32) {
         if let Some(record) = self.records.get(index as usize) {
             packet::prefetch(record);
+        }
+    }
+
+    /// The records of connections that are not in software alone.
+    pub(crate) fn save(&self) -> Vec<SavedRecord> {
+        let engaged = self.engaged().into_iter();
+        let saved = engaged.filter_map(|id| {
+            let record = self.get(id)?;
+            let parts = [
+                record.from_higher,
+                record.wanted,
+                record.present,
+                record.unheard,
+                record.gone,
+            ];
+            let ways = self.ways(id.index());
+            Some(SavedRecord {
+                index: id.index(),
+                connection_generation: id.generation(),
+                generation: record.generation,
+                life: record.life,
+                cause: record.cause,
+                bytes: record.bytes,
+                packets: record.packets,
+                originator_is_lower: record.originator_is_lower,
+                parts: parts.map(|parts| parts.0),
+                lost: record.lost,
+                at_ms: record.at_ms,
+                ways: ways.map(|way| (way.ingress_port, way.vlan, way.tunnel as u8, way.tunnel_id)),
+                zone: self.zones.zone_of(id.index()),
+            })
+        });
+        saved.collect()
+    }
+
+    /// Puts saved records where they were, among none. What makes no sense is left out.
+    pub(crate) fn restore(&mut self, saved: &[SavedRecord]) {
+        for saved in saved {
+            let id = ConnectionId::from_parts(saved.index, saved.connection_generation);
+            let Some(record) = self.of(id) else {
+                continue;
+            };
+            let [from_higher, wanted, present, unheard, gone] =
+                saved.parts.map(|parts| Parts(parts & 3));
+            *record = Record {
+                connection_generation: saved.connection_generation,
+                generation: saved.generation & (u8::MAX >> 1),
+                life: saved.life,
+                cause: saved.cause,
+                bytes: saved.bytes,
+                packets: saved.packets,
+                originator_is_lower: saved.originator_is_lower,
+                from_higher,
+                wanted,
+                present,
+                unheard,
+                gone,
+                lost: saved.lost,
+                at_ms: saved.at_ms,
+                ..Record::default()
+            };
+            let reserves = record.has_reserved();
+            self.installed += u64::from(saved.life == Life::Installed);
+            self.entries += u64::from(present.len());
+            self.reserved += if reserves { u64::from(wanted.len()) } else { 0 };
+            let way = |(ingress_port, vlan, tunnel, tunnel_id): (u8, u16, u8, u32)| Way {
+                ingress_port,
+                vlan,
+                tunnel: Tunnel::ALL
+                    .get(usize::from(tunnel))
+                    .copied()
+                    .unwrap_or_default(),
+                tunnel_id,
+            };
+            self.set_ways(saved.index, saved.ways.map(way));
+            if let Some(zone) = saved.zone {
+                self.zones.enter(saved.index, zone);
+            }
         }
     }
 

@@ -88,6 +88,11 @@ impl ZoneCounts {
         self.counts.get(&zone).copied().unwrap_or(0)
     }
 
+    /// The zone a connection is counted in.
+    pub(crate) fn zone_of(&self, index: u32) -> Option<u16> {
+        self.of.get(&index).copied()
+    }
+
     /// A connection is on its way into hardware.
     pub(crate) fn enter(&mut self, index: u32, zone: u16) {
         self.leave(index);

@@ -56,11 +56,13 @@ pub enum FaultKind {
     HostStarved,
     /// Bits of an entry in the card's table turn over: `count` of them at once. What comes of it depends on `memory.protection`.
     TableBitFlip,
+    /// The driver's process is killed, and after `for_ms` another one begins with its state file.
+    DriverKilled,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LoseCompletion,
         Self::DuplicateCompletion,
         Self::DelayCompletion,
@@ -83,6 +85,7 @@ impl FaultKind {
         Self::FullReset,
         Self::HostStarved,
         Self::TableBitFlip,
+        Self::DriverKilled,
     ];
 
     /// What it does to messages of the firmware, if it is about them.
@@ -198,6 +201,7 @@ pub(crate) enum OnHost {
     LoseInterrupts(u32),
     Starve(Picos),
     Reset(Reset),
+    Kill(Picos),
 }
 
 /// The faults that are still to come, soonest last.
@@ -265,6 +269,7 @@ impl FaultPlan {
             FaultKind::Reset => return OnHost::Reset(Reset::Function),
             FaultKind::FullReset => return OnHost::Reset(Reset::Full),
             FaultKind::HostStarved => return OnHost::Starve(until),
+            FaultKind::DriverKilled => return OnHost::Kill(until),
             FaultKind::TableBitFlip => {
                 board.flip_bits(now, self.chance.draw() >> 16, count);
             }

@@ -18,7 +18,7 @@ use crate::summary::{
 use crate::traffic::translated::Network;
 use conntrack_core::{Tracker, Tuple, Verdict};
 use driver::offload::{Life, RefuseCause, RemoveCause};
-use driver::policy::Policy;
+use driver::policy::{self, Policy};
 use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Why, Work};
 use firmware::Board;
 use nic_model::chip::{DropReason, Fate};
@@ -164,6 +164,8 @@ pub struct Simulation {
     frames: u64,
     next_sample: u64,
     policy_name: String,
+    /// How a driver that takes over is set up.
+    driver_config: DriverConfig,
 }
 
 impl Simulation {
@@ -200,6 +202,7 @@ impl Simulation {
             memory: &mut world.memory,
             cpu: &mut world.cpu,
         };
+        let driver_config = config.driver.clone();
         let driver = Driver::start(&mut machine, config.driver, config.policy)?;
         let mut simulation = Self {
             board,
@@ -215,6 +218,7 @@ impl Simulation {
             frames: 0,
             next_sample: 0,
             policy_name,
+            driver_config,
         };
         // Let the card fetch its first buffers: traffic begins when the card is ready.
         simulation.run_until(START)?;
@@ -413,7 +417,7 @@ impl Simulation {
                 return Ok(());
             }
             if fault == next {
-                self.strike(fault);
+                self.strike(fault)?;
             } else if action == next {
                 self.act()?;
             } else if board <= host {
@@ -430,14 +434,35 @@ impl Simulation {
     }
 
     /// Something goes wrong.
-    fn strike(&mut self, now: Picos) {
+    fn strike(&mut self, now: Picos) -> Result<(), DeviceError> {
         self.world.watch.struck();
         match self.faults.strike(&mut self.board) {
             OnHost::Nothing => {}
             OnHost::LoseInterrupts(count) => self.world.cpu.lose_interrupts(count),
             OnHost::Starve(until) => self.world.cpu.starve(until),
             OnHost::Reset(reset) => self.board.reset(now, reset, &mut self.world),
+            OnHost::Kill(until) => self.restart_driver(now, until)?,
         }
+        Ok(())
+    }
+
+    /// The driver's process is killed; another one has the core from `until` on.
+    fn restart_driver(&mut self, now: Picos, until: Picos) -> Result<(), DeviceError> {
+        let World { memory, cpu, watch } = &mut self.world;
+        cpu.now = cpu.now.max(now);
+        let mut machine = Machine {
+            board: &mut self.board,
+            memory,
+            cpu,
+        };
+        let state = self.driver.state();
+        let tracker = self.driver.end_process(&mut machine, watch)?;
+        machine.cpu.starve(until);
+        machine.memory.free_all();
+        let policy = policy::by_name(&self.policy_name).unwrap_or_else(|| Box::new(policy::Never));
+        let config = self.driver_config.clone();
+        self.driver = Driver::take_over(&mut machine, config, policy, tracker, &state)?;
+        Ok(())
     }
 
     /// An administrator does something.

@@ -49,6 +49,11 @@ pub(super) struct Health {
 }
 
 impl Health {
+    /// A predecessor has left the card; it is being reset.
+    pub(super) const fn take_over(&mut self) {
+        self.state = State::Resetting;
+    }
+
     /// All but counts, as text.
     pub(super) fn outline(&self) -> String {
         let condemned = self.condemned.len();
@@ -177,7 +182,7 @@ impl Driver {
     }
 
     /// Frames that lie in the rings: those that came and were not looked at, those that were to be sent.
-    fn drop_what_lies_in_rings(
+    pub(super) fn drop_what_lies_in_rings(
         &mut self,
         platform: &mut impl Platform,
         observer: &mut impl Observer,

@@ -10,6 +10,8 @@ mod never;
 mod rate;
 mod rule;
 
+pub use never::Never;
+
 use crate::explain::Why;
 use conntrack_core::{Connection, ConnectionId, Direction, Time};
 

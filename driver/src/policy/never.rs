@@ -3,7 +3,8 @@
 use super::{Candidate, Policy};
 use crate::explain::Why;
 
-pub(super) struct Never;
+/// Nothing is offloaded.
+pub struct Never;
 
 impl Policy for Never {
     fn name(&self) -> String {

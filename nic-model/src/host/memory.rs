@@ -57,6 +57,12 @@ impl HostMemory {
         Some(DmaAddress(Self::BASE + start as u64))
     }
 
+    /// Takes everything back, and fills it with zeros: a process has ended.
+    pub fn free_all(&mut self) {
+        self.used = 0;
+        self.bytes.fill(0);
+    }
+
     /// `length` bytes at `address`.
     #[inline]
     pub fn slice(&self, address: DmaAddress, length: usize) -> Result<&[u8], DmaError> {

@@ -260,7 +260,7 @@ fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
     let at = u64::from(below(rng, duration_ms as u32));
     let mut fault = Fault::at(kind, at);
     match kind {
-        FaultKind::PcieStall | FaultKind::HostStarved => {
+        FaultKind::PcieStall | FaultKind::HostStarved | FaultKind::DriverKilled => {
             fault.for_ms = 1 + u64::from(below(rng, 60))
         }
         FaultKind::Hang => fault.for_ms = [0, 5, 150, 700][below(rng, 4) as usize],
