@@ -21,7 +21,7 @@ use driver::offload::{Life, RefuseCause, RemoveCause};
 use driver::policy::{self, Policy};
 use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Why, Work};
 use firmware::Board;
-use nic_model::chip::{DropReason, Fate};
+use nic_model::chip::{DropReason, Fate, Reset};
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
@@ -448,6 +448,8 @@ impl Simulation {
 
     /// The driver's process is killed; another one has the core from `until` on.
     fn restart_driver(&mut self, now: Picos, until: Picos) -> Result<(), DeviceError> {
+        // The kernel resets the function in the same breath: nothing is written for a process that is not there.
+        self.board.reset(now, Reset::Function, &mut self.world);
         let World { memory, cpu, watch } = &mut self.world;
         cpu.now = cpu.now.max(now);
         let mut machine = Machine {

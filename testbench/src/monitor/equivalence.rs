@@ -317,8 +317,10 @@ impl Equivalence {
     }
 
     fn has_lost(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
-        let mut tuples = [expected.tuple, outcome.tuple].into_iter().flatten();
-        self.all_lossy || tuples.any(|tuple| self.lossy.contains(&tuple))
+        let tuples = [expected.tuple, outcome.tuple].into_iter().flatten();
+        let mut both_ways = tuples.flat_map(|tuple| [Some(tuple), tuple.inverted()]);
+        self.all_lossy
+            || both_ways.any(|tuple| tuple.is_some_and(|tuple| self.lossy.contains(&tuple)))
     }
 
     fn compare(&self, expected: &Expected, outcome: &FrameOutcome) -> Difference {
