@@ -42,11 +42,13 @@ pub enum Flaw {
     FullForAll = 16,
     /// Connections that are deleted stay in hardware.
     DeletionNotFollowed = 17,
+    /// Fragments are dropped: they have no ports by which their connection could be found.
+    FragmentsDropped = 18,
 }
 
 impl Flaw {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CountersReadZero,
         Self::ExtensionNotApplied,
         Self::ShortTimeoutAfterTeardown,
@@ -65,6 +67,7 @@ impl Flaw {
         Self::EarlyHitsIgnored,
         Self::FullForAll,
         Self::DeletionNotFollowed,
+        Self::FragmentsDropped,
     ];
 
     /// Its name in scenarios.
@@ -88,6 +91,7 @@ impl Flaw {
             Self::EarlyHitsIgnored => "early-hits-ignored",
             Self::FullForAll => "full-for-all",
             Self::DeletionNotFollowed => "deletion-not-followed",
+            Self::FragmentsDropped => "fragments-dropped",
         }
     }
 

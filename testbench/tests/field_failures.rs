@@ -19,9 +19,11 @@ enum Tells {
     Monitor(u64),
     /// Nothing is wrong but slow: the share of bytes in hardware is at most the first; and at least the second where it is right.
     HitRate(f64, f64),
+    /// Packets are dropped for this reason, and none where it is right.
+    Drops(&'static str),
 }
 
-use Tells::{HitRate, Monitor};
+use Tells::{Drops, HitRate, Monitor};
 
 const STORIES: &[Story] = &[
     Story {
@@ -64,6 +66,11 @@ const STORIES: &[Story] = &[
     Story {
         name: "nat-mapping-changed",
         tells: Monitor(5),
+        right: &["--no-flaws"],
+    },
+    Story {
+        name: "fragments-disappear",
+        tells: Drops("fragment"),
         right: &["--no-flaws"],
     },
     Story {
@@ -117,6 +124,15 @@ fn every_story_goes_wrong_as_told_and_right_as_told() {
             Monitor(monitor) => {
                 assert_eq!(code, Some(3), "{}", story.name);
                 assert!(violations(&wrong, monitor) > 0, "{}", story.name);
+            }
+            Drops(reason) => {
+                let dropped = |summary: &Value| {
+                    let mut reasons = summary["dropped"].as_array().into_iter().flatten();
+                    let found = reasons.find(|dropped| dropped["reason"] == reason);
+                    found.and_then(|dropped| dropped["packets"].as_u64())
+                };
+                assert!(dropped(&wrong) > Some(100), "{}", story.name);
+                assert_eq!(dropped(&right), None, "{}", story.name);
             }
             HitRate(most, least) => {
                 let share = |summary: &Value| summary["packets"]["hit_rate_bytes"].as_f64();

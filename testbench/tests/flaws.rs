@@ -128,8 +128,9 @@ const PLANTED: &[(Planted, &str)] = &[
     ),
 ];
 
-/// What is only slow, and violates nothing: `field_failures.rs` compares hit rates (colliding-flows).
-const SLOW: [Flaw; 1] = [Flaw::FullForAll];
+/// What is slow, or drops packets with a reason, and violates nothing: `field_failures.rs` compares hit rates and drops
+/// (colliding-flows, fragments-disappear).
+const SLOW: [Flaw; 2] = [Flaw::FullForAll, Flaw::FragmentsDropped];
 
 const fn planted(flaw: Flaw, monitor: u64, scenario: &'static str) -> Planted {
     Planted {

@@ -71,7 +71,9 @@ impl Driver {
             };
             platform.spend(work, 1);
         }
+        let drops_it = reason == Reason::Fragment && self.config.flaws.has(Flaw::FragmentsDropped);
         let disposition = match (&verdict, datagram) {
+            _ if drops_it => Disposition::DroppedFragment,
             (Some(verdict), Some(key)) if verdict.ctinfo == CtInfo::Fragment => {
                 self.held.hold(key, now, completion);
                 Disposition::Held

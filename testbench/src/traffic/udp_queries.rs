@@ -53,6 +53,8 @@ pub struct UdpQueriesConfig {
     pub query: SizeDistribution,
     /// Size of an answer; more than one datagram holds is cut.
     pub answer: SizeDistribution,
+    /// IPv4 datagrams longer than this come in fragments, bytes with the IP header; without it none do.
+    pub mtu_bytes: Option<u16>,
 }
 
 impl Default for UdpQueriesConfig {
@@ -80,12 +82,16 @@ impl Default for UdpQueriesConfig {
                 sigma: 0.6,
                 maximum_bytes: 1_232,
             },
+            mtu_bytes: None,
         }
     }
 }
 
 /// Most answers under way; a query beyond them stays unanswered.
 const MAX_ANSWERS: usize = 1 << 20;
+/// Smallest MTU: what every IPv4 host must take (RFC 791); no datagram then has more than this many fragments.
+const LEAST_MTU: u16 = 576;
+const MOST_FRAGMENTS: usize = 3;
 /// Most bytes of one datagram at an ordinary MTU, for both address families.
 const MAX_DATAGRAM_BYTES: u64 = 1_452;
 
@@ -116,6 +122,9 @@ impl UdpQueriesConfig {
         self.rtt.validate("rtt")?;
         within("server_time_us_mean", self.server_time_us_mean, 0.0..=1e7)?;
         share("answered_share", self.answered_share)?;
+        if let Some(mtu) = self.mtu_bytes {
+            within("mtu_bytes", mtu, LEAST_MTU..=1_500)?;
+        }
         self.query.validate("query")?;
         self.answer.validate("answer")
     }
@@ -207,21 +216,62 @@ impl UdpQueries {
         let frame = self
             .writer
             .udp(&ends, side, bytes.min(MAX_DATAGRAM_BYTES) as u16);
-        self.frames += 1;
-        let meta = FrameMeta {
-            arrival,
-            port: side.port(),
-            wire_len: frame.len() as u32,
-            flow: tuple,
-            number: self.frames,
+        let mut send = |frame: &[u8]| {
+            self.frames += 1;
+            let meta = FrameMeta {
+                arrival,
+                port: side.port(),
+                wire_len: frame.len() as u32,
+                flow: tuple,
+                number: self.frames,
+            };
+            burst.push(meta, frame);
         };
-        burst.push(meta, frame);
+        match self.config.mtu_bytes {
+            Some(mtu) if is_too_long(frame, mtu) => {
+                in_fragments(frame, mtu, self.sent as u16, &mut send);
+            }
+            _ => send(frame),
+        }
+    }
+}
+
+/// Length of an Ethernet header, and of an IPv4 header as these frames have it.
+const ETHERNET: usize = 14;
+const IPV4: usize = 20;
+
+/// Whether a frame holds an IPv4 datagram longer than the MTU.
+fn is_too_long(frame: &[u8], mtu: u16) -> bool {
+    frame.get(12..14) == Some(&[8, 0]) && frame.len() - ETHERNET > usize::from(mtu)
+}
+
+/// The fragments of a datagram, first to last.
+fn in_fragments(frame: &[u8], mtu: u16, identification: u16, send: &mut impl FnMut(&[u8])) {
+    let (headers, payload) = frame.split_at(ETHERNET + IPV4);
+    let each = (usize::from(mtu) - IPV4) / 8 * 8;
+    let mut offset = 0;
+    while offset < payload.len() {
+        let part = &payload[offset..payload.len().min(offset + each)];
+        let more = offset + part.len() < payload.len();
+        let mut fragment = headers.to_vec();
+        let ip = &mut fragment[ETHERNET..];
+        ip[2..4].copy_from_slice(&((IPV4 + part.len()) as u16).to_be_bytes());
+        ip[4..6].copy_from_slice(&identification.to_be_bytes());
+        let field = (offset / 8) as u16 | if more { 0x2000 } else { 0 };
+        ip[6..8].copy_from_slice(&field.to_be_bytes());
+        ip[10..12].fill(0);
+        let sum = packet::checksum::checksum(ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        fragment.extend_from_slice(part);
+        send(&fragment);
+        offset += part.len();
     }
 }
 
 impl Traffic for UdpQueries {
     fn fill(&mut self, burst: &mut Burst) {
-        while burst.room() > 0 {
+        let at_once = self.config.mtu_bytes.map_or(1, |_| MOST_FRAGMENTS);
+        while burst.room() >= at_once {
             let more = self
                 .config
                 .queries
@@ -301,6 +351,42 @@ mod tests {
             .collect();
         let (value, degrees) = chi_square(&counts, &expected);
         assert!(value < chi_square_limit(degrees), "{counts:?}");
+    }
+
+    #[test]
+    fn long_datagrams_come_in_fragments_that_make_them_up_again() {
+        let config = UdpQueriesConfig {
+            queries: Some(200),
+            answered_share: 0.0,
+            query: SizeDistribution::Uniform {
+                minimum_bytes: 100,
+                maximum_bytes: 1_400,
+            },
+            mtu_bytes: Some(576),
+            ..UdpQueriesConfig::default()
+        };
+        let whole = UdpQueriesConfig {
+            mtu_bytes: None,
+            ..config.clone()
+        };
+        let frames = |config| take(&mut UdpQueries::new(config, 1, 0).unwrap(), usize::MAX);
+        let mut datagrams: Vec<Vec<u8>> = Vec::new();
+        for (_, bytes) in frames(&config) {
+            let ip = packet::Ipv4::new(&bytes[14..]).expect("IPv4");
+            assert!(bytes.len() <= 14 + 576 && packet::checksum::checksum(&bytes[14..34]) == 0);
+            if ip.fragment_offset_bytes() == 0 {
+                datagrams.push(Vec::new());
+            }
+            let datagram = datagrams.last_mut().expect("the first comes first");
+            assert_eq!(usize::from(ip.fragment_offset_bytes()), datagram.len());
+            let end = 14 + usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+            datagram.extend_from_slice(&bytes[34..end]);
+        }
+        let expected: Vec<Vec<u8>> = frames(&whole)
+            .iter()
+            .map(|(_, bytes)| bytes[34..].to_vec())
+            .collect();
+        assert_eq!(datagrams, expected);
     }
 
     #[test]
