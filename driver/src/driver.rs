@@ -1,11 +1,13 @@
 //! The driver itself: one piece of work per poll, in the order in which work must not wait.
 
+mod decide;
 mod gauges;
 mod life;
 mod packets;
 mod recovery;
 mod requests;
 mod restart;
+mod taken;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::device::{DeviceError, Layout};

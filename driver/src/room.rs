@@ -32,6 +32,17 @@ impl Eviction {
         }
     }
 
+    /// What it means, in a phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::None => "nobody: the card says when it is full",
+            Self::LeastRecentlyUsed => {
+                "the one of which no packet was counted for longest, a second at least"
+            }
+            Self::LeastTraffic => "the one that sent least, if the other has sent twice as much",
+        }
+    }
+
     /// The one of this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL

@@ -2,8 +2,8 @@
 
 use crate::simulation::Simulation;
 use conntrack_core::Direction;
-use driver::Why;
 use driver::policy::{POLICIES, bytes, packets};
+use driver::{Eviction, Why};
 use nic_model::clock::Picos;
 use std::fmt::Write;
 
@@ -75,6 +75,10 @@ pub(super) fn list_policies() -> Result<bool, String> {
     say!("Policies (--policy NAME; A+B offloads what both want)\n");
     for (name, meaning) in POLICIES {
         say!("  {name:<12} {meaning}");
+    }
+    say!("\nWho gives way when the table is nearly full (--evict NAME)\n");
+    for eviction in Eviction::ALL {
+        say!("  {:<14} {}", eviction.name(), eviction.meaning());
     }
     say!("\nReasons (summary.json, ctnic run --explain)\n");
     for why in Why::ALL {
