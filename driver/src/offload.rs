@@ -237,7 +237,7 @@ pub(crate) struct Record {
     pub(crate) waiting: u8,
     /// Why an entry was refused.
     pub(crate) refused: Option<RefuseCause>,
-    /// Entries that the card took out by itself: what it said of them before may come later.
+    /// Entries that are out: what the card said of them before may come later.
     pub(crate) gone: Parts,
     /// Entries that the reading of the table has come by.
     pub(crate) seen: Parts,

@@ -148,9 +148,12 @@ impl Pulse {
         }
     }
 
-    /// It stands still until `until`.
+    /// It stands still until `until`, or longer if it does so already.
     pub(crate) fn hang(&mut self, now: Picos, until: Picos) {
-        self.hung = Some((now, until));
+        self.hung = match self.hung {
+            Some((since, already)) if already > now => Some((since, already.max(until))),
+            _ => Some((now, until)),
+        };
     }
 
     /// It takes so many times as long for everything until `until`.

@@ -181,7 +181,12 @@ impl Driver {
         }
         if record.present != record.wanted {
             // One that was in gave way to another insertion before the last came in.
+            let none_left = record.present.is_empty();
             self.records.enter(id.index(), Life::Installed);
+            if none_left {
+                self.end(platform, id, RemoveCause::Evicted, observer);
+                return Ok(());
+            }
             return self.remove(platform, id, RemoveCause::Evicted);
         }
         self.came_in(platform, id, pending.since, observer)
@@ -300,6 +305,8 @@ impl Driver {
             return;
         };
         record.unheard.take(cookie.part());
+        // The answer to its insertion may still come, if that had to be posted again.
+        record.gone.add(cookie.part());
         record.waiting = record.waiting.saturating_sub(1);
         let (waiting, present) = (record.waiting, record.present);
         let cause = record.cause.unwrap_or_default();

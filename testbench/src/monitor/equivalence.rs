@@ -18,9 +18,10 @@ use driver::Switch;
 use driver::translation::{self, Chance};
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
-use nic_model::flow_table::entry::Tunnel;
+use nic_model::flow_table::entry::{Endpoint, Tunnel};
 use packet::ethernet::ip_offset;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// How often the reference looks for connections that have expired.
 const COLLECT_EVERY: Picos = Picos::from_millis(100);
@@ -116,14 +117,16 @@ impl Equivalence {
     pub fn acts(&mut self, action: Action) {
         if deletes(&action) {
             self.deleted_at = Some(action.at);
-            // What has come and was not looked at yet will be part of new connections.
-            let waiting: Vec<Expected> = self.expected.values().copied().collect();
-            waiting
-                .iter()
-                .for_each(|expected| self.remember_loss(expected));
         }
         if let Some(before) = self.acts.replace(action) {
             self.act(&before);
+        }
+        if self.acts.as_ref().is_some_and(deletes) {
+            // What has come and was not looked at yet will be part of new connections.
+            let waiting: Vec<Expected> = self.expected.values().copied().collect();
+            for expected in &waiting {
+                self.remember_loss(expected);
+            }
         }
     }
 
@@ -262,7 +265,20 @@ impl Equivalence {
             self.all_lossy = true;
         } else {
             self.lossy.extend(expected.tuple);
+            let mapped = expected.tuple.and_then(|tuple| self.mapped(tuple));
+            self.lossy.extend(mapped);
         }
+    }
+
+    /// The tuple with its source as it is translated, or about to be: what the other side's packets are told by.
+    fn mapped(&self, mut tuple: Tuple) -> Option<Tuple> {
+        let coming = self.acts.as_ref().and_then(|action| action.network);
+        let network = coming.or(self.bridge.network)?;
+        let IpAddr::V4(source) = tuple.source_ip() else {
+            return None;
+        };
+        tuple.source = Endpoint::wide(IpAddr::V4(network.map(source)));
+        Some(tuple)
     }
 
     /// A connection expired here.

@@ -99,7 +99,7 @@ fn actions(rng: &mut SourceRng, duration_ms: u64, translated: bool) -> Vec<Value
             i64::from(below(rng, duration_ms as u32)),
         );
         if kind == "nat" {
-            let network = pick(rng, &["198.18.0.0/15", "192.0.2.0/24", "100.96.0.0/11"]);
+            let network = pick(rng, &["198.18.0.0/15", "100.96.0.0/11"]);
             set(&mut action, "network", network.to_owned());
         }
         action.into()
