@@ -47,15 +47,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// The key that it is about.
     pub(crate) fn key(&self) -> FlowKey {
-        let command = Command::from_bytes(self.command);
-        FlowKey([
-            command.key_0(),
-            command.key_1(),
-            command.key_2(),
-            command.key_3(),
-            command.key_4(),
-            command.key_5(),
-        ])
+        Command::from_bytes(self.command).key()
     }
 }
 

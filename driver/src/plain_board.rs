@@ -328,7 +328,7 @@ impl PlainBoard {
 
     fn do_command(&mut self, command: &Command) -> CommandCompletion {
         let answer = answer(command);
-        let key = key_of(command);
+        let key = command.key();
         let found =
             self.by_key.get(&key.0).copied().filter(|slot| {
                 self.slots[*slot].is_some_and(|entry| entry.cookie == command.cookie())
@@ -464,17 +464,6 @@ fn answer(command: &Command) -> CommandCompletion {
         Ok(opcode) => answer.with_opcode(opcode),
         Err(_) => answer,
     }
-}
-
-fn key_of(command: &Command) -> FlowKey {
-    FlowKey([
-        command.key_0(),
-        command.key_1(),
-        command.key_2(),
-        command.key_3(),
-        command.key_4(),
-        command.key_5(),
-    ])
 }
 
 fn with_counters(answer: CommandCompletion, entry: &PlainEntry) -> CommandCompletion {

@@ -5,9 +5,7 @@ use crate::processor::{Processor, Scheduler};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::FirmwareConfig;
-use nic_model::flow_table::entry::{
-    EntryAction, FlowKey, KeyDirection, RewriteWords, VlanAction, flag,
-};
+use nic_model::flow_table::entry::{EntryAction, KeyDirection, RewriteWords, VlanAction, flag};
 use nic_model::flow_table::{InsertError, Rewrite, Slot};
 use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand, Status};
 use nic_model::host::registers as reg;
@@ -68,7 +66,7 @@ pub(crate) fn execute(
         Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => {}
     }
     let slot = find(command, chip);
-    let reached = chip.reach(now, &key_of(command), slot) - now;
+    let reached = chip.reach(now, &command.key(), slot) - now;
     let Some(slot) = slot else {
         processor.rewrite = None;
         return (completion.with_status(Status::NotFound), reached);
@@ -86,17 +84,6 @@ pub(crate) fn execute(
         },
     };
     (completion, reached)
-}
-
-fn key_of(command: &Command) -> FlowKey {
-    FlowKey([
-        command.key_0(),
-        command.key_1(),
-        command.key_2(),
-        command.key_3(),
-        command.key_4(),
-        command.key_5(),
-    ])
 }
 
 fn words_of(command: &Command) -> RewriteWords {
@@ -145,7 +132,7 @@ fn insert(
     schedule: &mut impl Scheduler,
 ) -> (CommandCompletion, Picos) {
     let completion = completion.with_opcode(Opcode::Insert);
-    let key = key_of(command);
+    let key = command.key();
     let is_key = matches!(key.ip_version(), 4 | 6) && matches!(key.protocol(), TCP | UDP);
     let Some(action) = action_of(processor, command).filter(|_| is_key) else {
         return (completion.with_status(Status::Invalid), Picos::ZERO);
@@ -228,7 +215,7 @@ fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction
 
 /// The slot of the entry with the command's key, if it carries the command's cookie.
 fn find(command: &Command, chip: &Chip) -> Option<Slot> {
-    let key = key_of(command);
+    let key = command.key();
     let table = chip.table();
     let slot = table.find(&key, table.hash(&key))?;
     let state = table.state(slot)?;

@@ -7,6 +7,7 @@
 //! What the two sides tell each other beside packets carries a checksum ([`super::seal`]); reports are numbered, so that a
 //! lost and a doubled one show.
 
+use crate::flow_table::FlowKey;
 use crate::layout::{CodeLayout, DescriptorLayout, FieldLayout, descriptors};
 use modular_bitfield::prelude::*;
 
@@ -206,5 +207,19 @@ descriptors! {
         sequence: B32 "Records so far, modulo 2^32: a gap shows a lost one.";
         - B128;
         crc: B32 "CRC-32C of the first 60 bytes.";
+    }
+}
+
+impl Command {
+    /// The flow key that the command is about.
+    pub fn key(&self) -> FlowKey {
+        FlowKey([
+            self.key_0(),
+            self.key_1(),
+            self.key_2(),
+            self.key_3(),
+            self.key_4(),
+            self.key_5(),
+        ])
     }
 }
