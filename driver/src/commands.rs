@@ -8,6 +8,7 @@ use crate::entries::Entry;
 use crate::flaw::{Flaw, Flaws};
 use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
+use crate::queues::has_come;
 use nic_model::clock::Picos;
 use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Rewrite};
@@ -314,9 +315,9 @@ impl CommandQueue {
         layout: &Layout,
     ) -> Result<bool, DeviceError> {
         let (ring, place) = (&layout.command_done, self.read);
-        let [first]: [u8; 1] = platform.memory().read(ring.address(place))?;
+        let first = platform.memory().read(ring.address(place))?;
         // Most often it is the next one, and a look at its phase is enough.
-        Ok((first & 1 == 1) == ring.phase(place) || self.next(platform, layout)?.is_some())
+        Ok(has_come(first, ring, place) || self.next(platform, layout)?.is_some())
     }
 
     /// How many places ahead the next completion lies, and its words. Writes of the card keep their order: a place that is

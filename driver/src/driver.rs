@@ -249,20 +249,6 @@ impl Driver {
         Some(ConnectionId::from_parts(cookie.index(), generation))
     }
 
-    /// Frames handed to the card and not yet sent, commands not yet completed, fragments held.
-    pub fn outstanding(&self) -> (u32, usize, usize) {
-        (
-            self.transmit.outstanding(),
-            self.commands.outstanding(),
-            self.held.len(),
-        )
-    }
-
-    /// When the oldest command that was not completed yet was posted.
-    pub fn oldest_command(&self) -> Option<Picos> {
-        self.commands.oldest()
-    }
-
     /// Does one piece of work.
     ///
     /// # Errors
@@ -441,7 +427,7 @@ impl Driver {
         let is_known = record.life == Life::Installed;
         if packets > 0 {
             if is_known {
-                record.at_ms = life::millis(platform);
+                record.at_ms = millis(platform);
             }
             self.records.note_hit(cookie);
             if !is_known && !self.config.flaws.has(Flaw::EarlyHitsIgnored) {
@@ -452,4 +438,9 @@ impl Driver {
         self.stats.synchronised_bytes += bytes;
         packets
     }
+}
+
+/// Milliseconds since the start.
+fn millis(platform: &impl Platform) -> u32 {
+    (platform.now().as_nanos() / 1_000_000) as u32
 }

@@ -12,7 +12,7 @@ use nic_model::flow_table::FlowKey;
 use nic_model::flow_table::entry::KeyDirection;
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, Opcode,
-    ReceiveBuffer, ReceiveCompletion, Status, TableRecord, TransmitDescriptor,
+    ReceiveBuffer, ReceiveCompletion, Status, TableRecord,
 };
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use nic_model::host::registers as reg;
@@ -180,23 +180,6 @@ impl PlainBoard {
             self.write(head, &posted.to_le_bytes());
         }
         count
-    }
-
-    /// The frames the host has posted: port and bytes.
-    pub fn frames_to_send(&self) -> Vec<(u8, Vec<u8>)> {
-        let posted = self.register(reg::TRANSMIT_TAIL);
-        let ring = self.ring::<TransmitDescriptor>(reg::TRANSMIT_BASE_LOW, reg::TRANSMIT_ENTRIES);
-        let frames = (0..posted.wrapping_sub(self.sent)).filter_map(|i| {
-            let bytes = self.memory.read(ring.address(self.sent.wrapping_add(i)));
-            let descriptor = TransmitDescriptor::from_bytes(bytes.ok()?);
-            let length = descriptor.captured_bytes() as usize;
-            let frame = self
-                .memory
-                .slice(DmaAddress(descriptor.address()), length)
-                .ok()?;
-            Some((descriptor.port(), frame.to_vec()))
-        });
-        frames.collect()
     }
 
     /// Executes the next command; its completion waits to be written. `false` if there is none.

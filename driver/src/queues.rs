@@ -348,7 +348,7 @@ fn number_of(bytes: &[u8; 64]) -> u32 {
 }
 
 /// Whether the card has written a report into its place on this way round the ring.
-const fn has_come([first]: [u8; 1], ring: &Ring, place: u32) -> bool {
+pub(crate) const fn has_come([first]: [u8; 1], ring: &Ring, place: u32) -> bool {
     (first & 1 == 1) == ring.phase(place)
 }
 

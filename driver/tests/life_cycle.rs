@@ -9,10 +9,13 @@
 #![allow(clippy::print_stderr, reason = "how much was explored is to be seen")]
 
 use conntrack_core::{Config, Connection, ConnectionId, DestroyCause, Direction, HashKey};
-use driver::observer::{Observer, PacketReport};
+use driver::observer::{Disposition, Observer, PacketReport};
 use driver::offload::{Life, RefuseCause};
 use driver::plain_board::{PlainBoard, ToHost};
-use driver::{Driver, DriverConfig, Flaw, Flaws, Progress, TwoPort, device::Layout, policy};
+use driver::{
+    DeviceError, Driver, DriverConfig, Flaw, Flaws, Platform, Progress, TwoPort, device::Layout,
+    policy,
+};
 use nic_model::clock::Picos;
 use nic_model::config::{Entries, KeyConfig, RingConfig};
 use nic_model::datapath::trap::Reason;
@@ -102,7 +105,7 @@ const SCRIPT: [(Direction, TcpFlags); 6] = [
 struct Told {
     /// Packets that connections had counted when they went, and those read after that.
     gone: u64,
-    /// Packets that no connection counted.
+    /// Packets that no connection counted: those of none, and those that lay in a ring.
     invalid: u64,
     lost: bool,
     duplicates: u64,
@@ -112,6 +115,10 @@ impl Observer for Told {
     fn packet(&mut self, report: &PacketReport<'_>, _: Picos) {
         let connection = report.verdict.and_then(|verdict| verdict.connection);
         self.invalid += u64::from(connection.is_none());
+    }
+
+    fn released(&mut self, _: u64, _: Disposition, _: Picos) {
+        self.invalid += 1;
     }
 
     fn destroyed(&mut self, _: ConnectionId, last: &Connection, _: DestroyCause, _: Picos) {
@@ -190,6 +197,29 @@ fn frame(connection: usize, (direction, flags): (Direction, TcpFlags), again: bo
         .build()
 }
 
+/// Small rings, and counters on.
+fn config(flaws: Flaws) -> DriverConfig {
+    let rings = RingConfig {
+        receive_entries: 32,
+        transmit_entries: 32,
+        command_entries: 16,
+        event_entries: 16,
+        counter_entries: 16,
+    };
+    let mut conntrack = Config::default();
+    conntrack
+        .set("net.netfilter.nf_conntrack_acct", "1")
+        .expect("a sysctl");
+    DriverConfig {
+        conntrack,
+        hash_key: HashKey([1, 2]),
+        rings,
+        buffer_bytes: 256,
+        flaws,
+        ..DriverConfig::default()
+    }
+}
+
 impl World {
     /// Both connections are established; from now on they may be offloaded.
     fn new(entries: Entries, flaws: Flaws) -> Self {
@@ -200,25 +230,7 @@ impl World {
             vlan: false,
             tunnel: false,
         };
-        let rings = RingConfig {
-            receive_entries: 32,
-            transmit_entries: 32,
-            command_entries: 16,
-            event_entries: 16,
-            counter_entries: 16,
-        };
-        let mut conntrack = Config::default();
-        conntrack
-            .set("net.netfilter.nf_conntrack_acct", "1")
-            .expect("a sysctl");
-        let config = DriverConfig {
-            conntrack,
-            hash_key: HashKey([1, 2]),
-            rings,
-            buffer_bytes: 256,
-            flaws,
-            ..DriverConfig::default()
-        };
+        let config = config(flaws);
         let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
         let mut board = PlainBoard::new(4, &key, bytes);
         let policy = policy::by_name("established").expect("a policy");
@@ -399,7 +411,8 @@ impl World {
             self.board.report_counters(8);
             self.poll();
             self.take(Tick);
-            let (sending, commands, _) = self.driver.outstanding();
+            let gauges = self.driver.gauges(self.board.now);
+            let (sending, commands) = (gauges.transmitting, gauges.commands);
             let (posted, completions) = self.board.waiting();
             let quiet = sending == 0 && commands == 0 && posted == 0 && completions == 0;
             let late = self.board.now > Picos::from_millis(1_500);
@@ -412,7 +425,7 @@ impl World {
 
     /// Everything is at rest: what must hold?
     fn judge(&mut self) -> Result<(), String> {
-        let (_, commands, _) = self.driver.outstanding();
+        let commands = self.driver.gauges(self.board.now).commands;
         if commands > 0 || self.driver.is_recovering() {
             let outline = self.driver.outline(self.board.now);
             return Err(format!("it never comes to rest: {outline}"));
@@ -531,4 +544,57 @@ fn mistakes_are_found() {
         let found = explore(system, 6).expect_err(flaw.name());
         eprintln!("{}: {found}", flaw.name());
     }
+}
+
+/// The state file holds all that a successor needs, in the middle of an insertion and of a removal too.
+#[test]
+fn a_successor_takes_over_with_a_state_file() {
+    let installed = [Packet(0), Poll, Execute, Complete, Poll];
+    let paths: [&[Step]; 4] = [
+        &installed[..2],
+        &installed[..3],
+        &installed,
+        &[
+            Packet(0),
+            Poll,
+            Execute,
+            Complete,
+            Poll,
+            Packet(0),
+            Delete(0),
+            Execute,
+        ],
+    ];
+    for entries in [Entries::Both, Entries::EachWay] {
+        for path in paths {
+            let mut world = replay((entries, Flaws::default()), path);
+            let file = serde_json::to_string(&world.driver.state()).expect("JSON");
+            let state = serde_json::from_str(&file).expect(&file);
+            assert_eq!(world.driver.state(), state);
+            let (board, told) = (&mut world.board, &mut world.told);
+            let tracker = world.driver.end_process(board, told).expect("it ends");
+            board.memory().free_all();
+            let policy = policy::by_name("established").expect("a policy");
+            world.driver =
+                Driver::take_over(board, config(Flaws::default()), policy, tracker, &state)
+                    .expect("it takes over");
+            world.settle();
+            world
+                .judge()
+                .unwrap_or_else(|wrong| panic!("{entries:?} {path:?}: {wrong}"));
+        }
+    }
+}
+
+#[test]
+fn a_state_file_of_another_version_is_refused() {
+    let mut world = World::new(Entries::Both, Flaws::default());
+    let file = serde_json::to_string(&world.driver.state()).expect("JSON");
+    let file = file.replace("\"version\":1", "\"version\":9");
+    let state = serde_json::from_str(&file).expect(&file);
+    let (board, told) = (&mut world.board, &mut world.told);
+    let tracker = world.driver.end_process(board, told).expect("it ends");
+    let policy = policy::by_name("established").expect("a policy");
+    let refused = Driver::take_over(board, config(Flaws::default()), policy, tracker, &state);
+    assert_eq!(refused.err(), Some(DeviceError::State { found: 9 }));
 }

@@ -132,7 +132,7 @@ pub struct Fault {
     /// How many times as long something takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<u32>,
-    /// How many are lost.
+    /// How many are lost; how many bits turn over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
 }

@@ -3,25 +3,24 @@
 //! The rule that keeps it causal: before a packet's table look-up at time T, everything due at or before T is applied, on
 //! the board and on the host. Ties go to the board.
 
+mod script;
+mod summarise;
 mod watch;
 
-use crate::action::{Action, ActionKind, ActionPlan};
+use crate::action::{Action, ActionPlan};
 use crate::bridge::Bridge;
-use crate::fault::{Fault, FaultPlan, OnHost};
+use crate::fault::{Fault, FaultPlan};
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep};
 use crate::monitor::{Equivalence, FOUND_WITHIN, SETTLED_WITHIN};
-use crate::summary::{
-    CauseCount, ConnectionTotals, CounterTotals, MonitorVerdict, PacketTotals, ReasonCount,
-    RunInfo, RunSummary, TableTotals, WhyCount,
-};
+use crate::summary::MonitorVerdict;
 use crate::traffic::translated::Network;
-use conntrack_core::{Tracker, Tuple, Verdict};
-use driver::offload::{Life, RefuseCause, RemoveCause};
-use driver::policy::{self, Policy};
-use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Why, Work};
+use conntrack_core::{ConnectionId, Tracker, Tuple, Verdict};
+use driver::offload::Life;
+use driver::policy::Policy;
+use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Work};
 use firmware::Board;
-use nic_model::chip::{DropReason, Fate, Reset};
+use nic_model::chip::{DropReason, Fate};
 use nic_model::clock::Picos;
 use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
@@ -64,7 +63,7 @@ pub struct FrameOutcome {
     pub verdict: Option<Verdict>,
     /// Forwarded by the hardware, and if so whether the connection's originator sent it.
     pub hardware: Option<bool>,
-    /// The removal of the entry that forwarded it is on its way.
+    /// Its connection was deleted, and the removal of the entry that forwarded it is on its way.
     pub leaving: bool,
     /// Original tuple of its connection, if it has one.
     pub tuple: Option<Tuple>,
@@ -358,7 +357,7 @@ impl Simulation {
                         number: meta.number,
                         verdict: None,
                         hardware: Some(from_originator),
-                        leaving: id.is_some_and(|id| self.driver.life(id) == Life::Removing),
+                        leaving: id.is_some_and(|id| self.is_deleted(id)),
                         tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
                         reason: None,
                         dropped: None,
@@ -428,78 +427,15 @@ impl Simulation {
         }
     }
 
+    /// Whether a connection is gone in software, and its entries are on their way out.
+    fn is_deleted(&self, id: ConnectionId) -> bool {
+        let lives = self.tracker().connection(id).is_some();
+        !lives && self.driver.life(id) == Life::Removing
+    }
+
     /// How many messages and interrupts were lost, or harmed otherwise.
     fn harmed(&self) -> u64 {
         self.board.harmed() + self.world.cpu.interrupts_lost()
-    }
-
-    /// Something goes wrong.
-    fn strike(&mut self, now: Picos) -> Result<(), DeviceError> {
-        self.world.watch.struck();
-        match self.faults.strike(&mut self.board) {
-            OnHost::Nothing => {}
-            OnHost::LoseInterrupts(count) => self.world.cpu.lose_interrupts(count),
-            OnHost::Starve(until) => self.world.cpu.starve(until),
-            OnHost::Reset(reset) => self.board.reset(now, reset, &mut self.world),
-            OnHost::Kill(until) => self.restart_driver(now, until)?,
-        }
-        Ok(())
-    }
-
-    /// The driver's process is killed; another one has the core from `until` on.
-    fn restart_driver(&mut self, now: Picos, until: Picos) -> Result<(), DeviceError> {
-        // The kernel resets the function in the same breath: nothing is written for a process that is not there.
-        self.board.reset(now, Reset::Function, &mut self.world);
-        let World { memory, cpu, watch } = &mut self.world;
-        cpu.now = cpu.now.max(now);
-        let mut machine = Machine {
-            board: &mut self.board,
-            memory,
-            cpu,
-        };
-        let state = self.driver.state();
-        let tracker = self.driver.end_process(&mut machine, watch)?;
-        machine.cpu.starve(until);
-        machine.memory.free_all();
-        let policy = policy::by_name(&self.policy_name).unwrap_or_else(|| Box::new(policy::Never));
-        let config = self.driver_config.clone();
-        self.driver = Driver::take_over(&mut machine, config, policy, tracker, &state)?;
-        Ok(())
-    }
-
-    /// An administrator does something.
-    fn act(&mut self) -> Result<(), DeviceError> {
-        let Some(action) = self.actions.next() else {
-            return Ok(());
-        };
-        self.bridge.network = action.network.or(self.bridge.network);
-        let World { memory, cpu, watch } = &mut self.world;
-        cpu.now = cpu.now.max(action.at);
-        if let Some(equivalence) = &mut watch.equivalence {
-            equivalence.acts(Action {
-                at: cpu.now,
-                ..action
-            });
-        }
-        let driver = &mut self.driver;
-        let mut machine = Machine {
-            board: &mut self.board,
-            memory,
-            cpu,
-        };
-        match action.kind {
-            ActionKind::Flush | ActionKind::Nat => {
-                driver.delete(&mut machine, watch, |_| true)?;
-            }
-            ActionKind::TakeOut => {
-                driver.take_out(&mut machine, RemoveCause::RulesChanged, |_| true)?;
-            }
-            ActionKind::Stop => {
-                driver.set_stopped(true);
-                driver.take_out(&mut machine, RemoveCause::Stopped, |_| true)?;
-            }
-        }
-        Ok(())
     }
 
     fn host_step(&mut self) -> Result<(), DeviceError> {
@@ -560,8 +496,9 @@ impl Simulation {
         };
         let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
         while until < deadline {
-            let (sending, commands, _) = self.driver.outstanding();
-            let driver_is_quiet = sending == 0 && commands == 0 && !self.driver.is_recovering();
+            let gauges = self.driver.gauges(until);
+            let is_waiting = gauges.transmitting > 0 || gauges.commands > 0;
+            let driver_is_quiet = !is_waiting && !self.driver.is_recovering();
             let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
             let harmed_before = std::mem::replace(&mut harmed, self.harmed());
             if !quiet || harmed != harmed_before {
@@ -585,115 +522,6 @@ impl Simulation {
         Ok(())
     }
 
-    /// What the run found. `end` is when its last frame arrived.
-    pub fn summary(&self, run: RunInfo) -> RunSummary {
-        let (chip, stats) = (self.board.chip(), self.board.chip().stats());
-        let (driver, watch) = (self.driver.stats(), &self.world.watch);
-        let host = stats.to_host_total();
-        let share = |part: u64, whole: u64| {
-            if whole == 0 {
-                0.0
-            } else {
-                part as f64 / whole as f64
-            }
-        };
-        let mut to_host: Vec<ReasonCount> = Reason::ALL
-            .into_iter()
-            .map(|reason| {
-                let count = stats.to_host[usize::from(reason.code())];
-                reason_count(reason.name(), reason.meaning(), count.packets, count.bytes)
-            })
-            .filter(|count| count.packets > 0)
-            .collect();
-        to_host.sort_by_key(|count| std::cmp::Reverse(count.packets));
-        let hardware_drops = DropReason::ALL.into_iter().map(|reason| {
-            reason_count(
-                reason.name(),
-                reason.meaning(),
-                stats.dropped[reason as usize],
-                0,
-            )
-        });
-        let mut dropped: Vec<ReasonCount> = hardware_drops
-            .chain(watch.software_drops())
-            .filter(|count| count.packets > 0)
-            .collect();
-        dropped.sort_by_key(|count| std::cmp::Reverse(count.packets));
-        let table = chip.table();
-        let memory = chip.memory_stats();
-        RunSummary {
-            packets: PacketTotals {
-                received: stats.received_frames,
-                received_bytes: stats.received_bytes,
-                hardware: stats.forwarded_frames,
-                hardware_bytes: stats.forwarded_bytes,
-                host: host.packets,
-                host_bytes: host.bytes,
-                host_forwarded: stats.host_sent_frames,
-                host_consumed: watch.still_held(),
-                dropped: dropped.iter().map(|count| count.packets).sum(),
-                hit_rate_packets: share(stats.forwarded_frames, stats.received_frames),
-                hit_rate_bytes: share(stats.forwarded_bytes, stats.received_bytes),
-            },
-            to_host,
-            dropped,
-            hardware_latency: watch.hardware_latency.distribution(),
-            host_latency: watch.host_latency.distribution(),
-            connections: ConnectionTotals {
-                seen: driver.connections,
-                offloaded: driver.installed,
-                un_offloaded: causes(RemoveCause::ALL.map(RemoveCause::name), driver.removed),
-                refused: causes(RefuseCause::ALL.map(RefuseCause::name), driver.refused),
-                live_at_end: self.tracker().len() as u64,
-                in_hardware_at_end: self.driver.installed(),
-                peak_live: driver.peak_connections,
-                reasons: whys(self.driver.reasons()),
-                waits: whys(driver.waits),
-            },
-            table: TableTotals {
-                organisation: chip.config().table.to_string(),
-                capacity: table.capacity().into(),
-                stash_capacity: u64::from(table.capacity() - table.main_slots()),
-                occupied_at_end: table.occupied().into(),
-                peak_occupied: stats.table_peak.into(),
-                peak_stash: stats.stash_peak.into(),
-                inserted: stats.table_inserted,
-                insert_failed: self.board.firmware_stats().table_full,
-                moves: table.moves(),
-                removed: stats.table_removed,
-                evicted: stats.table_evicted,
-                memory_reads: memory.reads,
-                memory_cache_hits: memory.cache_hits,
-                memory_writes: memory.writes,
-                cam: *table.cam_activity(),
-                mirrored: stats.mirrored[0],
-                mirror_dropped: stats.mirrored[1],
-                pauses: chip.pauses(),
-                stomped: stats.stomped_frames,
-                classifier: *chip.classifier_activity(),
-            },
-            insertion_latency: watch.insertion_latency.distribution(),
-            counters: CounterTotals {
-                hardware_packets: stats.counted_packets,
-                hardware_bytes: stats.counted_bytes,
-                synchronised_packets: driver.synchronised_packets,
-                synchronised_bytes: driver.synchronised_bytes,
-                records: driver.counter_records,
-                peak_lag_ns: driver.peak_statistics_lag_ns,
-                reconciled: stats.counted_packets == driver.synchronised_packets
-                    && stats.counted_bytes == driver.synchronised_bytes,
-            },
-            monitors: watch.verdicts(),
-            over_time: watch.over_time.bins(),
-            occupancy: watch.over_time.occupancy_points(),
-            wave: None,
-            run: RunInfo {
-                policy: self.policy_name.clone(),
-                ..run
-            },
-        }
-    }
-
     /// What the monitors say.
     pub fn verdicts(&self) -> Vec<MonitorVerdict> {
         self.world.watch.verdicts()
@@ -703,39 +531,4 @@ impl Simulation {
     pub const fn now(&self) -> Picos {
         self.now
     }
-}
-
-fn reason_count(reason: &str, meaning: &str, packets: u64, bytes: u64) -> ReasonCount {
-    ReasonCount {
-        reason: reason.to_owned(),
-        meaning: meaning.to_owned(),
-        packets,
-        bytes,
-    }
-}
-
-/// Counts by reason, most first.
-fn whys(counts: [u64; Why::ALL.len()]) -> Vec<WhyCount> {
-    let mut list: Vec<WhyCount> = std::iter::zip(Why::ALL, counts)
-        .filter(|(_, count)| *count > 0)
-        .map(|(why, count)| WhyCount {
-            why: why.name().to_owned(),
-            meaning: why.meaning().to_owned(),
-            count,
-        })
-        .collect();
-    list.sort_by_key(|reason| std::cmp::Reverse(reason.count));
-    list
-}
-
-fn causes<const N: usize>(names: [&str; N], counts: [u64; N]) -> Vec<CauseCount> {
-    names
-        .into_iter()
-        .zip(counts)
-        .filter(|(_, count)| *count > 0)
-        .map(|(cause, count)| CauseCount {
-            cause: cause.to_owned(),
-            count,
-        })
-        .collect()
 }

@@ -1,6 +1,5 @@
 //! What goes into hardware: whom the policy wants, whether there is room, and the insertion's commands.
 
-use super::life::millis;
 use super::*;
 use crate::entries::{Entry, Plan, Ways};
 use crate::explain::{Why, unfit};

@@ -437,11 +437,6 @@ impl Driver {
     }
 }
 
-/// Milliseconds since the start.
-pub(super) fn millis(platform: &impl Platform) -> u32 {
-    (platform.now().as_nanos() / 1_000_000) as u32
-}
-
 /// The counters of a completion.
 fn reading(completion: &CommandCompletion) -> Reading {
     Reading {

@@ -42,10 +42,10 @@ pub(super) struct Health {
     same_beats: u32,
     /// How often entries had moved when the reading began, as soon as that is known.
     moved: Option<u32>,
-    /// Entries that are to go once the table was read: to take one out may move others.
+    /// Entries of connections that are to come out once the table was read: to take one out may move others.
     condemned: Vec<(FlowKey, Cookie)>,
-    /// Entries whose cookies are those of other entries: they go too.
-    mistaken: Vec<(FlowKey, Cookie)>,
+    /// Entries that no connection has any more, or that go by the name of another: they go too.
+    strays: Vec<(FlowKey, Cookie)>,
 }
 
 impl Health {
@@ -230,7 +230,7 @@ impl Driver {
         self.health.state = State::Reading;
         self.health.moved = None;
         self.health.condemned.clear();
-        self.health.mistaken.clear();
+        self.health.strays.clear();
         self.records.forget_seen();
         for id in self.records.engaged() {
             if let Some(record) = self.records.get_mut(id) {
@@ -285,11 +285,11 @@ impl Driver {
     ) {
         let cookie = Cookie(entry.cookie());
         if self.is_mistaken(entry, cookie) {
-            self.health.mistaken.push((key_of(entry), cookie));
+            self.health.strays.push((key_of(entry), cookie));
             return;
         }
         let Some((record, _)) = self.records.by_cookie(cookie) else {
-            self.health.condemned.push((key_of(entry), cookie));
+            self.health.strays.push((key_of(entry), cookie));
             return;
         };
         if record.gone.has(cookie.part()) {
@@ -394,18 +394,14 @@ impl Driver {
     ) -> Result<BTreeMap<u32, Vec<(FlowKey, Cookie)>>, DeviceError> {
         let mut others: BTreeMap<u32, Vec<(FlowKey, Cookie)>> = BTreeMap::new();
         for (key, cookie) in std::mem::take(&mut self.health.condemned) {
-            if self.records.by_cookie(cookie).is_some() {
-                others
-                    .entry(cookie.index())
-                    .or_default()
-                    .push((key, cookie));
+            if self.records.by_cookie(cookie).is_none() {
+                self.health.strays.push((key, cookie));
                 continue;
             }
-            self.stats.strays += 1;
-            let layout = &self.layout;
-            self.commands.delete_stray(platform, layout, &key, cookie)?;
+            let entries = others.entry(cookie.index()).or_default();
+            entries.push((key, cookie));
         }
-        for (key, cookie) in std::mem::take(&mut self.health.mistaken) {
+        for (key, cookie) in std::mem::take(&mut self.health.strays) {
             self.stats.strays += 1;
             let layout = &self.layout;
             self.commands.delete_stray(platform, layout, &key, cookie)?;

@@ -16,18 +16,6 @@ pub struct SavedState {
     stats: DriverStats,
 }
 
-impl SavedState {
-    /// Connections that had something to do with the card.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-}
-
 impl Driver {
     /// What a successor must remember: to be written whenever it has changed, because nobody asks before a process is killed.
     pub fn state(&self) -> SavedState {

@@ -141,13 +141,13 @@ impl Equivalence {
     /// Whether a packet came before all connections were deleted and was looked at after that, or was forwarded by an entry
     /// whose removal was on its way.
     fn is_about_deletion(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
-        let waited = self
-            .deleted_at
-            .is_some_and(|deleted| expected.at <= deleted);
-        if outcome.hardware.is_some() {
-            return outcome.leaving && self.deleted_at.is_some();
-        }
-        waited
+        self.deleted_at.is_some_and(|deleted| {
+            if outcome.hardware.is_some() {
+                outcome.leaving
+            } else {
+                expected.at <= deleted
+            }
+        })
     }
 
     /// A frame reaches a port.
@@ -243,10 +243,8 @@ impl Equivalence {
                 Difference::ByDesign("it waited for the host until its connection had expired");
             self.remember_loss(&expected);
         }
-        if matches!(difference, Difference::Wrong(_)) && self.is_about_deletion(&expected, outcome)
-        {
+        if matches!(difference, Difference::Wrong(_)) && unseen_by_new {
             difference = Difference::ByDesign("all connections were being deleted");
-            self.remember_loss(&expected);
         }
         if let Difference::ByDesign(why) = difference {
             *self.by_design.entry(why).or_default() += 1;

@@ -64,10 +64,10 @@ impl Recovery {
 
     /// The run is over and everything should have settled.
     pub fn finish(&mut self, driver: &Driver, now: Picos) {
-        let (sending, commands, _) = driver.outstanding();
+        let gauges = driver.gauges(now);
+        let (sending, commands) = (gauges.transmitting, gauges.commands);
         // A card that asks about idle entries is answered for ever: no command may wait for long.
-        let oldest = driver.oldest_command();
-        let answered = oldest.is_none_or(|posted| now.saturating_sub(posted) < ANSWERED_WITHIN);
+        let answered = gauges.oldest_command_ns < ANSWERED_WITHIN.as_nanos();
         let settled = !driver.is_recovering() && sending == 0 && answered;
         self.ledger.check(settled, || {
             format!(

@@ -1,6 +1,7 @@
 //! Those who watch a run: monitors, metrics, and the record of every frame if somebody wants it.
 
-use super::{FrameOutcome, reason_count};
+use super::FrameOutcome;
+use super::summarise::reason_count;
 use crate::frame::FrameMeta;
 use crate::metrics::{OverTime, Times};
 use crate::monitor::{
@@ -282,7 +283,7 @@ impl Watch {
     }
 
     pub(super) fn finish(&mut self, table: &FlowTable, driver: &mut Driver, now: Picos) {
-        let (_, _, held) = driver.outstanding();
+        let held = driver.gauges(now).fragments;
         self.held = held as u64;
         // Held fragments are the host's: it has consumed them.
         let mut waiting: Vec<u64> = self.in_host.keys().copied().collect();

@@ -216,6 +216,8 @@ impl UdpQueries {
         let frame = self
             .writer
             .udp(&ends, side, bytes.min(MAX_DATAGRAM_BYTES) as u16);
+        // Two datagrams have never the same number until 65,536 have come.
+        let identification = self.frames as u16;
         let mut send = |frame: &[u8]| {
             self.frames += 1;
             let meta = FrameMeta {
@@ -229,7 +231,7 @@ impl UdpQueries {
         };
         match self.config.mtu_bytes {
             Some(mtu) if is_too_long(frame, mtu) => {
-                in_fragments(frame, mtu, self.sent as u16, &mut send);
+                in_fragments(frame, mtu, identification, &mut send);
             }
             _ => send(frame),
         }
