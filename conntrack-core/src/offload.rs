@@ -2,6 +2,7 @@
 
 use crate::id::ConnectionId;
 use crate::protocol::ProtocolState;
+use crate::protocol::tcp::TcpState;
 use crate::status::Status;
 use crate::timeout::Time;
 use crate::tracker::Tracker;
@@ -23,6 +24,32 @@ impl Tracker {
         connection.status = connection.status.with(bits);
         if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
             tcp.set_unseen(true);
+        }
+        true
+    }
+
+    /// Windows of a TCP connection are not checked any more, both ways, for as long as it lives (as the kernel's act_ct has it for
+    /// what it offloads).
+    pub fn set_liberal(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
+            tcp.set_liberal();
+        }
+        true
+    }
+
+    /// A TCP connection whose end was seen elsewhere is CLOSE, with the timeout of that state from `now` (as the kernel's flow table
+    /// leaves one on teardown after a FIN or RST).
+    pub fn close(&mut self, id: ConnectionId, now: Time) -> bool {
+        let span = self.config().tcp_timeout_close;
+        let Some(connection) = self.store.get_mut(id) else {
+            return false;
+        };
+        if let ProtocolState::Tcp(tcp) = &mut connection.protocol {
+            tcp.state = TcpState::Close;
+            connection.timeout = now + span;
         }
         true
     }

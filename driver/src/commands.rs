@@ -96,7 +96,7 @@ pub(crate) struct CommandQueue {
     next_sequence: u32,
     /// By their places.
     pending: VecDeque<Pending>,
-    /// Deletions that found the ring full. Bounded by the number of entries: each is of another entry.
+    /// What found the ring full. Bounded by the number of entries: there is one deletion and one request for counters of each.
     backlog: VecDeque<Pending>,
     /// Place of the latest command of which a completion came, and when one came last.
     last: Option<(u32, Picos)>,
@@ -117,6 +117,11 @@ impl CommandQueue {
     /// Whether so many commands can be queued: deletions that wait go first.
     pub(crate) fn has_room(&self, layout: &Layout, commands: u32) -> bool {
         self.backlog.is_empty() && self.free(layout) >= commands
+    }
+
+    /// Whether commands that can wait may be queued.
+    pub(crate) fn is_half_free(&self, layout: &Layout) -> bool {
+        self.has_room(layout, (layout.command.entries() / 2).max(1))
     }
 
     /// The place of a command is free once its completion, and all before it, have come.
@@ -222,6 +227,18 @@ impl CommandQueue {
         let pending = about(Opcode::Touch, key, cookie, platform.now());
         self.post(platform, layout, pending)?;
         Ok(true)
+    }
+
+    /// Queues a request for the counters of an entry.
+    pub(crate) fn read_counters(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        key: &FlowKey,
+        cookie: Cookie,
+    ) -> Result<(), DeviceError> {
+        let pending = about(Opcode::ReadCounters, key, cookie, platform.now());
+        self.post_or_wait(platform, layout, pending)
     }
 
     fn post_or_wait(

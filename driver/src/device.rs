@@ -1,5 +1,6 @@
 //! Bringing the card up: identify it, lay the rings into memory, tell the card, enable it.
 
+use crate::habits::{Counting, Habits};
 use crate::platform::{Platform, Work};
 use nic_model::config::{CounterConfig, KeyConfig, RingConfig};
 use nic_model::host::descriptors::{
@@ -87,6 +88,30 @@ pub struct Layout {
     pub counters: CounterConfig,
     /// Whether the card checks TCP windows.
     pub checks_windows: bool,
+    /// What the card does by itself.
+    pub services: Services,
+}
+
+/// What the card is to do by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Services {
+    /// Time between two passes of its counter service, milliseconds; 0: none; `None`: as the card came.
+    pub counter_interval_ms: Option<u32>,
+    /// Look for idle entries.
+    pub aging: bool,
+}
+
+impl Services {
+    /// What a driver of these habits needs.
+    pub const fn wanted(habits: &Habits) -> Self {
+        Self {
+            counter_interval_ms: match habits.counting {
+                Counting::Push(interval_ms) => interval_ms,
+                Counting::Poll(_) | Counting::OnDemand => Some(0),
+            },
+            aging: habits.collector.is_none(),
+        }
+    }
 }
 
 impl Layout {
@@ -122,6 +147,7 @@ impl Layout {
         platform: &mut impl Platform,
         rings: &RingConfig,
         buffer_bytes: u32,
+        services: Services,
     ) -> Result<Self, DeviceError> {
         identify(platform)?;
         let layout = Self {
@@ -142,6 +168,7 @@ impl Layout {
                 Self::DUMP_RECORDS as usize * size_of::<TableRecord>(),
             )?,
             buffer_bytes,
+            services,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
             checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
@@ -199,6 +226,12 @@ impl Layout {
             (reg::COUNTER_ENTRIES, &self.counter),
         ] {
             write(platform, register, ring.entries());
+        }
+        if let Some(interval_ms) = self.services.counter_interval_ms {
+            write(platform, reg::COUNTER_INTERVAL, interval_ms);
+        }
+        if !self.services.aging {
+            write(platform, reg::AGING, 0);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The driver itself: one piece of work per poll, in the order in which work must not wait.
 
+mod collector;
+mod counting;
 mod decide;
 mod gauges;
 mod life;
@@ -10,10 +12,12 @@ mod restart;
 mod taken;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
-use crate::device::{DeviceError, Layout};
+use crate::counter_pool::CounterPool;
+use crate::device::{DeviceError, Layout, Services};
 use crate::explain::Why;
 use crate::flaw::{Flaw, Flaws};
 use crate::fragments::{self, HeldFragments};
+use crate::habits::{Counting, Habits};
 use crate::observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 use crate::offload::{Cookie, Life, Records, RefuseCause, RemoveCause};
 use crate::platform::{Platform, Work};
@@ -41,6 +45,7 @@ use recovery::Health;
 pub use restart::SavedState;
 pub(crate) use restart::VERSION as STATE_VERSION;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Which clock connection tracking goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +83,8 @@ pub struct DriverConfig {
     pub command_patience_ms: u32,
     /// How often a command is posted again before the card is reset.
     pub command_attempts: u8,
+    /// What drivers do in more than one way.
+    pub habits: Habits,
     /// Mistakes that are switched on, to see what comes of them.
     pub flaws: Flaws,
 }
@@ -96,6 +103,7 @@ impl Default for DriverConfig {
             collect_per_tick: 16_384,
             command_patience_ms: 200,
             command_attempts: 5,
+            habits: Habits::default(),
             flaws: Flaws::default(),
         }
     }
@@ -121,6 +129,10 @@ pub struct DriverStats {
     pub peak_statistics_lag_ns: u64,
     /// Counter records read.
     pub counter_records: u64,
+    /// Commands that asked for the counters of one entry.
+    pub counters_asked: u64,
+    /// Most counters at rest at once.
+    pub peak_resting_counters: u32,
     /// Packets added to connections from hardware counters.
     pub synchronised_packets: u64,
     /// Bytes added to connections from hardware counters.
@@ -171,6 +183,11 @@ pub struct Driver {
     fetched: [u32; 2],
     /// Nothing is offloaded.
     stopped: bool,
+    walk: collector::Walk,
+    reading: counting::TableReading,
+    /// Connections whose counters are to be asked for, each once.
+    to_ask: VecDeque<ConnectionId>,
+    pool: Option<CounterPool>,
     /// Milliseconds before which nothing at all is put in, with [`Flaw::FullForAll`].
     holds_until_ms: u32,
     health: Health,
@@ -187,7 +204,8 @@ impl Driver {
         config: DriverConfig,
         policy: Box<dyn Policy>,
     ) -> Result<Self, DeviceError> {
-        let layout = Layout::bring_up(platform, &config.rings, config.buffer_bytes)?;
+        let services = Services::wanted(&config.habits);
+        let layout = Layout::bring_up(platform, &config.rings, config.buffer_bytes, services)?;
         let mut tracker = Tracker::new(config.conntrack.clone(), config.hash_key);
         tracker.record_events(true);
         let mut driver = Self {
@@ -204,6 +222,11 @@ impl Driver {
             hand: Hand::default(),
             fetched: [0; 2],
             stopped: false,
+            walk: collector::Walk::default(),
+            reading: counting::TableReading::default(),
+            to_ask: VecDeque::new(),
+            pool: (config.habits.counter_pool)
+                .map(|pool| CounterPool::new(pool, layout.table_capacity)),
             holds_until_ms: 0,
             health: Health::default(),
             stats: DriverStats::default(),
@@ -290,6 +313,10 @@ impl Driver {
         let now = self.time(platform);
         let most = self.config.collect_per_tick;
         self.supervise(platform, observer)?;
+        self.collect_idle(platform)?;
+        self.poll_table(platform)?;
+        self.post_asks(platform)?;
+        self.rest_counters(platform);
         platform.spend(Work::Expire, most.min(self.tracker.len() as u32));
         self.tracker.collect(now, most);
         let at_most = self.layout.receive.entries() as usize / 2;
@@ -378,10 +405,8 @@ impl Driver {
         let reading = Reading {
             packets: [record.packets_0(), record.packets_1()],
             bytes: [record.bytes_0(), record.bytes_1()],
+            last_seen_ns: record.last_seen_ns(),
         };
-        let now_ns = platform.now().as_nanos();
-        let lag_ns = now_ns.saturating_sub(record.last_seen_ns());
-        self.stats.peak_statistics_lag_ns = self.stats.peak_statistics_lag_ns.max(lag_ns);
         self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)
     }
@@ -402,6 +427,16 @@ impl Driver {
             self.tracker.prefetch(index);
         }
         self.fetched[1] = consumed.wrapping_add(count);
+    }
+
+    /// Counters whose entries are gone come to rest, and those that rested for long enough are free.
+    fn rest_counters(&mut self, platform: &impl Platform) {
+        let freed = self.records.take_freed();
+        if let Some(pool) = &mut self.pool {
+            pool.advance(millis(platform));
+            pool.give_back(freed);
+            self.stats.peak_resting_counters = self.stats.peak_resting_counters.max(pool.resting());
+        }
     }
 
     /// Adds what a reading shows to the entry's connection; how many packets that are.
@@ -426,8 +461,18 @@ impl Driver {
         );
         let is_known = record.life == Life::Installed;
         if packets > 0 {
+            let lag_ns = platform
+                .now()
+                .as_nanos()
+                .saturating_sub(reading.last_seen_ns);
+            self.stats.peak_statistics_lag_ns = self.stats.peak_statistics_lag_ns.max(lag_ns);
             if is_known {
-                record.at_ms = millis(platform);
+                let heard_ms = if self.config.habits.heard_when_read {
+                    millis(platform)
+                } else {
+                    (reading.last_seen_ns / 1_000_000) as u32
+                };
+                record.at_ms = record.at_ms.max(heard_ms);
             }
             self.records.note_hit(cookie);
             if !is_known && !self.config.flaws.has(Flaw::EarlyHitsIgnored) {

@@ -53,6 +53,14 @@ impl Plan {
         Self { entries }
     }
 
+    /// The entry of the original direction alone.
+    pub(crate) fn one_way(connection: &Connection, card: &KeyConfig, ways: &Ways) -> Self {
+        let entry = one_way(connection, Direction::Original, card, ways);
+        Self {
+            entries: [Some(entry), None],
+        }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         1 + usize::from(self.entries[1].is_some())

@@ -62,7 +62,8 @@ reasons! {
     26 Recovering "recovering" "the card is being reset, or its table read"
     27 Holding "holding" "a refusal of another stopped all insertion for a while (a mistake that can be switched on)"
     28 Stopped "stopped" "the driver was told to offload nothing"
-    29 Unasked "unasked" "no packet came to software since it could be in hardware"
+    29 NoCounter "no-counter" "all counters were in use or at rest: waits for its next attempt"
+    30 Unasked "unasked" "no packet came to software since it could be in hardware"
 }
 
 impl From<RefuseCause> for Why {
@@ -74,6 +75,7 @@ impl From<RefuseCause> for Why {
             RefuseCause::Invalid => Self::Invalid,
             RefuseCause::Overtaken => Self::TcpState,
             RefuseCause::Reset => Self::Reset,
+            RefuseCause::NoCounter => Self::NoCounter,
         }
     }
 }

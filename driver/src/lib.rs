@@ -12,17 +12,20 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod counter_pool;
 pub mod device;
 mod driver;
 mod entries;
 pub mod explain;
 pub mod flaw;
 mod fragments;
+pub mod habits;
 pub mod observer;
 pub mod offload;
 pub mod plain_board;
 pub mod platform;
 pub mod policy;
+pub mod profile;
 mod queues;
 pub mod room;
 pub mod switch;
@@ -33,8 +36,10 @@ pub use device::DeviceError;
 pub use driver::{Clock, Driver, DriverConfig, DriverStats, Gauges, Progress, SavedState};
 pub use explain::{Explanation, Why};
 pub use flaw::{Flaw, Flaws};
+pub use habits::{AtClose, CollectorConfig, Counting, Habits};
 pub use observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 pub use platform::{Platform, Work};
+pub use profile::{PROFILES, Profile};
 pub use room::{Eviction, RoomConfig};
 pub use switch::{Egress, Received, Switch, TwoPort};
 pub use translation::Translation;

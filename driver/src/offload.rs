@@ -66,11 +66,13 @@ pub enum RemoveCause {
     PortDown = 12,
     /// The driver stops.
     Stopped = 13,
+    /// It was in with one direction, and is to go in with both.
+    OneWay = 14,
 }
 
 impl RemoveCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TcpSyn,
         Self::TcpFin,
         Self::TcpRst,
@@ -85,6 +87,7 @@ impl RemoveCause {
         Self::RulesChanged,
         Self::PortDown,
         Self::Stopped,
+        Self::OneWay,
     ];
 
     /// Short name.
@@ -104,6 +107,7 @@ impl RemoveCause {
             Self::RulesChanged => "rules-changed",
             Self::PortDown => "port-down",
             Self::Stopped => "stopped",
+            Self::OneWay => "one-way",
         }
     }
 }
@@ -124,17 +128,20 @@ pub enum RefuseCause {
     Overtaken = 4,
     /// The card began afresh before it had answered.
     Reset = 5,
+    /// All counters were in use or at rest.
+    NoCounter = 6,
 }
 
 impl RefuseCause {
     /// All causes in order of their codes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TableFull,
         Self::Duplicate,
         Self::CommandRingFull,
         Self::Invalid,
         Self::Overtaken,
         Self::Reset,
+        Self::NoCounter,
     ];
 
     /// Short name.
@@ -146,6 +153,7 @@ impl RefuseCause {
             Self::Invalid => "invalid",
             Self::Overtaken => "overtaken",
             Self::Reset => "reset",
+            Self::NoCounter => "no-counter",
         }
     }
 }
@@ -249,6 +257,14 @@ pub(crate) struct Record {
     pub(crate) unheard: Parts,
     /// How often in a row it found no room or had to make room.
     pub(crate) refusals: u8,
+    /// Entries whose counters were asked for.
+    pub(crate) asked: Parts,
+    /// Why it comes out when the collector comes by.
+    pub(crate) closing: Option<RemoveCause>,
+    /// One of its entries was refused, and the other is enough.
+    pub(crate) half: bool,
+    /// Its original direction alone is in hardware until it is ASSURED.
+    pub(crate) one_way: bool,
 }
 
 impl Record {
@@ -272,8 +288,13 @@ impl Record {
         }
     }
 
+    /// The entries it is to have: those it needs, or has if half is enough.
+    pub(crate) const fn due(&self) -> Parts {
+        if self.half { self.present } else { self.wanted }
+    }
+
     /// The cookie of its first entry; `index` is its connection's.
-    const fn cookie(&self, index: u32) -> Cookie {
+    pub(crate) const fn cookie(&self, index: u32) -> Cookie {
         Cookie(index & ((1 << INDEX_BITS) - 1) | (self.generation as u32) << GENERATION_AT)
     }
 
@@ -285,7 +306,7 @@ impl Record {
     /// All but counts and generations, as text.
     pub(crate) fn outline(&self) -> String {
         format!(
-            "{:?} {:?} w{:?} p{:?} u{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{}",
+            "{:?} {:?} w{:?} p{:?} u{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{} a{:?} {:?} {:?}",
             self.life,
             self.cause,
             self.wanted,
@@ -298,7 +319,10 @@ impl Record {
             self.seen,
             self.lost,
             self.why,
-            self.refusals
+            self.refusals,
+            self.asked,
+            self.closing,
+            (self.half, self.one_way)
         )
     }
 
@@ -321,6 +345,9 @@ pub(crate) struct SavedRecord {
     originator_is_lower: bool,
     parts: [u8; 5],
     lost: bool,
+    half: bool,
+    one_way: bool,
+    closing: Option<RemoveCause>,
     at_ms: u32,
     /// Ingress port, VLAN, tunnel and its identifier of each direction.
     ways: [(u8, u16, u8, u32); 2],
@@ -336,6 +363,8 @@ pub(crate) struct Records {
     entries: u64,
     /// Entries of connections that are in hardware or on their way there.
     reserved: u64,
+    /// Entries that connections needed which are in software alone again, since somebody asked.
+    freed: u32,
     /// How many of them each zone has that is limited.
     pub(crate) zones: ZoneCounts,
     /// Which way packets of a connection in hardware come, where that is not nothing.
@@ -409,6 +438,9 @@ impl Records {
             self.reserved -= u64::from(record.wanted.len());
         }
         if life == Life::Software {
+            if record.life != Life::Software {
+                self.freed += u32::from(record.wanted.len());
+            }
             record.at_ms = 0;
             self.zones.leave(index);
             self.ways.remove(&index);
@@ -423,7 +455,8 @@ impl Records {
             (record.present, record.idle) = (Parts::default(), Parts::default());
             (record.refused, record.lost) = (None, false);
             (record.seen, record.gone) = (Parts::default(), Parts::default());
-            record.wanted = Parts::default();
+            (record.wanted, record.asked) = (Parts::default(), Parts::default());
+            (record.closing, record.half, record.one_way) = (None, false, false);
         }
         record.life = life;
         match (was_installed, life == Life::Installed) {
@@ -451,6 +484,11 @@ impl Records {
             (record.wanted, record.unheard) = (wanted, wanted);
             self.reserved += u64::from(wanted.len());
         }
+    }
+
+    /// Entries that connections needed which are in software alone again, since this was asked last.
+    pub(crate) fn take_freed(&mut self) -> u32 {
+        std::mem::take(&mut self.freed)
     }
 
     /// Entries of connections that are in hardware or on their way there.
@@ -490,6 +528,9 @@ impl Records {
                 originator_is_lower: record.originator_is_lower,
                 parts: parts.map(|parts| parts.0),
                 lost: record.lost,
+                half: record.half,
+                one_way: record.one_way,
+                closing: record.closing,
                 at_ms: record.at_ms,
                 ways: ways.map(|way| (way.ingress_port, way.vlan, way.tunnel as u8, way.tunnel_id)),
                 zone: self.zones.zone_of(id.index()),
@@ -521,6 +562,9 @@ impl Records {
                 unheard,
                 gone,
                 lost: saved.lost,
+                half: saved.half,
+                one_way: saved.one_way,
+                closing: saved.closing,
                 at_ms: saved.at_ms,
                 ..Record::default()
             };

@@ -8,12 +8,26 @@ use conntrack_core::{ConnectionId, Tracker};
 use nic_model::config::CounterConfig;
 use nic_model::datapath::counter::CounterFormat;
 use nic_model::flow_table::entry::KeyDirection;
+use nic_model::host::descriptors::CommandCompletion;
 
 /// Counters of an entry as some report gives them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     pub(crate) packets: [u32; 2],
     pub(crate) bytes: [u64; 2],
+    /// When a packet hit the entry last, nanoseconds of the card's clock.
+    pub(crate) last_seen_ns: u64,
+}
+
+impl Reading {
+    /// Those of a completion.
+    pub(crate) fn of(completion: &CommandCompletion) -> Self {
+        Self {
+            packets: [completion.packets_0(), completion.packets_1()],
+            bytes: [completion.bytes_0(), completion.bytes_1()],
+            last_seen_ns: completion.last_seen_ns(),
+        }
+    }
 }
 
 /// What counters show of packets and bytes that they had not shown when they were read last.

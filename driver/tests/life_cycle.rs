@@ -13,8 +13,8 @@ use driver::observer::{Disposition, Observer, PacketReport};
 use driver::offload::{Life, RefuseCause};
 use driver::plain_board::{PlainBoard, ToHost};
 use driver::{
-    DeviceError, Driver, DriverConfig, Flaw, Flaws, Platform, Progress, TwoPort, device::Layout,
-    policy,
+    AtClose, CollectorConfig, Counting, DeviceError, Driver, DriverConfig, Flaw, Flaws, Habits,
+    Platform, Progress, TwoPort, device::Layout, policy,
 };
 use nic_model::clock::Picos;
 use nic_model::config::{Entries, KeyConfig, RingConfig};
@@ -147,12 +147,30 @@ fn counted(connection: &Connection) -> u64 {
         .sum()
 }
 
+/// What is explored.
+#[derive(Debug, Clone, Copy)]
+struct System {
+    entries: Entries,
+    flaws: Flaws,
+    habits: Habits,
+}
+
+impl System {
+    fn of(entries: Entries) -> Self {
+        Self {
+            entries,
+            flaws: Flaws::default(),
+            habits: Habits::default(),
+        }
+    }
+}
+
 /// Card, driver, and two connections.
 struct World {
     board: PlainBoard,
     driver: Driver,
     told: Told,
-    entries: Entries,
+    system: System,
     /// How far each connection's script is.
     at: [usize; 2],
     /// Packets forwarded or given to the host.
@@ -198,7 +216,7 @@ fn frame(connection: usize, (direction, flags): (Direction, TcpFlags), again: bo
 }
 
 /// Small rings, and counters on.
-fn config(flaws: Flaws) -> DriverConfig {
+fn config(system: System) -> DriverConfig {
     let rings = RingConfig {
         receive_entries: 32,
         transmit_entries: 32,
@@ -215,14 +233,16 @@ fn config(flaws: Flaws) -> DriverConfig {
         hash_key: HashKey([1, 2]),
         rings,
         buffer_bytes: 256,
-        flaws,
+        flaws: system.flaws,
+        habits: system.habits,
         ..DriverConfig::default()
     }
 }
 
 impl World {
     /// Both connections are established; from now on they may be offloaded.
-    fn new(entries: Entries, flaws: Flaws) -> Self {
+    fn new(system: System) -> Self {
+        let entries = system.entries;
         let key = KeyConfig {
             entries,
             zone: true,
@@ -230,7 +250,7 @@ impl World {
             vlan: false,
             tunnel: false,
         };
-        let config = config(flaws);
+        let config = config(system);
         let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
         let mut board = PlainBoard::new(4, &key, bytes);
         let policy = policy::by_name("established").expect("a policy");
@@ -240,7 +260,7 @@ impl World {
             board,
             driver,
             told: Told::default(),
-            entries,
+            system,
             at: [0; 2],
             packets: 0,
             dropped: false,
@@ -270,7 +290,7 @@ impl World {
             Direction::Original => (a, b),
             Direction::Reply => (b, a),
         };
-        match self.entries {
+        match self.system.entries {
             Entries::Both => FlowKey::new(from, to, 6, 4, 0),
             Entries::EachWay => (
                 FlowKey::one_way(from, to, 6, 4, 0),
@@ -337,7 +357,8 @@ impl World {
                 self.board.entry(&key).is_some()
             }
             Delete(connection) => self.lives(connection),
-            Poll | Tick | Counters | Reset | FullReset => true,
+            Counters => matches!(self.system.habits.counting, Counting::Push(_)),
+            Poll | Tick | Reset | FullReset => true,
         }
     }
 
@@ -408,11 +429,18 @@ impl World {
         for _ in 0..60 {
             while self.board.execute() {}
             while self.board.complete(false) {}
-            self.board.report_counters(8);
+            match self.system.habits.counting {
+                Counting::Push(_) => drop(self.board.report_counters(8)),
+                Counting::Poll(_) => {}
+                Counting::OnDemand => {
+                    let (driver, board) = (&mut self.driver, &mut self.board);
+                    driver.read_counters(board, |_| true).expect("it asks");
+                }
+            }
             self.poll();
             self.take(Tick);
             let gauges = self.driver.gauges(self.board.now);
-            let (sending, commands) = (gauges.transmitting, gauges.commands);
+            let (sending, commands) = (gauges.transmitting, gauges.commands + gauges.asks);
             let (posted, completions) = self.board.waiting();
             let quiet = sending == 0 && commands == 0 && posted == 0 && completions == 0;
             let late = self.board.now > Picos::from_millis(1_500);
@@ -467,8 +495,8 @@ impl World {
     }
 }
 
-fn replay((entries, flaws): (Entries, Flaws), path: &[Step]) -> World {
-    let mut world = World::new(entries, flaws);
+fn replay(system: System, path: &[Step]) -> World {
+    let mut world = World::new(system);
     path.iter().for_each(|step| world.take(*step));
     world
 }
@@ -481,7 +509,7 @@ struct Explored {
 }
 
 /// All paths up to a depth, states that are alike once; or what goes wrong, and after what.
-fn explore(system: (Entries, Flaws), depth: usize) -> Result<Explored, String> {
+fn explore(system: System, depth: usize) -> Result<Explored, String> {
     let mut seen = BTreeSet::new();
     let mut explored = Explored::default();
     let mut frontier: VecDeque<Vec<Step>> = VecDeque::from([Vec::new()]);
@@ -524,10 +552,47 @@ fn the_life_of_two_connections_ends_well_from_every_state() {
     let depth = std::env::var("CTNIC_EXPLORE_DEPTH").ok();
     let depth = depth.and_then(|depth| depth.parse().ok()).unwrap_or(6);
     for entries in [Entries::Both, Entries::EachWay] {
-        let explored = explore((entries, Flaws::default()), depth);
+        let explored = explore(System::of(entries), depth);
         let explored = explored.unwrap_or_else(|wrong| panic!("{entries:?}: {wrong}"));
         eprintln!("{entries:?}, depth {depth}: {explored:?}");
         assert!(explored.states > 1_000, "{explored:?}");
+    }
+}
+
+/// The same for drivers that find idle connections themselves and ask for counters, or read the whole table for them.
+#[test]
+fn other_habits_end_well_too() {
+    let collector = CollectorConfig {
+        every_ms: 100,
+        timeout_ms: 300,
+        ask_below_permille: 1_000,
+        limit: None,
+    };
+    let asking = Habits {
+        counting: Counting::OnDemand,
+        collector: Some(collector),
+        at_close: AtClose::Later,
+        half_is_enough: true,
+        one_request: true,
+        ..Habits::default()
+    };
+    let reading = Habits {
+        counting: Counting::Poll(200),
+        collector: Some(collector),
+        at_close: AtClose::EntryLater,
+        ..Habits::default()
+    };
+    for habits in [asking, reading] {
+        for entries in [Entries::Both, Entries::EachWay] {
+            let system = System {
+                habits,
+                ..System::of(entries)
+            };
+            let explored = explore(system, 6);
+            let explored = explored.unwrap_or_else(|wrong| panic!("{system:?}: {wrong}"));
+            eprintln!("{:?}, {entries:?}: {explored:?}", habits.counting);
+            assert!(explored.states > 500, "{explored:?}");
+        }
     }
 }
 
@@ -540,7 +605,10 @@ fn mistakes_are_found() {
         Flaw::TableNotRead,
         Flaw::DeletionNotFollowed,
     ] {
-        let system = (Entries::Both, Flaws::default().with(flaw));
+        let system = System {
+            flaws: Flaws::default().with(flaw),
+            ..System::of(Entries::Both)
+        };
         let found = explore(system, 6).expect_err(flaw.name());
         eprintln!("{}: {found}", flaw.name());
     }
@@ -567,7 +635,7 @@ fn a_successor_takes_over_with_a_state_file() {
     ];
     for entries in [Entries::Both, Entries::EachWay] {
         for path in paths {
-            let mut world = replay((entries, Flaws::default()), path);
+            let mut world = replay(System::of(entries), path);
             let file = serde_json::to_string(&world.driver.state()).expect("JSON");
             let state = serde_json::from_str(&file).expect(&file);
             assert_eq!(world.driver.state(), state);
@@ -575,9 +643,14 @@ fn a_successor_takes_over_with_a_state_file() {
             let tracker = world.driver.end_process(board, told).expect("it ends");
             board.memory().free_all();
             let policy = policy::by_name("established").expect("a policy");
-            world.driver =
-                Driver::take_over(board, config(Flaws::default()), policy, tracker, &state)
-                    .expect("it takes over");
+            world.driver = Driver::take_over(
+                board,
+                config(System::of(Entries::Both)),
+                policy,
+                tracker,
+                &state,
+            )
+            .expect("it takes over");
             world.settle();
             world
                 .judge()
@@ -588,13 +661,19 @@ fn a_successor_takes_over_with_a_state_file() {
 
 #[test]
 fn a_state_file_of_another_version_is_refused() {
-    let mut world = World::new(Entries::Both, Flaws::default());
+    let mut world = World::new(System::of(Entries::Both));
     let file = serde_json::to_string(&world.driver.state()).expect("JSON");
-    let file = file.replace("\"version\":1", "\"version\":9");
+    let file = file.replace("\"version\":2", "\"version\":9");
     let state = serde_json::from_str(&file).expect(&file);
     let (board, told) = (&mut world.board, &mut world.told);
     let tracker = world.driver.end_process(board, told).expect("it ends");
     let policy = policy::by_name("established").expect("a policy");
-    let refused = Driver::take_over(board, config(Flaws::default()), policy, tracker, &state);
+    let refused = Driver::take_over(
+        board,
+        config(System::of(Entries::Both)),
+        policy,
+        tracker,
+        &state,
+    );
     assert_eq!(refused.err(), Some(DeviceError::State { found: 9 }));
 }

@@ -82,6 +82,8 @@ pub struct Processor {
     clock: ClockDomain,
     busy: bool,
     enabled: bool,
+    /// Time between two passes of the counter service; 0: there are none.
+    counter_interval_ms: u32,
     fetched: u32,
     fetching: bool,
     tail: u32,
@@ -110,6 +112,7 @@ impl Processor {
             config: config.clone(),
             busy: false,
             enabled: false,
+            counter_interval_ms: 0,
             fetched: 0,
             fetching: false,
             tail: 0,
@@ -214,6 +217,7 @@ impl Processor {
             Notice::None | Notice::Reset(_) => {}
             Notice::Enabled if !self.enabled => {
                 self.enabled = true;
+                self.counter_interval_ms = chip.written(reg::COUNTER_INTERVAL);
                 self.schedule_counter_pass(now, schedule);
                 self.start(now, chip, schedule);
             }
@@ -268,8 +272,10 @@ impl Processor {
     }
 
     fn schedule_counter_pass(&self, now: Picos, schedule: &mut impl Scheduler) {
-        let at = now + Picos::from_millis(self.config.counter_interval_ms.into());
-        schedule.schedule(at, FirmwareEvent::CounterPass);
+        if self.counter_interval_ms > 0 {
+            let at = now + Picos::from_millis(self.counter_interval_ms.into());
+            schedule.schedule(at, FirmwareEvent::CounterPass);
+        }
     }
 
     fn fetch(&mut self, now: Picos, chip: &mut Chip, schedule: &mut impl Scheduler) {

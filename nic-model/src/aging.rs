@@ -36,6 +36,8 @@ pub struct AgingEngine {
     next_step: u64,
     scheduled: Picos,
     enabled: bool,
+    /// As the host says.
+    allowed: bool,
 }
 
 impl AgingEngine {
@@ -59,7 +61,18 @@ impl AgingEngine {
             next_step: 1,
             scheduled: Picos::NEVER,
             enabled: true,
+            allowed: true,
         }
+    }
+
+    /// The host stops the engine or lets it run; when it must step next if it goes on now.
+    pub fn allow(&mut self, allowed: bool, now: Picos) -> Option<Picos> {
+        let was_allowed = std::mem::replace(&mut self.allowed, allowed);
+        if was_allowed || !allowed {
+            return None;
+        }
+        self.scheduled = Picos::NEVER;
+        self.reschedule(now)
     }
 
     /// Whether it reports.
@@ -159,7 +172,7 @@ impl AgingEngine {
     /// The step at `now` if one is due then: the slots of idle entries that were not reported before, and the
     /// time of the next step.
     pub fn step(&mut self, now: Picos, table: &FlowTable, found: &mut Vec<Slot>) -> Option<Picos> {
-        if now != self.scheduled || !self.enabled {
+        if now != self.scheduled || !self.enabled || !self.allowed {
             return None;
         }
         self.scheduled = Picos::NEVER;
@@ -226,6 +239,31 @@ mod tests {
     use super::*;
     use crate::config::TableConfig;
     use crate::flow_table::entry::{EntryAction, FlowKey};
+
+    #[test]
+    fn a_stopped_engine_finds_nothing_until_it_may_go_on() {
+        let mut table = table();
+        let config = AgingConfig {
+            tcp_timeout_ms: 1_000,
+            ..AgingConfig::default()
+        };
+        let mut engine = AgingEngine::new(&config, table.capacity());
+        let state = EntryState::new(EntryAction::default(), Picos::ZERO);
+        let slot = table.insert(key(1), state).expect("room").slot;
+        let mut next = engine.watch(slot, 6, Picos::ZERO);
+        assert_eq!(engine.allow(false, Picos::ZERO), None);
+        let mut found = Vec::new();
+        while let Some(now) = next {
+            next = engine.step(now, &table, &mut found);
+        }
+        assert!(found.is_empty());
+        let mut next = engine.allow(true, Picos::from_secs(5));
+        assert!(next.is_some());
+        while let Some(now) = next {
+            next = engine.step(now, &table, &mut found);
+        }
+        assert_eq!(found, [slot]);
+    }
 
     fn table() -> FlowTable {
         FlowTable::new(&TableConfig {

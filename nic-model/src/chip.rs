@@ -318,7 +318,7 @@ impl Chip {
             idle: Vec::new(),
             pcie: PcieLink::new(&config.pcie),
             interrupt: Interrupt::new(&config.pcie),
-            registers: ports::RegisterFile::default(),
+            registers: ports::RegisterFile::new(config.firmware.counter_interval_ms),
             receive: ReceivePath::new(p.host_buffer_frames),
             transmit: TransmitPath::default(),
             stats: ChipStats::default(),

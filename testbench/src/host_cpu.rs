@@ -74,7 +74,7 @@ impl HostCosts {
 }
 
 /// How often the driver's housekeeping runs.
-const TICK: Picos = Picos::from_millis(100);
+pub(crate) const TICK: Picos = Picos::from_millis(100);
 
 /// The core: asleep until an interrupt or the timer, or working.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! The rule that keeps it causal: before a packet's table look-up at time T, everything due at or before T is applied, on
 //! the board and on the host. Ties go to the board.
 
+mod lingering;
 mod script;
 mod summarise;
 mod watch;
@@ -11,14 +12,14 @@ use crate::action::{Action, ActionPlan};
 use crate::bridge::Bridge;
 use crate::fault::{Fault, FaultPlan};
 use crate::frame::{Burst, FrameMeta, Traffic};
-use crate::host_cpu::{HostCosts, HostCpu, HostStep};
+use crate::host_cpu::{HostCosts, HostCpu, HostStep, TICK};
 use crate::monitor::{Equivalence, FOUND_WITHIN, SETTLED_WITHIN};
 use crate::summary::MonitorVerdict;
 use crate::traffic::translated::Network;
 use conntrack_core::{ConnectionId, Tracker, Tuple, Verdict};
 use driver::offload::Life;
 use driver::policy::Policy;
-use driver::{DeviceError, Driver, DriverConfig, Platform, Progress, Work};
+use driver::{Counting, DeviceError, Driver, DriverConfig, Platform, Progress, Work};
 use firmware::Board;
 use nic_model::chip::{DropReason, Fate};
 use nic_model::clock::Picos;
@@ -475,40 +476,12 @@ impl Simulation {
     /// # Errors
     /// The driver failed.
     pub fn finish(&mut self) -> Result<(), DeviceError> {
-        let interval = Picos::from_millis(
-            self.board
-                .chip()
-                .config()
-                .firmware
-                .counter_interval_ms
-                .into(),
-        );
         self.board.end_chance_faults();
-        // Two passes of the counter service see every last hit; then the rings empty within microseconds.
-        let mut until = self.now + Picos(interval.0 * 2) + Picos::from_millis(10);
+        // Two passes over all counters see every last hit; then the rings empty within microseconds.
+        let counted = Picos(self.counter_interval().0 * 2);
+        let mut until = self.now + counted.max(self.collector_interval()) + Picos::from_millis(10);
         self.run_until(until)?;
-        // A fault strikes late, and takes a second or two to be found and repaired.
-        let deadline = until.max(self.faults.over()) + SETTLED_WITHIN;
-        let patience = if self.faults.any() {
-            FOUND_WITHIN
-        } else {
-            Picos::ZERO
-        };
-        let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
-        while until < deadline {
-            let gauges = self.driver.gauges(until);
-            let is_waiting = gauges.transmitting > 0 || gauges.commands > 0;
-            let driver_is_quiet = !is_waiting && !self.driver.is_recovering();
-            let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
-            let harmed_before = std::mem::replace(&mut harmed, self.harmed());
-            if !quiet || harmed != harmed_before {
-                calm_since = calm_since.max(until);
-            } else if until >= calm_since + patience {
-                break;
-            }
-            until += Picos::from_millis(1);
-            self.run_until(until)?;
-        }
+        until = self.settle(until)?;
         self.now = until;
         let table = self.board.chip().table();
         let at = until.saturating_sub(self.start);
@@ -520,6 +493,74 @@ impl Simulation {
             .watch
             .finish(self.board.chip().table(), &mut self.driver, until);
         Ok(())
+    }
+
+    /// Lets time pass until nothing is under way any more; until when that was.
+    fn settle(&mut self, mut until: Picos) -> Result<Picos, DeviceError> {
+        // A fault strikes late, and takes a second or two to be found and repaired.
+        let deadline = until.max(self.faults.over()) + SETTLED_WITHIN;
+        let patience = if self.faults.any() {
+            FOUND_WITHIN
+        } else {
+            Picos::ZERO
+        };
+        let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
+        let mut asked = None;
+        while until < deadline {
+            let gauges = self.driver.gauges(until);
+            let is_waiting = gauges.transmitting > 0 || gauges.commands + gauges.asks > 0;
+            let driver_is_quiet = !is_waiting && !self.driver.is_recovering();
+            let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
+            let harmed_before = std::mem::replace(&mut harmed, self.harmed());
+            if !quiet || harmed != harmed_before {
+                calm_since = calm_since.max(until);
+            } else if until >= calm_since + patience {
+                // What came in since was not asked for.
+                let installed = Some(self.driver.stats().installed);
+                if std::mem::replace(&mut asked, installed) == installed {
+                    break;
+                }
+                self.ask_for_counters(until)?;
+            }
+            until += Picos::from_millis(1);
+            self.run_until(until)?;
+        }
+        Ok(until)
+    }
+
+    /// Time between two passes over all counters, whoever makes them.
+    fn counter_interval(&self) -> Picos {
+        let as_it_came = self.board.chip().config().firmware.counter_interval_ms;
+        let ms = |ms: u32| Picos::from_millis(ms.into());
+        match self.driver_config.habits.counting {
+            Counting::Push(interval_ms) => ms(interval_ms.unwrap_or(as_it_came)),
+            // It begins with a tick, and is not over with it.
+            Counting::Poll(interval_ms) => ms(interval_ms) + TICK,
+            Counting::OnDemand => Picos::ZERO,
+        }
+    }
+
+    /// How long it takes until a driver that collects has looked at every connection that waits for that.
+    fn collector_interval(&self) -> Picos {
+        let collector = self.driver_config.habits.collector;
+        collector.map_or(Picos::ZERO, |config| {
+            Picos::from_millis(u64::from(config.every_ms) * 2) + TICK
+        })
+    }
+
+    /// The last counters, if the driver reads none unless it is asked.
+    fn ask_for_counters(&mut self, now: Picos) -> Result<(), DeviceError> {
+        if self.driver_config.habits.counting != Counting::OnDemand {
+            return Ok(());
+        }
+        let World { memory, cpu, .. } = &mut self.world;
+        cpu.now = cpu.now.max(now);
+        let mut machine = Machine {
+            board: &mut self.board,
+            memory,
+            cpu,
+        };
+        self.driver.read_counters(&mut machine, |_| true)
     }
 
     /// What the monitors say.

@@ -28,8 +28,14 @@ pub struct RunSummary {
     pub table: TableTotals,
     /// From the driver's decision to the completion that says the entry is in the table.
     pub insertion_latency: Distribution,
+    /// From a connection's FIN or RST in software to the end of its removal from hardware.
+    pub close_to_removal: Distribution,
+    /// From the last packet that the hardware forwarded to the end of the removal, of connections that were idle.
+    pub idle_to_removal: Distribution,
     /// Hardware counters brought back into the software entries.
     pub counters: CounterTotals,
+    /// How busy those were who moved them.
+    pub work: WorkTotals,
     /// Verdicts of the invariant monitors, in the order of the architecture's list.
     pub monitors: Vec<MonitorVerdict>,
     /// What happened to packets over time, in equal bins.
@@ -49,6 +55,8 @@ pub struct RunInfo {
     pub source: String,
     /// NIC preset or configuration file.
     pub nic: String,
+    /// Whose habits the driver has.
+    pub profile: String,
     /// Offload policy.
     pub policy: String,
     /// Seed of every random choice.
@@ -225,10 +233,29 @@ pub struct CounterTotals {
     pub synchronised_bytes: u64,
     /// Counter records read.
     pub records: u64,
+    /// Commands that asked for the counters of one entry.
+    pub asked: u64,
+    /// Most counters at rest at once, where they are things of their own (`[driver] profile`).
+    pub peak_resting: u32,
     /// Longest time between a packet and the reading of the counter that counted it, nanoseconds.
     pub peak_lag_ns: u64,
     /// Whether both sides are equal at the end.
     pub reconciled: bool,
+}
+
+/// How busy the processors and the link between them were, from the beginning until everything had settled.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct WorkTotals {
+    /// Share of the time in which the card's control processor worked, 0..=1.
+    pub firmware: f64,
+    /// Share of the time in which the host's core worked, 0..=1.
+    pub host: f64,
+    /// Bytes over PCIe to the host, headers of its packets included.
+    pub to_host_bytes: u64,
+    /// Bytes over PCIe from the host, likewise.
+    pub from_host_bytes: u64,
+    /// Interrupts.
+    pub interrupts: u64,
 }
 
 /// What one invariant monitor says.

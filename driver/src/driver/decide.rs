@@ -7,8 +7,12 @@ use crate::offload::Parts;
 use crate::policy::{Candidate, Pressure};
 use crate::room::Eviction;
 use conntrack_core::protocol::ProtocolState;
-use conntrack_core::{Connection, Direction};
+use conntrack_core::{Connection, Direction, Status};
 use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
+
+fn is_assured(connection: &Connection) -> bool {
+    connection.status().contains(Status::ASSURED)
+}
 
 /// Where packets of one direction come in and leave.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +70,10 @@ impl Driver {
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(());
         };
-        let plan = Plan::of(connection, &self.layout.key, &ways);
+        let mut plan = Plan::of(connection, &self.layout.key, &ways);
+        if self.goes_one_way(connection) {
+            plan = Plan::one_way(connection, &self.layout.key, &ways);
+        }
         if let Err(why) = self.find_room(platform, id, plan.len())? {
             self.wait(id, why);
             return Ok(());
@@ -94,8 +101,18 @@ impl Driver {
             return Ok(false);
         };
         match record.life {
+            Life::Installed if record.closing.is_some() => return Ok(false),
             Life::Installed if !fit => {
                 self.remove(platform, id, RemoveCause::StateChanged)?;
+                return Ok(false);
+            }
+            Life::Installed => {
+                if self.config.habits.collector.is_some() {
+                    record.at_ms = now_ms;
+                }
+                if record.one_way && is_assured(connection) {
+                    self.remove(platform, id, RemoveCause::OneWay)?;
+                }
                 return Ok(false);
             }
             Life::Software if fit && record.at_ms <= now_ms => {}
@@ -217,6 +234,11 @@ impl Driver {
             self.refuse(id, RefuseCause::CommandRingFull, platform.now(), observer);
             return Ok(());
         }
+        if !self.take_counters(platform, plan.len() as u32) {
+            self.refuse(id, RefuseCause::NoCounter, platform.now(), observer);
+            self.back_off(platform, id);
+            return Ok(());
+        }
         if plan.len() > 1 && !self.config.flaws.has(Flaw::OneDirectionOnly) {
             // One direction may pass before the other does: software must not take it for half a connection.
             self.tracker.set_offloaded(id, false);
@@ -225,7 +247,10 @@ impl Driver {
         self.records.set_ways(id.index(), ways);
         self.records.reserve(id.index(), Parts::first(plan.len()));
         self.count_in_zone(id);
+        let connection = self.tracker.connection(id);
+        let one_way = connection.is_some_and(|connection| self.goes_one_way(connection));
         if let Some((record, _)) = self.records.by_cookie(cookie) {
+            record.one_way = one_way;
             record.waiting = plan.len() as u8;
             record.from_higher = Parts::default();
             for (part, entry) in plan.iter() {
@@ -249,6 +274,18 @@ impl Driver {
             self.commands.insert(platform, &self.layout, &request)?;
         }
         Ok(())
+    }
+
+    /// Whether a connection goes in with its original direction alone.
+    fn goes_one_way(&self, connection: &Connection) -> bool {
+        let is_udp = matches!(connection.protocol_state(), ProtocolState::Udp(_));
+        self.config.habits.udp_one_way && is_udp && !is_assured(connection)
+    }
+
+    /// Takes counters for entries, if counters are things of their own; whether there were any.
+    fn take_counters(&mut self, platform: &impl Platform, entries: u32) -> bool {
+        self.rest_counters(platform);
+        self.pool.as_mut().is_none_or(|pool| pool.take(entries))
     }
 
     /// Counts a connection in its zone, if that has a limit.

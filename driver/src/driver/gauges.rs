@@ -8,6 +8,8 @@ use crate::explain::{Explanation, unfit};
 pub struct Gauges {
     /// Commands that were not completed.
     pub commands: usize,
+    /// Connections whose counters are to be asked for as soon as there is room for commands.
+    pub asks: usize,
     /// Frames handed to the card that it has not sent.
     pub transmitting: u32,
     /// Fragments that are held.
@@ -18,6 +20,8 @@ pub struct Gauges {
     pub entries: u64,
     /// Entries the card's table can hold.
     pub capacity: u32,
+    /// Counters that were given back and rest.
+    pub resting_counters: u32,
     /// Time since the oldest command that was not completed was posted, nanoseconds.
     pub oldest_command_ns: u64,
 }
@@ -28,11 +32,13 @@ impl Driver {
         let oldest = self.commands.oldest().unwrap_or(now);
         Gauges {
             commands: self.commands.outstanding(),
+            asks: self.to_ask.len(),
             transmitting: self.transmit.outstanding(),
             fragments: self.held.len(),
             installed: self.records.installed(),
             entries: self.records.entries(),
             capacity: self.layout.table_capacity,
+            resting_counters: self.pool.map_or(0, |pool| pool.resting()),
             oldest_command_ns: now.saturating_sub(oldest).as_nanos(),
         }
     }
@@ -78,6 +84,10 @@ impl Driver {
     pub fn outline(&self, now: Picos) -> String {
         use std::fmt::Write;
         let mut out = format!("{} {}", self.health.outline(), self.commands.outline());
+        let collects = self.config.habits.collector.is_some();
+        let asks = self.to_ask.iter().map(|id| id.index());
+        let asks: Vec<u32> = asks.collect();
+        write!(out, " {:?} {:?} {asks:?}", self.walk, self.reading).ok();
         for index in 0..self.records.len() as u32 {
             let Some((id, record)) = self.records.at(index) else {
                 continue;
@@ -96,6 +106,9 @@ impl Driver {
                 )
             });
             write!(out, " {index}: {} {waits} {tracked:?}", record.outline()).ok();
+            if collects {
+                write!(out, " {}", record.at_ms).ok();
+            }
         }
         out
     }

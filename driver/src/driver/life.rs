@@ -4,6 +4,7 @@ use super::taken::Gone;
 use super::*;
 use crate::entries::Plan;
 use crate::explain::{Why, unfit};
+use crate::habits::AtClose;
 use crate::offload::Parts;
 
 impl Driver {
@@ -28,7 +29,7 @@ impl Driver {
         id: ConnectionId,
         cause: RemoveCause,
     ) -> Result<(), DeviceError> {
-        if self.life(id) != Life::Installed {
+        if self.life(id) != Life::Installed || self.must_wait(id, cause) {
             return Ok(());
         }
         let ways = self.records.ways(id.index());
@@ -37,6 +38,21 @@ impl Driver {
         };
         let plan = Plan::of(connection, &self.layout.key, &ways);
         self.remove_entries(platform, id, &plan, cause)
+    }
+
+    /// Whether a removal is left to the collector, because a request about the connection is on its way.
+    fn must_wait(&mut self, id: ConnectionId, cause: RemoveCause) -> bool {
+        let habits = &self.config.habits;
+        if !habits.one_request || habits.collector.is_none() {
+            return false;
+        }
+        match self.records.get_mut(id) {
+            Some(record) if !record.asked.is_empty() => {
+                record.closing.get_or_insert(cause);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Queues the removal of those entries of a connection that are in the card or on their way there.
@@ -95,7 +111,7 @@ impl Driver {
         if completion.evicted() {
             let gone = Gone {
                 cookie: Cookie(completion.evicted_cookie()),
-                reading: reading(completion),
+                reading: Reading::of(completion),
                 last_seen_ns: completion.last_seen_ns(),
                 cause: RemoveCause::Evicted,
             };
@@ -111,12 +127,8 @@ impl Driver {
                 self.deleted(platform, id, pending.cookie, completion, observer);
                 Ok(())
             }
-            Opcode::Nop
-            | Opcode::ReadCounters
-            | Opcode::Rewrite
-            | Opcode::Dump
-            | Opcode::Touch
-            | Opcode::Update => Ok(()),
+            Opcode::ReadCounters => self.answered(platform, pending.cookie, completion, observer),
+            Opcode::Nop | Opcode::Rewrite | Opcode::Dump | Opcode::Touch | Opcode::Update => Ok(()),
         }
     }
 
@@ -177,6 +189,11 @@ impl Driver {
             return self.came_in(platform, id, pending.since, observer);
         }
         if let Some(cause) = record.refused {
+            if self.config.habits.half_is_enough && !record.present.is_empty() {
+                record.half = true;
+                self.refuse(id, cause, platform.now(), observer);
+                return self.came_in(platform, id, pending.since, observer);
+            }
             return self.give_up(platform, id, cause, observer);
         }
         if record.present != record.wanted {
@@ -223,6 +240,9 @@ impl Driver {
         ];
         if !untold.into_iter().any(|flaw| flaws.has(flaw)) {
             self.tracker.set_offloaded(id, true);
+        }
+        if self.config.habits.liberal {
+            self.tracker.set_liberal(id);
         }
         Ok(())
     }
@@ -273,7 +293,7 @@ impl Driver {
     }
 
     /// A connection found no room, or made it: its next attempt is later each time, so that nothing goes in and out all the time.
-    fn back_off(&mut self, platform: &impl Platform, id: ConnectionId) {
+    pub(super) fn back_off(&mut self, platform: &impl Platform, id: ConnectionId) {
         /// Eight times as long at most.
         const MOST_DOUBLINGS: u8 = 3;
         let now_ms = millis(platform);
@@ -297,7 +317,7 @@ impl Driver {
             let packets = if self.config.flaws.has(Flaw::FinalReadIgnored) {
                 0
             } else {
-                self.synchronise(platform, cookie, &reading(completion), observer)
+                self.synchronise(platform, cookie, &Reading::of(completion), observer)
             };
             self.left(platform, id, cookie, (packets, completion.last_seen_ns()));
         }
@@ -369,10 +389,20 @@ impl Driver {
             let last_seen = self.card_time(last_seen_ns);
             let now = self.time(platform);
             self.tracker.resume_software(id, last_seen, now);
+            if self.closes_late(id) {
+                self.tracker.close(id, now);
+            }
             if self.config.flaws.has(Flaw::ShortTimeoutAfterTeardown) {
                 self.tracker.set_timeout(id, Time::from_secs(120), now);
             }
         }
+    }
+
+    /// Whether a connection stayed in hardware after its FIN or RST and ends with its entry.
+    fn closes_late(&self, id: ConnectionId) -> bool {
+        let closing = self.records.get(id).and_then(|record| record.closing);
+        let has_closed = matches!(closing, Some(RemoveCause::TcpFin | RemoveCause::TcpRst));
+        has_closed && self.config.habits.at_close == AtClose::Later
     }
 
     /// When a packet hit an entry last, given what the card says: being kept is not being hit.
@@ -434,13 +464,5 @@ impl Driver {
         }
         let plan = Plan::of(last, &self.layout.key, &self.records.ways(id.index()));
         self.remove_entries(platform, id, &plan, RemoveCause::Destroyed)
-    }
-}
-
-/// The counters of a completion.
-fn reading(completion: &CommandCompletion) -> Reading {
-    Reading {
-        packets: [completion.packets_0(), completion.packets_1()],
-        bytes: [completion.bytes_0(), completion.bytes_1()],
     }
 }

@@ -140,7 +140,7 @@ impl Driver {
         let Some(id) = self.connection_of_cookie(completion.cookie()) else {
             return Ok(());
         };
-        if self.life(id) == Life::Installed {
+        if self.life(id) == Life::Installed && !self.stays_at_close(platform, id, cause) {
             if self.config.flaws.has(Flaw::WindowsKept) {
                 // Nothing is learnt anew.
             } else if self.records.get(id).is_some_and(Record::is_split) {

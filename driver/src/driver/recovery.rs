@@ -205,6 +205,7 @@ impl Driver {
     ) -> Result<(), DeviceError> {
         self.drop_what_lies_in_rings(platform, observer)?;
         self.commands.reset();
+        self.give_reading_up();
         self.events.reset();
         self.counters.reset();
         self.receive = ReceiveQueue::default();
@@ -235,8 +236,10 @@ impl Driver {
         for id in self.records.engaged() {
             if let Some(record) = self.records.get_mut(id) {
                 record.waiting = 0;
+                record.asked = Parts::default();
             }
         }
+        self.give_asks_up();
         self.commands.dump(platform, &self.layout, 0)
     }
 
@@ -248,7 +251,7 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         if self.health.state != State::Reading {
-            return Ok(());
+            return self.polled(platform, completion, observer);
         }
         // What was read earlier must not come later.
         while self.counters.skip_hole(platform, &self.layout.counter)? {
@@ -309,13 +312,14 @@ impl Driver {
             let reading = Reading {
                 packets: [entry.packets_0(), entry.packets_1()],
                 bytes: [entry.bytes_0(), entry.bytes_1()],
+                last_seen_ns: entry.last_seen_ns(),
             };
             self.synchronise(platform, cookie, &reading, observer);
         }
     }
 
     /// Whether an entry has the cookie of another one: its connection's entries have other keys.
-    fn is_mistaken(&mut self, entry: &TableRecord, cookie: Cookie) -> bool {
+    pub(super) fn is_mistaken(&mut self, entry: &TableRecord, cookie: Cookie) -> bool {
         let Some((_, generation)) = self.records.by_cookie(cookie) else {
             return false;
         };
@@ -450,7 +454,7 @@ impl Driver {
         record: &Record,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
-        if record.seen != record.wanted {
+        if record.seen != record.due() {
             if record.seen == Parts::default() {
                 self.end(platform, id, RemoveCause::Lost, observer);
                 return Ok(());
@@ -459,7 +463,7 @@ impl Driver {
         }
         let connection = self.tracker.connection(id);
         let still_wanted = connection.is_some_and(|connection| unfit(connection).is_none());
-        if record.idle == record.wanted {
+        if record.idle == record.due() {
             return self.remove(platform, id, RemoveCause::Aged);
         }
         if !still_wanted {

@@ -48,6 +48,24 @@ impl Driver {
         Ok(count)
     }
 
+    /// Asks for the counters of all connections in hardware that `which` names, as `conntrack -L` on a driver with
+    /// [`crate::Counting::OnDemand`] has to; they come with [`Driver::poll`].
+    ///
+    /// # Errors
+    /// As [`Driver::poll`].
+    pub fn read_counters(
+        &mut self,
+        platform: &mut impl Platform,
+        which: impl Fn(&Connection) -> bool,
+    ) -> Result<(), DeviceError> {
+        for id in self.named(which) {
+            self.ask(id);
+        }
+        self.post_asks(platform)?;
+        self.commands.announce(platform);
+        Ok(())
+    }
+
     /// Offloads nothing any more, or goes on to. What is in hardware stays there until it is taken out.
     pub const fn set_stopped(&mut self, stopped: bool) {
         self.stopped = stopped;

@@ -6,7 +6,7 @@ use crate::offload::SavedRecord;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`SavedState`] that this driver writes and reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What a driver must remember of a card to take it over from its predecessor. It is written down with `serde`, in any format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,9 @@ impl Driver {
         driver.tracker = tracker;
         driver.stats = state.stats;
         driver.records.restore(&state.records);
+        if let Some(pool) = &mut driver.pool {
+            pool.take_in_use(driver.records.reserved() as u32);
+        }
         // Whatever the rings hold by now is not ours: the card begins afresh once more, and is then read.
         driver.health.take_over();
         crate::device::write(platform, reg::CONTROL, reg::FUNCTION_RESET);

@@ -47,6 +47,7 @@ impl Driver {
                     reading: Reading {
                         packets: [report.packets_0(), report.packets_1()],
                         bytes: [report.bytes_0(), report.bytes_1()],
+                        last_seen_ns: report.last_seen_ns(),
                     },
                     last_seen_ns: report.last_seen_ns(),
                     cause: RemoveCause::Aged,
@@ -61,7 +62,7 @@ impl Driver {
             return Ok(());
         };
         record.idle.add(cookie.part());
-        if record.idle != record.wanted {
+        if record.idle != record.due() {
             return Ok(());
         }
         let id = ConnectionId::from_parts(cookie.index(), generation);

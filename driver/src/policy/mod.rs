@@ -4,6 +4,7 @@ mod adaptive;
 mod all;
 mod amount;
 mod assured;
+mod assured_tcp;
 mod established;
 mod heavy;
 mod never;
@@ -65,6 +66,10 @@ pub const POLICIES: &[(&str, &str)] = &[
         "TCP as soon as it is ESTABLISHED, UDP from its first packet",
     ),
     (
+        "assured-tcp",
+        "TCP once ASSURED, UDP from its first packet (as Linux tc's act_ct does)",
+    ),
+    (
         "packets:N",
         "what has sent N packets, both directions together (counted while net.netfilter.nf_conntrack_acct is on)",
     ),
@@ -112,6 +117,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Policy>> {
     }
     match name {
         "assured" => Some(Box::new(assured::Assured)),
+        "assured-tcp" => Some(Box::new(assured_tcp::AssuredTcp)),
         "established" => Some(Box::new(established::Established)),
         "adaptive" => Some(Box::new(adaptive::Adaptive::default())),
         "never" => Some(Box::new(never::Never)),

@@ -15,18 +15,23 @@ const WORDS: usize = 0x100 / 4;
 pub(super) struct RegisterFile {
     words: [u32; WORDS],
     status: u32,
-}
-
-impl Default for RegisterFile {
-    fn default() -> Self {
-        Self {
-            words: [0; WORDS],
-            status: 0,
-        }
-    }
+    /// What the card came with.
+    counter_interval_ms: u32,
 }
 
 impl RegisterFile {
+    /// As after power-on.
+    pub(super) fn new(counter_interval_ms: u32) -> Self {
+        let mut words = [0; WORDS];
+        words[reg::COUNTER_INTERVAL as usize / 4] = counter_interval_ms;
+        words[reg::AGING as usize / 4] = reg::AGING_ON;
+        Self {
+            words,
+            status: 0,
+            counter_interval_ms,
+        }
+    }
+
     /// What software reads; unknown and write-only registers read as zero.
     pub(super) fn read(&self, offset: u32) -> u32 {
         match offset {
@@ -68,7 +73,7 @@ impl RegisterFile {
 
     /// As after a reset.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.counter_interval_ms);
     }
 
     /// Stops the rings after a DMA error.
@@ -145,6 +150,10 @@ impl Chip {
                 Notice::None
             };
         }
+        if offset == reg::AGING {
+            let next = self.aging.allow(value & reg::AGING_ON != 0, now);
+            self.schedule_aging(next, schedule);
+        }
         if !self.registers.enabled() {
             return Notice::None;
         }
@@ -171,12 +180,23 @@ mod tests {
 
     #[test]
     fn rings_begin_afresh_whatever_was_rung_before() {
-        let mut registers = RegisterFile::default();
+        let mut registers = RegisterFile::new(500);
         registers.write(reg::COUNTER_HEAD, 252);
         registers.write(reg::CONTROL, reg::ENABLE);
         assert_eq!(registers.written(reg::COUNTER_HEAD), 0);
         registers.write(reg::COUNTER_HEAD, 7);
         registers.write(reg::CONTROL, reg::ENABLE);
         assert_eq!(registers.written(reg::COUNTER_HEAD), 7);
+    }
+
+    #[test]
+    fn a_reset_brings_back_what_the_card_came_with() {
+        let mut registers = RegisterFile::new(500);
+        registers.write(reg::COUNTER_INTERVAL, 0);
+        registers.write(reg::AGING, 0);
+        assert_eq!(registers.read(reg::COUNTER_INTERVAL), 0);
+        registers.clear();
+        assert_eq!(registers.read(reg::COUNTER_INTERVAL), 500);
+        assert_eq!(registers.read(reg::AGING), reg::AGING_ON);
     }
 }

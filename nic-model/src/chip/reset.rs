@@ -21,7 +21,11 @@ impl Chip {
         self.interrupt = Interrupt::new(&self.config.pcie);
         self.idle.clear();
         match reset {
-            Reset::Function => self.watch_all_again(now, schedule),
+            Reset::Function => {
+                let next = self.aging.allow(true, now);
+                self.schedule_aging(next, schedule);
+                self.watch_all_again(now, schedule);
+            }
             Reset::Full => {
                 self.table = FlowTable::new(&self.config.table);
                 self.memory = TableMemory::new(&self.config, self.table.shape());

@@ -81,6 +81,8 @@ register_map! {
     0x0dc Read      FIRMWARE_VERSION     "Version of the firmware, major in the high half, minor in the low half."
     0x0e0 Read      EVENTS_PRODUCED      "Aging reports written so far, modulo 2^32."
     0x0e4 Read      COUNTERS_PRODUCED    "Counter records written so far, modulo 2^32."
+    0x0e8 ReadWrite COUNTER_INTERVAL     "Milliseconds between two passes of the counter service over the table; 0: none. What was written before the rings are enabled holds until they are enabled again; a reset brings back what the card came with."
+    0x0ec ReadWrite AGING                "Bit 0: the aging engine looks for idle entries. A reset sets it."
 }
 
 /// Registers that tell how far a ring is, and the one that arms the interrupt.
@@ -95,10 +97,10 @@ pub const DOORBELLS: [u32; 6] = [
 
 /// Value of [`DEVICE_ID`].
 pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
-/// Value of [`INTERFACE_VERSION`]: 2.0.
-pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0000;
-/// Value of [`FIRMWARE_VERSION`]: 2.0.
-pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0000;
+/// Value of [`INTERFACE_VERSION`]: 2.1.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0001;
+/// Value of [`FIRMWARE_VERSION`]: 2.1.
+pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0001;
 /// Bit of [`CONTROL`] and [`STATUS`].
 pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`CONTROL`].
@@ -109,6 +111,9 @@ pub const FULL_RESET: u32 = 1 << 2;
 pub const DMA_ERROR: u32 = 1 << 1;
 /// Bit of [`STATUS`].
 pub const READY: u32 = 1 << 2;
+
+/// Bit of [`AGING`].
+pub const AGING_ON: u32 = 1 << 0;
 
 /// Bit of [`FEATURES`].
 pub const WINDOW_CHECKER: u32 = 1 << 0;

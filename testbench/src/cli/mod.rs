@@ -19,6 +19,7 @@ mod nic;
 mod options;
 #[cfg(target_os = "linux")]
 mod oracle;
+mod profiles;
 mod progress;
 mod run;
 mod soak;
@@ -67,6 +68,8 @@ enum Command {
     Nic(nic::NicArgs),
     /// List what can be offloaded, and the reasons for which a connection is not.
     Policies,
+    /// List drivers whose habits ours can take on, or put the same traffic under each of them.
+    Profiles(profiles::ProfilesArgs),
     /// Measure this build on this machine.
     Bench(bench::BenchArgs),
     /// Put packets before the running kernel and the tracker alike, and tell every difference.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         }
         Command::Nic(args) => nic::nic(&args),
         Command::Policies => explain::list_policies(),
+        Command::Profiles(args) => profiles::profiles(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(target_os = "linux")]
         Command::Oracle(args) => oracle::oracle(&args),

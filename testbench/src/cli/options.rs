@@ -9,7 +9,9 @@ use crate::traffic::replay::Network;
 use crate::traffic::translated;
 use clap::Args;
 use conntrack_core::{Config, HashKey};
-use driver::{Clock, DriverConfig, Eviction, Flaws, RoomConfig, policy};
+use driver::{
+    Clock, Counting, DriverConfig, Eviction, Flaws, Habits, PROFILES, Profile, RoomConfig, policy,
+};
 use nic_model::config::NicConfig;
 use std::path::Path;
 
@@ -19,8 +21,14 @@ pub(super) struct SystemArgs {
     /// NIC preset, or a TOML file (a name that ends in .toml)
     #[arg(long, value_name = "PRESET|FILE")]
     pub(super) nic: Option<String>,
-    /// What to offload: assured (unless the scenario says otherwise), established, packets:N, bytes:N, rate:N, heavy:N,
-    /// adaptive, rule:LIST, never; A+B is what both want (see `ctnic policies`)
+    /// Whose habits the driver has: ctnic, linux-flowtable, act-ct-mlx5, dpdk, ovs-revalidator (see `ctnic profiles`)
+    #[arg(long, value_name = "NAME", value_parser = profile)]
+    pub(super) profile: Option<&'static Profile>,
+    /// How counters come to the host: push, push:MS, poll:MS, on-demand
+    #[arg(long, value_name = "HOW", value_parser = counting)]
+    pub(super) counters: Option<Counting>,
+    /// What to offload: assured (unless the scenario or the profile says otherwise), assured-tcp, established, packets:N,
+    /// bytes:N, rate:N, heavy:N, adaptive, rule:LIST, never; A+B is what both want (see `ctnic policies`)
     #[arg(long, value_name = "NAME")]
     pub(super) policy: Option<String>,
     /// Who gives way when the table is nearly full: none, lru, least-traffic
@@ -46,6 +54,8 @@ pub(super) struct FromScenario {
     pub(super) nic: toml::Table,
     pub(super) sysctl: Vec<(String, String)>,
     pub(super) host: HostCosts,
+    pub(super) profile: Option<&'static Profile>,
+    pub(super) counting: Option<Counting>,
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) faults: Vec<Fault>,
@@ -66,6 +76,8 @@ impl FromScenario {
                 .map(|(name, value)| (name.clone(), value.to_string()))
                 .collect(),
             host: scenario.host.clone(),
+            profile: scenario.profile,
+            counting: scenario.counting,
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
             faults: scenario.faults.clone(),
@@ -92,11 +104,29 @@ impl SystemArgs {
         self.seed.or(scenario.seed).unwrap_or(1)
     }
 
-    /// The card's configuration: preset or file, then the scenario's values, then the command line's.
+    /// Whose habits the driver has.
+    pub(super) fn profile(&self, scenario: &FromScenario) -> &'static Profile {
+        self.profile.or(scenario.profile).unwrap_or(&PROFILES[0])
+    }
+
+    /// What the driver does in more than one way: as its profile has it, and how counters come as it is asked for.
+    pub(super) fn habits(&self, scenario: &FromScenario) -> Habits {
+        let habits = self.profile(scenario).habits;
+        Habits {
+            counting: (self.counters.or(scenario.counting)).unwrap_or(habits.counting),
+            ..habits
+        }
+    }
+
+    /// The card's configuration: preset or file, then what the driver's profile programs into it, then the scenario's values, then
+    /// the command line's.
     pub(super) fn nic_config(&self, scenario: &FromScenario) -> Result<NicConfig, String> {
         let name = self.nic_name(scenario);
         let mut table: toml::Table = toml::from_str(&card_text(&name)?)
             .map_err(|error| format!("{name}: {}", one_line(&error.to_string())))?;
+        for (key, value) in self.profile(scenario).card {
+            set(&mut table, key, value)?;
+        }
         merge(&mut table, &scenario.nic);
         table.remove("preset");
         for assignment in &self.overrides {
@@ -142,7 +172,14 @@ impl SystemArgs {
     ) -> Result<RunConfig, String> {
         let nic = self.nic_config(scenario)?;
         let name = self.policy.as_deref().or(scenario.policy.as_deref());
-        let name = name.unwrap_or("assured");
+        let name = name.unwrap_or(self.profile(scenario).policy);
+        let habits = self.habits(scenario);
+        if nic.counter.clear_on_read && matches!(habits.counting, Counting::Poll(_)) {
+            let why = "reading the table does not clear them";
+            return Err(format!(
+                "counters by polling do not go with counter.clear_on_read: {why}; take --counters push or on-demand"
+            ));
+        }
         let policy = policy::by_name(name).ok_or_else(|| {
             let names: Vec<&str> = policy::POLICIES.iter().map(|(name, _)| *name).collect();
             format!(
@@ -160,6 +197,7 @@ impl SystemArgs {
             } else {
                 Clock::Running
             },
+            habits,
             flaws: if self.no_flaws {
                 Flaws::default()
             } else {
@@ -184,6 +222,15 @@ impl SystemArgs {
             seed: self.seed(scenario),
         })
     }
+}
+
+fn profile(name: &str) -> Result<&'static Profile, String> {
+    let known = || PROFILES.map(|profile| profile.name).join(", ");
+    Profile::by_name(name).ok_or_else(|| format!("there are: {}", known()))
+}
+
+fn counting(text: &str) -> Result<Counting, String> {
+    Counting::parse(text).ok_or_else(|| format!("there are: {}", Counting::FORMS))
 }
 
 fn eviction(name: &str) -> Result<Eviction, String> {

@@ -73,6 +73,7 @@ fn run_scenario(args: &RunArgs, name: &str) -> Result<bool, String> {
         name: scenario.name.clone(),
         source: scenario.description.clone(),
         nic: args.system.nic_name(&from),
+        profile: args.system.profile(&from).name.to_owned(),
         seed,
         ..RunInfo::default()
     };
@@ -82,6 +83,15 @@ fn run_scenario(args: &RunArgs, name: &str) -> Result<bool, String> {
 
 /// Puts traffic through, to the end; nothing is written.
 pub(super) fn through(config: RunConfig, traffic: &mut dyn Traffic) -> Result<Simulation, String> {
+    through_until(config, traffic, || false)
+}
+
+/// The same, unless somebody wants it to `stop`.
+pub(super) fn through_until(
+    config: RunConfig,
+    traffic: &mut dyn Traffic,
+    stop: impl Fn() -> bool,
+) -> Result<Simulation, String> {
     let networks = networks_of(&config);
     with_networks(traffic, networks, |traffic| {
         let mut simulation = Simulation::new(config).map_err(|error| error.to_string())?;
@@ -89,7 +99,11 @@ pub(super) fn through(config: RunConfig, traffic: &mut dyn Traffic) -> Result<Si
         while simulation
             .step(traffic, &mut burst)
             .map_err(|error| error.to_string())?
-        {}
+        {
+            if stop() {
+                return Err("interrupted: nothing was written".to_owned());
+            }
+        }
         simulation.finish().map_err(|error| error.to_string())?;
         Ok(simulation)
     })
@@ -135,6 +149,7 @@ fn run_capture(args: &RunArgs) -> Result<bool, String> {
             built_in.to_owned()
         },
         nic: args.system.nic_name(&from),
+        profile: args.system.profile(&from).name.to_owned(),
         seed: args.system.seed(&from),
         cut_short: capture.cut_short().map(ToString::to_string),
         ..RunInfo::default()

@@ -93,7 +93,8 @@ impl AccountConservation {
         }
     }
 
-    fn flow_in_hardware(&self, id: ConnectionId) -> Option<u32> {
+    /// The flow of a connection that is or was in hardware.
+    pub fn flow_in_hardware(&self, id: ConnectionId) -> Option<u32> {
         self.owed.get(&id).copied().or_else(|| self.flow_of(id))
     }
 

@@ -39,6 +39,12 @@ impl LiveConnection {
         self.last_hit[index] = now;
     }
 
+    /// When the hardware forwarded a packet of `flow` last, if it did.
+    pub fn last_hit(&self, flow: u32) -> Option<Picos> {
+        let hit = self.last_hit.get(flow as usize).copied()?;
+        (hit != Picos::ZERO).then_some(hit)
+    }
+
     /// A connection of `flow` is gone from software.
     pub fn destroyed(
         &mut self,
@@ -52,8 +58,7 @@ impl LiveConnection {
             return;
         }
         let hit = flow
-            .and_then(|flow| self.last_hit.get(flow as usize))
-            .copied()
+            .and_then(|flow| self.last_hit(flow))
             .unwrap_or_default();
         let timeout = Picos::from_nanos(last.state_timeout(config).0);
         // The clock of conntrack counts whole nanoseconds.

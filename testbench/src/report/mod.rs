@@ -1,5 +1,6 @@
 //! The summary for the terminal, and the report for a browser.
 
+pub mod compare;
 mod terminal;
 
 pub use terminal::text;

@@ -70,8 +70,8 @@ pub fn text(s: &RunSummary) -> String {
     writeln!(out, "{}: {}", s.run.name, s.run.source).ok();
     writeln!(
         out,
-        "card {}, policy {}, seed {}, {:.3} s of traffic",
-        s.run.nic, s.run.policy, s.run.seed, s.run.simulated_seconds
+        "card {}, driver {}, policy {}, seed {}, {:.3} s of traffic",
+        s.run.nic, s.run.profile, s.run.policy, s.run.seed, s.run.simulated_seconds
     )
     .ok();
     if let Some(cut) = &s.run.cut_short {
@@ -89,6 +89,14 @@ pub fn text(s: &RunSummary) -> String {
     latency(&mut out, "hardware", &s.hardware_latency);
     latency(&mut out, "host", &s.host_latency);
     latency(&mut out, "insertion", &s.insertion_latency);
+    for (name, times) in [
+        ("closed", &s.close_to_removal),
+        ("idle", &s.idle_to_removal),
+    ] {
+        if times.count > 0 {
+            latency(&mut out, name, times);
+        }
+    }
     connections(&mut out, s);
     monitors(&mut out, s);
     out

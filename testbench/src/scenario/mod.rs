@@ -10,7 +10,7 @@ use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
 use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
-use driver::{Eviction, Flaw, Flaws, RoomConfig};
+use driver::{Counting, Eviction, Flaw, Flaws, PROFILES, Profile, RoomConfig};
 use nic_model::clock::Picos;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("syn-flood", include_str!("../../scenarios/syn-flood.toml")),
     ("elephants", include_str!("../../scenarios/elephants.toml")),
     ("mice", include_str!("../../scenarios/mice.toml")),
+    ("quiet", include_str!("../../scenarios/quiet.toml")),
     ("bench", include_str!("../../scenarios/bench.toml")),
 ];
 
@@ -62,7 +63,9 @@ const fn first_seed() -> u64 {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct DriverTable {
+    profile: Option<String>,
     policy: Option<String>,
+    counters: Option<String>,
     flaws: Vec<String>,
     evict: Option<String>,
     high_water: Option<f64>,
@@ -80,6 +83,27 @@ impl DriverTable {
             flaws = flaws.with(flaw);
         }
         Ok(flaws)
+    }
+
+    fn profile(&self) -> Result<Option<&'static Profile>, ScenarioError> {
+        let Some(name) = &self.profile else {
+            return Ok(None);
+        };
+        let known = || PROFILES.map(|profile| profile.name).join(", ");
+        let profile = Profile::by_name(name).ok_or_else(|| {
+            ScenarioError::value("profile", name, format!("there are {}", known()))
+        })?;
+        Ok(Some(profile))
+    }
+
+    fn counting(&self) -> Result<Option<Counting>, ScenarioError> {
+        let Some(text) = &self.counters else {
+            return Ok(None);
+        };
+        let expected = || format!("there are {}", Counting::FORMS);
+        let counting = Counting::parse(text)
+            .ok_or_else(|| ScenarioError::value("counters", text, expected()))?;
+        Ok(Some(counting))
     }
 
     fn room(&self) -> Result<RoomConfig, ScenarioError> {
@@ -131,6 +155,10 @@ pub struct Scenario {
     pub host: HostCosts,
     /// Conntrack sysctls by their kernel names.
     pub sysctl: BTreeMap<String, u64>,
+    /// Whose habits the driver has (`[driver] profile`), unless the command line names another.
+    pub profile: Option<&'static Profile>,
+    /// How counters come to the host (`[driver] counters`), unless as the profile has it.
+    pub counting: Option<Counting>,
     /// What to offload (`[driver] policy`), unless the command line names another.
     pub policy: Option<String>,
     /// Mistakes of the driver that are switched on (`[driver] flaws`).
@@ -199,6 +227,8 @@ impl Scenario {
         let in_driver = |error: ScenarioError| error.inside(&format!("{place}: driver"));
         let flaws = document.driver.flaws().map_err(in_driver)?;
         let room = document.driver.room().map_err(in_driver)?;
+        let profile = document.driver.profile().map_err(in_driver)?;
+        let counting = document.driver.counting().map_err(in_driver)?;
         let nat = match &document.nat {
             Some(text) => Some(Network::parse(text).ok_or_else(|| {
                 ScenarioError::value("nat", text, "expected a network such as 100.64.0.0/10")
@@ -228,6 +258,8 @@ impl Scenario {
             nic: document.nic,
             host: document.host,
             sysctl: document.sysctl,
+            profile,
+            counting,
             policy: document.driver.policy,
             flaws,
             room,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::summary::{
     CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
-    TableTotals, WhyCount,
+    TableTotals, WhyCount, WorkTotals,
 };
 use driver::Why;
 use driver::offload::{RefuseCause, RemoveCause};
@@ -97,16 +97,21 @@ impl Simulation {
                 classifier: *chip.classifier_activity(),
             },
             insertion_latency: watch.insertion_latency.distribution(),
+            close_to_removal: watch.lingering.after_close.distribution(),
+            idle_to_removal: watch.lingering.after_idle.distribution(),
             counters: CounterTotals {
                 hardware_packets: stats.counted_packets,
                 hardware_bytes: stats.counted_bytes,
                 synchronised_packets: driver.synchronised_packets,
                 synchronised_bytes: driver.synchronised_bytes,
                 records: driver.counter_records,
+                asked: driver.counters_asked,
+                peak_resting: driver.peak_resting_counters,
                 peak_lag_ns: driver.peak_statistics_lag_ns,
                 reconciled: stats.counted_packets == driver.synchronised_packets
                     && stats.counted_bytes == driver.synchronised_bytes,
             },
+            work: self.work(),
             monitors: watch.verdicts(),
             over_time: watch.over_time.bins(),
             occupancy: watch.over_time.occupancy_points(),
@@ -115,6 +120,20 @@ impl Simulation {
                 policy: self.policy_name.clone(),
                 ..run
             },
+        }
+    }
+}
+
+impl Simulation {
+    fn work(&self) -> WorkTotals {
+        let share = |busy: Picos| busy.as_secs_f64() / self.now.as_secs_f64().max(1e-12);
+        let (interrupts, (to_host_bytes, from_host_bytes)) = self.board.chip().host_interface_use();
+        WorkTotals {
+            firmware: share(self.board.firmware_stats().busy),
+            host: share(self.world.cpu.busy),
+            to_host_bytes,
+            from_host_bytes,
+            interrupts,
         }
     }
 }

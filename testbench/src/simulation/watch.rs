@@ -1,6 +1,7 @@
 //! Those who watch a run: monitors, metrics, and the record of every frame if somebody wants it.
 
 use super::FrameOutcome;
+use super::lingering::Lingering;
 use super::summarise::reason_count;
 use crate::frame::FrameMeta;
 use crate::metrics::{OverTime, Times};
@@ -41,6 +42,7 @@ pub(crate) struct Watch {
     pub(super) hardware_latency: Times,
     pub(super) host_latency: Times,
     pub(super) insertion_latency: Times,
+    pub(super) lingering: Lingering,
     pub(super) over_time: OverTime,
     in_host: BTreeMap<u64, InHost>,
     held: u64,
@@ -83,6 +85,7 @@ impl Watch {
             hardware_latency: Times::default(),
             host_latency: Times::default(),
             insertion_latency: Times::default(),
+            lingering: Lingering::default(),
             over_time: OverTime::default(),
             in_host: BTreeMap::new(),
             held: 0,
@@ -320,6 +323,7 @@ impl Observer for Watch {
         if let (Some(verdict), Some(frame)) = (report.verdict, frame)
             && let (Some(id), Some(direction)) = (verdict.connection, verdict.direction)
         {
+            self.lingering.packet(id, report.reason, now);
             let whole = report.reason != Reason::Fragment;
             let related = matches!(verdict.ctinfo, CtInfo::Related | CtInfo::RelatedReply);
             if verdict.counted_bytes > 0 && !related {
@@ -386,7 +390,10 @@ impl Observer for Watch {
             .read_from_hardware(connection, direction, counted, found);
     }
 
-    fn removed(&mut self, connection: ConnectionId, _cause: RemoveCause, _now: Picos) {
+    fn removed(&mut self, connection: ConnectionId, cause: RemoveCause, now: Picos) {
+        let flow = self.accounts.flow_in_hardware(connection);
+        let last_hit = flow.and_then(|flow| self.live.last_hit(flow));
+        self.lingering.removed(connection, cause, last_hit, now);
         self.accounts.left_hardware(connection);
     }
 

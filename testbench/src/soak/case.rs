@@ -44,6 +44,7 @@ pub fn draw(seed: u64, run: u64) -> Table {
         set(&mut limits, "0", one_of(rng, &[0, 5, 100]));
         set(&mut driver, "zone_limits", limits);
     }
+    habits(&mut stream(seed ^ HABITS, run), &mut nic, &mut driver);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
     set(&mut case, "action", actions(rng, duration_ms, translated));
@@ -55,6 +56,42 @@ pub fn draw(seed: u64, run: u64) -> Table {
         .filter_map(|fault| Value::try_from(fault).ok());
     set(&mut case, "fault", faults.collect::<Vec<Value>>());
     case
+}
+
+/// What other drivers do differently, and how counters come, is drawn by itself: runs of before are the same but for that.
+const HABITS: u64 = 0x6861_6269_7473;
+
+fn habits(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
+    let counter = nic.get("counter").and_then(Value::as_table);
+    let clears = counter.and_then(|counter| counter.get("clear_on_read")?.as_bool());
+    let clears = clears == Some(true);
+    if chance(rng, 0.3) {
+        let profile = pick(
+            rng,
+            &["linux-flowtable", "act-ct-mlx5", "dpdk", "ovs-revalidator"],
+        );
+        set(driver, "profile", profile.to_owned());
+        if clears {
+            set(driver, "counters", "push:100".to_owned());
+        }
+        if profile == "dpdk" {
+            // A card with an entry for each direction cannot check windows.
+            let key = nic.get("key").and_then(Value::as_table);
+            let entries = key.and_then(|key| key.get("entries")?.as_str());
+            let mut window = Table::new();
+            set(&mut window, "check", entries == Some("one"));
+            set(nic, "window", window);
+        }
+    }
+    if chance(rng, 0.3) {
+        let counters = pick(
+            rng,
+            &["push:20", "push:300", "poll:100", "poll:400", "on-demand"],
+        );
+        if !clears || !counters.starts_with("poll") {
+            set(driver, "counters", counters.to_owned());
+        }
+    }
 }
 
 const POLICIES: &[&str] = &[

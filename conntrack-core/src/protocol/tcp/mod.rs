@@ -528,6 +528,13 @@ impl TcpTrack {
         }
     }
 
+    /// Windows are not checked, both ways, for good.
+    pub(crate) fn set_liberal(&mut self) {
+        for flags in &mut self.flags {
+            *flags |= side_flag::BE_LIBERAL;
+        }
+    }
+
     /// Forgets the windows, which are stale after packets passed unseen: both sides learn anew. What a side says of the other's
     /// packets is believed until one of those has come: they may have passed unseen.
     pub(crate) fn forget_windows(&mut self) {
