@@ -59,6 +59,8 @@ pub(crate) struct InsertRequest {
     pub(crate) cookie: Cookie,
     pub(crate) egress: [u8; 2],
     pub(crate) decrement_ttl: bool,
+    /// Packets go to the host until none of the flow is on its way through there.
+    pub(crate) barrier: bool,
     /// Whether the card is to check windows: the window scales of both sides, by key direction.
     pub(crate) window_scales: Option<[u8; 2]>,
     /// When the driver decided on it.
@@ -584,6 +586,7 @@ fn insert_command(request: &InsertRequest) -> Command {
         .with_egress_higher_to_lower(request.egress[1])
         .with_originator_is_lower(originator_is_lower)
         .with_decrement_ttl(request.decrement_ttl)
+        .with_barrier(request.barrier)
         .with_one_way(only.is_some())
         .with_from_higher(only == Some(KeyDirection::HigherToLower))
         .with_rewrite_source(rewrite.source.is_some())

@@ -29,6 +29,19 @@ pub enum DeviceError {
         /// What was read.
         found: u32,
     },
+    /// The card speaks an earlier minor version that lacks what the driver is asked for.
+    #[error(
+        "the card speaks interface version {}.{}, and {what} needs {}.{}: a newer firmware, or other habits",
+        .found >> 16, .found & 0xffff, .needed >> 16, .needed & 0xffff
+    )]
+    Lacks {
+        /// What was read.
+        found: u32,
+        /// What is needed at least.
+        needed: u32,
+        /// For what.
+        what: &'static str,
+    },
     /// A state file of another version.
     #[error(
         "the state file has version {found}, this driver reads {}: start without it",
@@ -99,6 +112,9 @@ pub struct Services {
     pub counter_interval_ms: Option<u32>,
     /// Look for idle entries.
     pub aging: bool,
+    /// How long a flow must be quiet before its barrier ends, if its packets in the host are not known, microseconds; 0: there are
+    /// no barriers.
+    pub barrier_us: u32,
 }
 
 impl Services {
@@ -110,6 +126,33 @@ impl Services {
                 Counting::Poll(_) | Counting::OnDemand => Some(0),
             },
             aging: habits.collector.is_none(),
+            barrier_us: habits.barrier_us,
+        }
+    }
+}
+
+impl Services {
+    /// Since which version the card's services can be set.
+    const SINCE: u32 = 0x0002_0001;
+
+    /// Whether a card of this version can do it.
+    fn check(&self, version: u32) -> Result<(), DeviceError> {
+        let wants = [
+            (
+                self.counter_interval_ms.is_some(),
+                "to set how often counters come",
+            ),
+            (!self.aging, "to stop the aging engine"),
+            (self.barrier_us > 0, "a barrier"),
+        ];
+        let wanted = wants.into_iter().find(|(wanted, _)| *wanted);
+        match wanted {
+            Some((_, what)) if version < Self::SINCE => Err(DeviceError::Lacks {
+                found: version,
+                needed: Self::SINCE,
+                what,
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -149,7 +192,7 @@ impl Layout {
         buffer_bytes: u32,
         services: Services,
     ) -> Result<Self, DeviceError> {
-        identify(platform)?;
+        services.check(identify(platform)?)?;
         let layout = Self {
             receive: ring::<ReceiveBuffer>(platform, rings.receive_entries)?,
             receive_done: ring::<ReceiveCompletion>(platform, rings.receive_entries)?,
@@ -233,10 +276,14 @@ impl Layout {
         if !self.services.aging {
             write(platform, reg::AGING, 0);
         }
+        if self.services.barrier_us > 0 {
+            write(platform, reg::BARRIER, self.services.barrier_us);
+        }
     }
 }
 
-fn identify(platform: &mut impl Platform) -> Result<(), DeviceError> {
+/// Which version of the interface the card speaks.
+fn identify(platform: &mut impl Platform) -> Result<u32, DeviceError> {
     let found = read(platform, reg::DEVICE_ID);
     if found != reg::DEVICE_ID_VALUE {
         return Err(DeviceError::NotOurs { found });
@@ -245,7 +292,7 @@ fn identify(platform: &mut impl Platform) -> Result<(), DeviceError> {
     if found >> 16 != reg::INTERFACE_VERSION_VALUE >> 16 {
         return Err(DeviceError::Version { found });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Reads a register and accounts for the work.

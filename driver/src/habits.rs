@@ -115,6 +115,9 @@ pub struct Habits {
     pub liberal: bool,
     /// UDP goes in with its original direction alone until it is ASSURED.
     pub udp_one_way: bool,
+    /// An entry begins to forward when no packet of its connection is on its way through the host, so that none is overtaken: when
+    /// those that went there were sent on, or none has come for so many microseconds. 0: at once.
+    pub barrier_us: u32,
     /// Counters are things of their own that entries take and give back.
     pub counter_pool: Option<CounterPoolConfig>,
 }

@@ -107,6 +107,13 @@ impl PlainBoard {
         }
     }
 
+    /// The same board with a firmware that speaks this version of the interface, major in the high half.
+    #[must_use]
+    pub fn of_version(mut self, version: u32) -> Self {
+        self.registers.insert(reg::INTERFACE_VERSION, version);
+        self
+    }
+
     /// The entries, in order of their keys.
     pub fn entries(&self) -> impl Iterator<Item = &PlainEntry> {
         self.by_key

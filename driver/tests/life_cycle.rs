@@ -659,6 +659,35 @@ fn a_successor_takes_over_with_a_state_file() {
     }
 }
 
+/// A card of an earlier minor version is driven as it can be, and not as it cannot.
+#[test]
+fn versions_are_negotiated() {
+    let start = |version: u32, habits: Habits| {
+        let config = config(System {
+            habits,
+            ..System::of(Entries::Both)
+        });
+        let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
+        let board = PlainBoard::new(4, &KeyConfig::default(), bytes);
+        let policy = policy::by_name("established").expect("a policy");
+        Driver::start(&mut board.of_version(version), config, policy).err()
+    };
+    let asking = Habits {
+        counting: Counting::OnDemand,
+        ..Habits::default()
+    };
+    assert_eq!(start(0x0002_0000, Habits::default()), None);
+    assert_eq!(start(0x0002_0001, asking), None);
+    assert_eq!(start(0x0002_0007, asking), None);
+    let lacks = start(0x0002_0000, asking).expect("refused").to_string();
+    assert!(
+        lacks.contains("2.0") && lacks.contains("needs 2.1"),
+        "{lacks}"
+    );
+    let other = start(0x0003_0000, Habits::default());
+    assert_eq!(other, Some(DeviceError::Version { found: 0x0003_0000 }));
+}
+
 #[test]
 fn a_state_file_of_another_version_is_refused() {
     let mut world = World::new(System::of(Entries::Both));

@@ -207,6 +207,7 @@ fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction
         originator_is_lower: command.originator_is_lower(),
         only,
         rewrite,
+        barrier: command.barrier(),
         window_scales: command
             .check_window()
             .then_some([command.scale_lower(), command.scale_higher()]),

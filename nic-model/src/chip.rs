@@ -27,6 +27,7 @@ pub use damage::Flip;
 use crate::aging::AgingEngine;
 use crate::clock::Picos;
 use crate::config::NicConfig;
+use crate::datapath::barrier::Barriers;
 use crate::datapath::classifier::Classifier;
 use crate::datapath::counter::CounterFormat;
 use crate::datapath::mac::MacPort;
@@ -281,6 +282,7 @@ pub struct Chip {
     pcie: PcieLink,
     interrupt: Interrupt,
     registers: ports::RegisterFile,
+    barriers: Barriers,
     receive: ReceivePath,
     transmit: TransmitPath,
     stats: ChipStats,
@@ -319,6 +321,7 @@ impl Chip {
             pcie: PcieLink::new(&config.pcie),
             interrupt: Interrupt::new(&config.pcie),
             registers: ports::RegisterFile::new(config.firmware.counter_interval_ms),
+            barriers: Barriers::new(config.trap.barrier_counters),
             receive: ReceivePath::new(p.host_buffer_frames),
             transmit: TransmitPath::default(),
             stats: ChipStats::default(),

@@ -507,6 +507,11 @@ impl Simulation {
         let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
         let mut asked = None;
         while until < deadline {
+            if self.world.cpu.is_awake() {
+                // Its timer alone takes no longer than that.
+                until += Picos::from_micros(100);
+                self.run_until(until)?;
+            }
             let gauges = self.driver.gauges(until);
             let is_waiting = gauges.transmitting > 0 || gauges.commands + gauges.asks > 0;
             let driver_is_quiet = !is_waiting && !self.driver.is_recovering();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PACKETS, holds, monitor, number};
+use common::{PACKETS, holds, monitor, number, packets};
 
 fn compare(scenario: &str, card: &str, more: &[&str]) -> serde_json::Value {
     let more = [&["--check-equivalence"], more].concat();
@@ -41,5 +41,16 @@ fn packets_that_overtake_others_are_counted() {
     let offloaded = overtaken(&compare("mice", "", &[]));
     let software = overtaken(&compare("mice", "", &["--policy", "never"]));
     assert!(offloaded > 1_000, "{offloaded}");
+    let none = compare("web", "", &[]);
+    let barred = compare("web", "", &["--barrier", "10000"]);
+    assert!(overtaken(&none) > 100 && packets(&barred, "to_host", "barrier") > 0);
+    assert_eq!(
+        overtaken(&barred),
+        0,
+        "an entry waits until nothing is in the host"
+    );
+    let hit_rate = |summary: &serde_json::Value| summary["packets"]["hit_rate_packets"].as_f64();
+    let lost = hit_rate(&none).expect("a share") - hit_rate(&barred).expect("a share");
+    assert!(lost < 0.02, "{lost}");
     assert_eq!(software, 0, "one way keeps the order");
 }

@@ -207,7 +207,7 @@ impl Driver {
         paths: [Path; 2],
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
-        let decrement_ttl = self.config.route;
+        let (decrement_ttl, barrier) = (self.config.route, self.config.habits.barrier_us > 0);
         let since = platform.now();
         let scales = self.window_scales(id);
         let of = |(part, entry): (usize, Entry)| InsertRequest {
@@ -221,6 +221,7 @@ impl Driver {
                 [paths[1].egress, paths[0].egress]
             },
             decrement_ttl,
+            barrier,
             window_scales: scales.filter(|_| plan.len() == 1).map(|[original, reply]| {
                 if entry.originator_is_lower {
                     [original, reply]

@@ -214,7 +214,10 @@ impl Driver {
                 decrement_ttl(frame, l3_offset);
             }
         }
+        let barred = Reason::from_code(completion.reason()) == Some(Reason::Barrier);
         let descriptor = TransmitDescriptor::new()
+            .with_barred(barred)
+            .with_cookie(completion.cookie())
             .with_address(address.0)
             .with_captured_bytes(length)
             .with_wire_bytes(completion.wire_bytes())

@@ -16,6 +16,7 @@ pub(super) const PROFILE: Profile = Profile {
         one_request: false,
         liberal: false,
         udp_one_way: false,
+        barrier_us: 0,
         counter_pool: None,
     },
     card: &[],

@@ -238,12 +238,13 @@ impl Chip {
         }
         let protocol = parsed.key.protocol();
         if let Some(slot) = found
-            && let Some(cookie) = self.outside_window(slot, parsed)
+            && let Some(cookie) = self.outside_window(slot, parsed, now)
         {
             return Err((Reason::Window, Some(cookie)));
         }
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let format = &self.counter_format;
+        let (barriers, at) = (&mut self.barriers, found.unwrap_or(Slot(0)));
         let decide = |state: &mut EntryState| {
             if !state.serves(parsed.direction) {
                 return (*state, Some(Reason::Miss));
@@ -251,6 +252,15 @@ impl Chip {
             let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
             if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
                 state.set(flag::CLOSING);
+            }
+            if reason.is_none() && state.has(flag::BARRIER) {
+                if barriers.holds(state, now) {
+                    barriers.enter(state.cookie(), at);
+                    state.touch(now);
+                    return (*state, Some(Reason::Barrier));
+                }
+                barriers.end(state.cookie());
+                state.clear(flag::BARRIER);
             }
             let before = *state;
             if reason.is_none() {
@@ -280,7 +290,7 @@ impl Chip {
 
     /// The cookie of an entry that a packet hit, if the packet lies outside its windows; else the checker has learnt from it.
     #[inline]
-    fn outside_window(&mut self, slot: Slot, parsed: &Parsed) -> Option<u32> {
+    fn outside_window(&mut self, slot: Slot, parsed: &Parsed, now: Picos) -> Option<u32> {
         if !self.config.window.check {
             return None;
         }
@@ -288,7 +298,7 @@ impl Chip {
         // What is trapped anyway does not move the windows.
         let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
         let trapped = crate::datapath::trap::check(trap, parsed, &state, mtu).is_some();
-        if trapped || !state.has(flag::WINDOW) {
+        if trapped || !state.has(flag::WINDOW) || self.barriers.holds(&state, now) {
             return None;
         }
         let inside = self.table.with_window(slot, |window| window.admits(parsed));

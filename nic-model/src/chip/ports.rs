@@ -150,6 +150,9 @@ impl Chip {
                 Notice::None
             };
         }
+        if offset == reg::BARRIER {
+            self.barriers.set_quiet(Picos::from_micros(value.into()));
+        }
         if offset == reg::AGING {
             let next = self.aging.allow(value & reg::AGING_ON != 0, now);
             self.schedule_aging(next, schedule);

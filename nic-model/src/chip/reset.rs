@@ -16,6 +16,7 @@ impl Chip {
     /// is full.
     pub fn reset(&mut self, now: Picos, reset: Reset, schedule: &mut impl Schedule<ChipEvent>) {
         self.registers.clear();
+        self.barriers.clear();
         self.receive.clear();
         self.transmit = TransmitPath::default();
         self.interrupt = Interrupt::new(&self.config.pcie);

@@ -24,7 +24,8 @@ impl Chip {
             });
         }
         self.stats.table_inserted += 1;
-        if inserted.evicted.is_some() {
+        if let Some((_, gone)) = &inserted.evicted {
+            self.barriers.end(gone.cookie());
             self.stats.table_evicted += 1;
             self.memory
                 .flush_counters(now, inserted.slot, &mut self.pcie);
@@ -68,6 +69,7 @@ impl Chip {
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Option<(FlowKey, EntryState)> {
         let removed = self.table.remove(slot)?;
+        self.barriers.end(removed.1.cookie());
         self.memory.written(now, slot, &mut self.pcie);
         self.memory.flush_counters(now, slot, &mut self.pcie);
         self.stats.table_removed += 1;

@@ -3,6 +3,7 @@
 use super::{Chip, ChipEvent, PORTS};
 use crate::clock::Picos;
 use crate::event::Schedule;
+use crate::flow_table::entry::flag;
 use crate::host::Outside;
 use crate::host::descriptors::TransmitDescriptor;
 use crate::host::memory::DmaAddress;
@@ -98,6 +99,9 @@ impl Chip {
     fn send(&mut self, now: Picos, descriptor: &TransmitDescriptor, outside: &mut impl Outside) {
         let length = descriptor.captured_bytes();
         let (tag, port) = (descriptor.ingress_tag(), descriptor.port());
+        if descriptor.barred() {
+            self.give_back(now, descriptor.cookie());
+        }
         let address = DmaAddress(descriptor.address());
         if length > MAX_FRAME_BYTES || outside.memory().slice(address, length as usize).is_err() {
             outside.frame_dropped(tag, now);
@@ -115,6 +119,24 @@ impl Chip {
                 self.stats.host_send_dropped += 1;
                 outside.frame_dropped(tag, now);
             }
+        }
+    }
+
+    /// A packet that a barrier held has passed the host; after the last, the entry forwards.
+    fn give_back(&mut self, now: Picos, cookie: u32) {
+        let Some(slot) = self.barriers.leave(cookie) else {
+            return;
+        };
+        // Where the entry has moved meanwhile, its next packet opens it.
+        if self
+            .table
+            .state(slot)
+            .is_some_and(|state| state.cookie() == cookie)
+        {
+            self.barriers.end(cookie);
+            self.table
+                .with_state(slot, |state| state.clear(flag::BARRIER));
+            self.memory.written(now, slot, &mut self.pcie);
         }
     }
 

@@ -40,6 +40,8 @@ section! {
         classifier_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
         /// TCP segments outside the windows of their flow.
         window_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
+        /// Packets of flows whose entry does not forward yet.
+        barrier_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
     }
 }
 
@@ -63,6 +65,7 @@ impl MeterConfig {
             Reason::Malformed => self.malformed_per_s,
             Reason::Classifier => self.classifier_per_s,
             Reason::Window => self.window_per_s,
+            Reason::Barrier => self.barrier_per_s,
         })
     }
 }

@@ -19,5 +19,7 @@ section! {
         mtu: bool = true, Flag, "", "Linux nf_flow_table: packets beyond the MTU go to the stack";
         /// After a FIN or RST, also every later packet of the flow, so that the host sees the close in whole.
         close_latch: bool = true, Flag, "", "assumed";
+        /// Entries at a time whose packets in the host are counted (barriers, `[driver] barrier_us`).
+        barrier_counters: u32 = 256, Range(0, 65_536), "counters", "assumed";
     }
 }

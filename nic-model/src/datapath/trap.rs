@@ -43,11 +43,13 @@ pub enum Reason {
     Classifier = 14,
     /// A TCP segment outside the windows of its flow.
     Window = 15,
+    /// Earlier packets of its flow may still be on their way through the host.
+    Barrier = 16,
 }
 
 impl Reason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Miss,
         Self::TcpSyn,
         Self::TcpFin,
@@ -64,6 +66,7 @@ impl Reason {
         Self::Malformed,
         Self::Classifier,
         Self::Window,
+        Self::Barrier,
     ];
 
     /// The reason with this code.
@@ -95,6 +98,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Classifier => "classifier",
             Self::Window => "window",
+            Self::Barrier => "barrier",
         }
     }
 
@@ -117,6 +121,7 @@ impl Reason {
             Self::Malformed => "contradictory header lengths",
             Self::Classifier => "a rule of the classifier",
             Self::Window => "TCP segment outside its windows",
+            Self::Barrier => "earlier packets of its flow may still be in the host",
         }
     }
 }
@@ -171,7 +176,7 @@ mod tests {
             let json = serde_json_name(*reason);
             assert_eq!(json, reason.name());
         }
-        assert_eq!(Reason::from_code(16), None);
+        assert_eq!(Reason::from_code(17), None);
     }
 
     /// The name serde gives, by way of TOML (the crate has no JSON).

@@ -64,6 +64,7 @@ pub mod flag {
         VLAN_POP = 11 "The outermost VLAN tag is taken off; with VLAN_PUSH, its identifier changes.";
         VLAN_PUSH = 12 "A VLAN tag is put on; with VLAN_POP, the identifier of the tag there is changes.";
         WINDOW = 13 "Segments outside the windows go to the host.";
+        BARRIER = 14 "Packets go to the host until none of the flow is on its way through there.";
     }
 }
 
@@ -94,6 +95,8 @@ pub struct EntryAction {
     pub rewrite: Rewrite,
     /// Whether windows are checked: the window scales of both sides, by [`KeyDirection`].
     pub window_scales: Option<[u8; 2]>,
+    /// Packets go to the host until none of the flow is on its way through there.
+    pub barrier: bool,
 }
 
 /// Counters of an entry as they are read: both directions by [`KeyDirection`].
@@ -125,6 +128,9 @@ impl EntryState {
         flags |= action.rewrite.flags();
         if action.window_scales.is_some() {
             flags |= flag::WINDOW;
+        }
+        if action.barrier {
+            flags |= flag::BARRIER;
         }
         Self([
             0,

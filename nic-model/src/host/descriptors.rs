@@ -43,7 +43,9 @@ descriptors! {
         captured_bytes: B32 "Bytes to send.";
         wire_bytes: B32 "Length on the wire without FCS (longer than `captured_bytes` only for frames cut by a capture).";
         port: B8 "Port to send it by.";
-        - B56;
+        barred: bool "It was received with reason barrier: gives it back to the entry of this cookie.";
+        - B23;
+        cookie: B32 "See barred.";
         ingress_tag: B64 "The received frame's tag, or all ones.";
     }
 
@@ -74,7 +76,8 @@ descriptors! {
         check_window: bool "Insert: TCP segments outside the windows go to the host (on a card with a window checker).";
         scale_lower: B4 "Insert: window scale of the key's lower endpoint.";
         scale_higher: B4 "Insert: window scale of the key's higher endpoint.";
-        - B6;
+        barrier: bool "Insert: packets go to the host until none of the flow is on its way through there (register BARRIER).";
+        - B5;
         sequence: B32 "Comes back in the completion.";
         cookie: B32 "Insert: name of the entry. All others: the entry must carry this name.";
         egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";

@@ -83,6 +83,7 @@ register_map! {
     0x0e4 Read      COUNTERS_PRODUCED    "Counter records written so far, modulo 2^32."
     0x0e8 ReadWrite COUNTER_INTERVAL     "Milliseconds between two passes of the counter service over the table; 0: none. What was written before the rings are enabled holds until they are enabled again; a reset brings back what the card came with."
     0x0ec ReadWrite AGING                "Bit 0: the aging engine looks for idle entries. A reset sets it."
+    0x0f0 ReadWrite BARRIER              "An entry that was inserted with a barrier begins to forward when its packets that went to the host were all sent on (transmit descriptors with barred), or when none has come for so many microseconds. A reset clears it: barriers end."
 }
 
 /// Registers that tell how far a ring is, and the one that arms the interrupt.

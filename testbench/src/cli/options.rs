@@ -27,6 +27,10 @@ pub(super) struct SystemArgs {
     /// How counters come to the host: push, push:MS, poll:MS, on-demand
     #[arg(long, value_name = "HOW", value_parser = counting)]
     pub(super) counters: Option<Counting>,
+    /// Keep packets in order: an entry begins to forward when those of its connection that went to the host were sent on, or none
+    /// has come for US microseconds (0: at once)
+    #[arg(long = "barrier", value_name = "US", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(super) barrier_us: Option<u32>,
     /// What to offload: assured (unless the scenario or the profile says otherwise), assured-tcp, established, packets:N,
     /// bytes:N, rate:N, heavy:N, adaptive, rule:LIST, never; A+B is what both want (see `ctnic policies`)
     #[arg(long, value_name = "NAME")]
@@ -56,6 +60,7 @@ pub(super) struct FromScenario {
     pub(super) host: HostCosts,
     pub(super) profile: Option<&'static Profile>,
     pub(super) counting: Option<Counting>,
+    pub(super) barrier_us: Option<u32>,
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) faults: Vec<Fault>,
@@ -78,6 +83,7 @@ impl FromScenario {
             host: scenario.host.clone(),
             profile: scenario.profile,
             counting: scenario.counting,
+            barrier_us: scenario.barrier_us,
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
             faults: scenario.faults.clone(),
@@ -114,6 +120,7 @@ impl SystemArgs {
         let habits = self.profile(scenario).habits;
         Habits {
             counting: (self.counters.or(scenario.counting)).unwrap_or(habits.counting),
+            barrier_us: (self.barrier_us.or(scenario.barrier_us)).unwrap_or(habits.barrier_us),
             ..habits
         }
     }

@@ -66,6 +66,7 @@ struct DriverTable {
     profile: Option<String>,
     policy: Option<String>,
     counters: Option<String>,
+    barrier_us: Option<u32>,
     flaws: Vec<String>,
     evict: Option<String>,
     high_water: Option<f64>,
@@ -159,6 +160,9 @@ pub struct Scenario {
     pub profile: Option<&'static Profile>,
     /// How counters come to the host (`[driver] counters`), unless as the profile has it.
     pub counting: Option<Counting>,
+    /// Whether entries wait until none of their packets is in the host, and for how long at most (`[driver] barrier_us`), unless as
+    /// the profile has it.
+    pub barrier_us: Option<u32>,
     /// What to offload (`[driver] policy`), unless the command line names another.
     pub policy: Option<String>,
     /// Mistakes of the driver that are switched on (`[driver] flaws`).
@@ -260,6 +264,7 @@ impl Scenario {
             sysctl: document.sysctl,
             profile,
             counting,
+            barrier_us: document.driver.barrier_us,
             policy: document.driver.policy,
             flaws,
             room,

@@ -44,7 +44,9 @@ pub fn draw(seed: u64, run: u64) -> Table {
         set(&mut limits, "0", one_of(rng, &[0, 5, 100]));
         set(&mut driver, "zone_limits", limits);
     }
-    habits(&mut stream(seed ^ HABITS, run), &mut nic, &mut driver);
+    let own = &mut stream(seed ^ HABITS, run);
+    habits(own, &mut nic, &mut driver);
+    barrier(own, &mut driver);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
     set(&mut case, "action", actions(rng, duration_ms, translated));
@@ -91,6 +93,12 @@ fn habits(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
         if !clears || !counters.starts_with("poll") {
             set(driver, "counters", counters.to_owned());
         }
+    }
+}
+
+fn barrier(rng: &mut SourceRng, driver: &mut Table) {
+    if chance(rng, 0.2) {
+        set(driver, "barrier_us", one_of(rng, &[200, 2_000]));
     }
 }
 
