@@ -129,9 +129,7 @@ impl Services {
             barrier_us: habits.barrier_us,
         }
     }
-}
 
-impl Services {
     /// Since which version the card's services can be set.
     const SINCE: u32 = 0x0002_0001;
 

@@ -491,6 +491,12 @@ impl Records {
         std::mem::take(&mut self.freed)
     }
 
+    /// Entries of all connections that are not in software alone.
+    pub(crate) fn needed(&self) -> u32 {
+        let engaged = (self.records.iter()).filter(|record| record.life != Life::Software);
+        engaged.map(|record| u32::from(record.wanted.len())).sum()
+    }
+
     /// Entries of connections that are in hardware or on their way there.
     pub(crate) const fn reserved(&self) -> u64 {
         self.reserved

@@ -44,6 +44,8 @@ pub enum FaultKind {
     DmaError,
     /// Nothing crosses PCIe for `for_ms`.
     PcieStall,
+    /// TLPs come damaged and are sent again: as many as `count`.
+    PcieReplay,
     /// The firmware stands still for `for_ms` (0: until it is reset).
     Hang,
     /// The firmware takes `factor` times as long for everything, for `for_ms`.
@@ -62,7 +64,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::LoseCompletion,
         Self::DuplicateCompletion,
         Self::DelayCompletion,
@@ -79,6 +81,7 @@ impl FaultKind {
         Self::LoseInterrupt,
         Self::DmaError,
         Self::PcieStall,
+        Self::PcieReplay,
         Self::Hang,
         Self::Slow,
         Self::Reset,
@@ -132,7 +135,7 @@ pub struct Fault {
     /// How many times as long something takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<u32>,
-    /// How many are lost; how many bits turn over.
+    /// How many are lost, or come damaged; how many bits turn over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
 }
@@ -263,6 +266,7 @@ impl FaultPlan {
             FaultKind::LoseInterrupt => return OnHost::LoseInterrupts(count),
             FaultKind::DmaError => board.chip_mut().dma_failed(),
             FaultKind::PcieStall => board.chip_mut().stall_link(until),
+            FaultKind::PcieReplay => board.chip_mut().damage_link(count),
             FaultKind::Hang if fault.for_ms == 0 => board.hang(now, Picos::NEVER),
             FaultKind::Hang => board.hang(now, until),
             FaultKind::Slow => board.slow(fault.factor.unwrap_or(10), until),

@@ -505,7 +505,6 @@ impl Simulation {
             Picos::ZERO
         };
         let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
-        let mut asked = None;
         while until < deadline {
             if self.world.cpu.is_awake() {
                 // Its timer alone takes no longer than that.
@@ -520,17 +519,12 @@ impl Simulation {
             if !quiet || harmed != harmed_before {
                 calm_since = calm_since.max(until);
             } else if until >= calm_since + patience {
-                // What came in since was not asked for.
-                let installed = Some(self.driver.stats().installed);
-                if std::mem::replace(&mut asked, installed) == installed {
-                    break;
-                }
-                self.ask_for_counters(until)?;
+                break;
             }
             until += Picos::from_millis(1);
             self.run_until(until)?;
         }
-        Ok(until)
+        self.ask_for_counters(until)
     }
 
     /// Time between two passes over all counters, whoever makes them.
@@ -553,10 +547,10 @@ impl Simulation {
         })
     }
 
-    /// The last counters, if the driver reads none unless it is asked.
-    fn ask_for_counters(&mut self, now: Picos) -> Result<(), DeviceError> {
+    /// The last counters, if the driver reads none unless it is asked; until when that took.
+    fn ask_for_counters(&mut self, now: Picos) -> Result<Picos, DeviceError> {
         if self.driver_config.habits.counting != Counting::OnDemand {
-            return Ok(());
+            return Ok(now);
         }
         let World { memory, cpu, .. } = &mut self.world;
         cpu.now = cpu.now.max(now);
@@ -565,7 +559,17 @@ impl Simulation {
             memory,
             cpu,
         };
-        self.driver.read_counters(&mut machine, |_| true)
+        self.driver.read_counters(&mut machine, |_| true)?;
+        let mut until = now;
+        while until < now + FOUND_WITHIN {
+            until += Picos::from_millis(1);
+            self.run_until(until)?;
+            let gauges = self.driver.gauges(until);
+            if gauges.commands + gauges.asks == 0 && !self.driver.is_recovering() {
+                break;
+            }
+        }
+        Ok(until)
     }
 
     /// What the monitors say.

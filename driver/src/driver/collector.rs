@@ -106,7 +106,9 @@ impl Driver {
     ) -> bool {
         let at_close = self.config.habits.at_close;
         let is_close = matches!(cause, RemoveCause::TcpFin | RemoveCause::TcpRst);
-        if at_close == AtClose::Now || !is_close {
+        // Without a collector nobody would come by.
+        let collects = self.config.habits.collector.is_some();
+        if at_close == AtClose::Now || !is_close || !collects {
             return false;
         }
         let is_first = match self.records.get_mut(id) {

@@ -124,7 +124,7 @@ impl Driver {
             let Some(connection) = self.tracker.connection(id) else {
                 continue;
             };
-            if record.life != Life::Installed {
+            if record.life != Life::Installed || record.asked.is_empty() {
                 continue;
             }
             let ways = self.records.ways(id.index());

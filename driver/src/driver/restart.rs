@@ -68,7 +68,7 @@ impl Driver {
         driver.stats = state.stats;
         driver.records.restore(&state.records);
         if let Some(pool) = &mut driver.pool {
-            pool.take_in_use(driver.records.reserved() as u32);
+            pool.take_in_use(driver.records.needed());
         }
         // Whatever the rings hold by now is not ours: the card begins afresh once more, and is then read.
         driver.health.take_over();

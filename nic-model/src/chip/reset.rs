@@ -60,6 +60,11 @@ impl Chip {
         Some((key, state, self.aging.counters(slot, &state, now)))
     }
 
+    /// The next so many TLPs on PCIe come damaged and are sent again.
+    pub fn damage_link(&mut self, tlps: u32) {
+        self.pcie.damage(tlps);
+    }
+
     /// Nothing crosses PCIe until `until`: the link is retrained, or the other side gives no credits.
     pub fn stall_link(&mut self, until: Picos) {
         self.pcie.stall(until);

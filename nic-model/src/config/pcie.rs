@@ -37,6 +37,8 @@ section! {
         iommu_walk_ns: u32 = 286, Range(1, 1_000_000), "ns", "pcie-bench data: Broadwell, command path, 64-byte reads at random in 16 MiB";
         /// Walks at once.
         iommu_walkers: u32 = 6, Range(1, 256), "walks", "pcie-bench data: Broadwell, 64-byte reads at random in 16 MiB, 10.1 Gb/s";
+        /// From a TLP that came damaged until it is sent again (NAK, or the end of the replay timer).
+        replay_ns: u32 = 1_000, Range(1, 10_000_000), "ns", "assumed";
         /// From a host register write to the card seeing it.
         doorbell_latency_ns: u32 = 200, Range(1, 10_000_000), "ns", "assumed: a posted write";
         /// From the card raising an interrupt to the host's handler running.

@@ -66,6 +66,9 @@ pub struct PcieLink {
     engine_byte_time_q16: u64,
     cache: LastLevelCache,
     iommu: Iommu,
+    replay: Picos,
+    /// TLPs that will come damaged.
+    damaged: u32,
 }
 
 impl PcieLink {
@@ -90,7 +93,23 @@ impl PcieLink {
             },
             cache: LastLevelCache::new(config),
             iommu: Iommu::new(config),
+            replay: Picos::from_nanos(config.replay_ns.into()),
+            damaged: 0,
         }
+    }
+
+    /// The next so many TLPs come damaged, and are sent again: late, but in order.
+    pub fn damage(&mut self, tlps: u32) {
+        self.damaged = self.damaged.saturating_add(tlps);
+    }
+
+    /// What a TLP of so many bytes takes longer if it comes damaged, and how many bytes more.
+    fn sent_again(&mut self, wire: u64) -> (Picos, u64) {
+        if self.damaged == 0 {
+            return (Picos::ZERO, 0);
+        }
+        self.damaged -= 1;
+        (self.replay + self.duration(wire), wire)
     }
 
     /// A posted write of `bytes` bytes begun at `now`: when the host can see them.
@@ -101,7 +120,9 @@ impl PcieLink {
         for payload in pieces(bytes, self.max_payload_bytes) {
             let wire = payload + REQUEST_OVERHEAD_BYTES;
             self.bytes_to_host += wire;
-            across = across.max(self.credits.room_at()) + self.duration(wire);
+            let (late, again) = self.sent_again(wire);
+            self.bytes_to_host += again;
+            across = across.max(self.credits.room_at()) + self.duration(wire) + late;
             self.credits.push(across + self.write_latency);
         }
         let translated = self.iommu.translate(across, address, bytes);
@@ -126,9 +147,11 @@ impl PcieLink {
             self.to_host_free = start + self.duration(REQUEST_OVERHEAD_BYTES);
             let completions = asked.div_ceil(self.max_payload_bytes).max(1);
             let wire = asked + completions * COMPLETION_OVERHEAD_BYTES;
-            self.bytes_to_host += REQUEST_OVERHEAD_BYTES;
+            let (late, again) = self.sent_again(REQUEST_OVERHEAD_BYTES);
+            self.to_host_free += late;
+            self.bytes_to_host += REQUEST_OVERHEAD_BYTES + again;
             self.bytes_from_host += wire;
-            let first = (start + latency).max(self.from_host_free);
+            let first = (start + late + latency).max(self.from_host_free);
             done = first + self.duration(wire);
             self.from_host_free = done;
             self.tags.push(done);
@@ -226,6 +249,30 @@ mod tests {
         assert!(second > first);
         let tlp = link.duration(256 + REQUEST_OVERHEAD_BYTES);
         assert_eq!(second - first, Picos(4 * tlp.0));
+    }
+
+    #[test]
+    fn a_damaged_tlp_comes_late_and_those_behind_it_too() {
+        let config = PcieConfig::default();
+        let replay = Picos::from_nanos(config.replay_ns.into());
+        let write = |damaged: u32| {
+            let mut link = PcieLink::new(&config);
+            link.damage(damaged);
+            let first = link.write(Picos::ZERO, DmaAddress(0), 64);
+            let second = link.write(Picos::ZERO, DmaAddress(64), 64);
+            (first, second, link.bytes().0)
+        };
+        let (well, damaged) = (write(0), write(1));
+        let wire = 64 + REQUEST_OVERHEAD_BYTES;
+        let again = PcieLink::new(&config).duration(wire);
+        assert_eq!(damaged.0 - well.0, replay + again);
+        assert_eq!(damaged.1 - well.1, replay + again);
+        assert_eq!(damaged.2 - well.2, wire);
+        let mut link = PcieLink::new(&config);
+        let read = link.read(Picos::ZERO, DmaAddress(0), 64);
+        let mut link = PcieLink::new(&config);
+        link.damage(1);
+        assert!(link.read(Picos::ZERO, DmaAddress(0), 64) >= read + replay);
     }
 
     #[test]

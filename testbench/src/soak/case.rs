@@ -313,6 +313,7 @@ fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
             fault.for_ms = 20 + u64::from(below(rng, 300));
             fault.factor = Some([3, 30][below(rng, 2) as usize]);
         }
+        FaultKind::PcieReplay => fault.count = Some(1 + below(rng, 2_000)),
         FaultKind::LoseDoorbell | FaultKind::LoseInterrupt => {
             fault.count = Some(1 + below(rng, 20))
         }
