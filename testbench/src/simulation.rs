@@ -561,7 +561,7 @@ impl Simulation {
         };
         self.driver.read_counters(&mut machine, |_| true)?;
         let mut until = now;
-        while until < now + FOUND_WITHIN {
+        while until < now + SETTLED_WITHIN {
             until += Picos::from_millis(1);
             self.run_until(until)?;
             let gauges = self.driver.gauges(until);
