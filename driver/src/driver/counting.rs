@@ -3,7 +3,6 @@
 use super::*;
 use crate::entries::Plan;
 use nic_model::host::descriptors::TableRecord;
-use nic_model::host::seal::is_whole;
 
 /// A reading of the table for its counters.
 #[derive(Debug, Default)]
@@ -47,15 +46,9 @@ impl Driver {
         let Some(began_ms) = self.reading.began_ms else {
             return Ok(());
         };
-        let mut all_whole = completion.status_or_err() == Ok(Status::Done);
-        for number in 0..completion.records().min(Layout::DUMP_RECORDS) {
-            let offset = u64::from(number) * size_of::<TableRecord>() as u64;
-            let bytes: [u8; 96] = platform.memory().read(self.layout.dump.offset(offset))?;
-            if !is_whole(&bytes) {
-                all_whole = false;
-                break;
-            }
-            self.polled_entry(platform, &TableRecord::from_bytes(bytes), observer);
+        let (entries, all_whole) = self.dumped_entries(platform, completion)?;
+        for entry in &entries {
+            self.polled_entry(platform, entry, observer);
         }
         // What is not whole is read the next time.
         if !all_whole || self.is_recovering() {

@@ -259,15 +259,9 @@ impl Driver {
                 break;
             }
         }
-        let mut all_whole = completion.status_or_err() == Ok(Status::Done);
-        for number in 0..completion.records().min(Layout::DUMP_RECORDS) {
-            let offset = u64::from(number) * size_of::<TableRecord>() as u64;
-            let bytes: [u8; 96] = platform.memory().read(self.layout.dump.offset(offset))?;
-            if !is_whole(&bytes) {
-                all_whole = false;
-                break;
-            }
-            self.compare(platform, &TableRecord::from_bytes(bytes), observer);
+        let (entries, all_whole) = self.dumped_entries(platform, completion)?;
+        for entry in &entries {
+            self.compare(platform, entry, observer);
         }
         let moved = *self.health.moved.get_or_insert(completion.moved());
         if !all_whole || moved != completion.moved() {
@@ -277,6 +271,24 @@ impl Driver {
             u32::MAX => self.settle(platform, observer),
             next => self.commands.dump(platform, &self.layout, next),
         }
+    }
+
+    /// The records that a reading has brought, and whether all of them came whole.
+    pub(super) fn dumped_entries(
+        &self,
+        platform: &mut impl Platform,
+        completion: &CommandCompletion,
+    ) -> Result<(Vec<TableRecord>, bool), DeviceError> {
+        let mut entries = Vec::new();
+        for number in 0..completion.records().min(Layout::DUMP_RECORDS) {
+            let offset = u64::from(number) * size_of::<TableRecord>() as u64;
+            let bytes: [u8; 96] = platform.memory().read(self.layout.dump.offset(offset))?;
+            if !is_whole(&bytes) {
+                return Ok((entries, false));
+            }
+            entries.push(TableRecord::from_bytes(bytes));
+        }
+        Ok((entries, completion.status_or_err() == Ok(Status::Done)))
     }
 
     /// An entry of the card: does the driver know it, and want it there?
