@@ -29,6 +29,8 @@ impl Entry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     entries: [Option<Entry>; 2],
+    /// The original direction alone, although the connection needs both.
+    pub(crate) one_way: bool,
 }
 
 impl Plan {
@@ -46,11 +48,15 @@ impl Plan {
             };
             return Self {
                 entries: [Some(entry), None],
+                one_way: false,
             };
         }
         let entries =
             Direction::ALL.map(|direction| Some(one_way(connection, direction, card, ways)));
-        Self { entries }
+        Self {
+            entries,
+            one_way: false,
+        }
     }
 
     /// The entry of the original direction alone.
@@ -58,6 +64,7 @@ impl Plan {
         let entry = one_way(connection, Direction::Original, card, ways);
         Self {
             entries: [Some(entry), None],
+            one_way: true,
         }
     }
 

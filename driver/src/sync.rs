@@ -8,7 +8,7 @@ use conntrack_core::{ConnectionId, Tracker};
 use nic_model::config::CounterConfig;
 use nic_model::datapath::counter::CounterFormat;
 use nic_model::flow_table::entry::KeyDirection;
-use nic_model::host::descriptors::CommandCompletion;
+use nic_model::host::descriptors::{CommandCompletion, TableRecord};
 
 /// Counters of an entry as some report gives them.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,15 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Those of an entry of the table.
+    pub(crate) fn of_entry(entry: &TableRecord) -> Self {
+        Self {
+            packets: [entry.packets_0(), entry.packets_1()],
+            bytes: [entry.bytes_0(), entry.bytes_1()],
+            last_seen_ns: entry.last_seen_ns(),
+        }
+    }
+
     /// Those of a completion.
     pub(crate) fn of(completion: &CommandCompletion) -> Self {
         Self {

@@ -84,12 +84,7 @@ impl Driver {
         if is_gone || self.layout.counters.clear_on_read {
             return;
         }
-        let reading = Reading {
-            packets: [entry.packets_0(), entry.packets_1()],
-            bytes: [entry.bytes_0(), entry.bytes_1()],
-            last_seen_ns: entry.last_seen_ns(),
-        };
-        self.synchronise(platform, cookie, &reading, observer);
+        self.synchronise(platform, cookie, &Reading::of_entry(entry), observer);
     }
 
     /// The counters of a connection in hardware are to be asked for, unless that is under way already.

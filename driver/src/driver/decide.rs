@@ -70,10 +70,11 @@ impl Driver {
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(());
         };
-        let mut plan = Plan::of(connection, &self.layout.key, &ways);
-        if self.goes_one_way(connection) {
-            plan = Plan::one_way(connection, &self.layout.key, &ways);
-        }
+        let plan = if self.goes_one_way(connection) {
+            Plan::one_way(connection, &self.layout.key, &ways)
+        } else {
+            Plan::of(connection, &self.layout.key, &ways)
+        };
         if let Err(why) = self.find_room(platform, id, plan.len())? {
             self.wait(id, why);
             return Ok(());
@@ -248,10 +249,8 @@ impl Driver {
         self.records.set_ways(id.index(), ways);
         self.records.reserve(id.index(), Parts::first(plan.len()));
         self.count_in_zone(id);
-        let connection = self.tracker.connection(id);
-        let one_way = connection.is_some_and(|connection| self.goes_one_way(connection));
         if let Some((record, _)) = self.records.by_cookie(cookie) {
-            record.one_way = one_way;
+            record.one_way = plan.one_way;
             record.waiting = plan.len() as u8;
             record.from_higher = Parts::default();
             for (part, entry) in plan.iter() {

@@ -112,7 +112,6 @@ impl Driver {
             let gone = Gone {
                 cookie: Cookie(completion.evicted_cookie()),
                 reading: Reading::of(completion),
-                last_seen_ns: completion.last_seen_ns(),
                 cause: RemoveCause::Evicted,
             };
             self.evicted(platform, &gone, observer)?;

@@ -321,12 +321,7 @@ impl Driver {
         self.records
             .set_present(cookie.index(), cookie.part(), true);
         if !self.layout.counters.clear_on_read {
-            let reading = Reading {
-                packets: [entry.packets_0(), entry.packets_1()],
-                bytes: [entry.bytes_0(), entry.bytes_1()],
-                last_seen_ns: entry.last_seen_ns(),
-            };
-            self.synchronise(platform, cookie, &reading, observer);
+            self.synchronise(platform, cookie, &Reading::of_entry(entry), observer);
         }
     }
 

@@ -20,7 +20,7 @@ impl Driver {
         };
         record.gone.add(cookie.part());
         let id = ConnectionId::from_parts(cookie.index(), generation);
-        self.left(platform, id, cookie, (packets, gone.last_seen_ns));
+        self.left(platform, id, cookie, (packets, gone.reading.last_seen_ns));
         if self.life(id) != Life::Installed {
             return Ok(());
         }
@@ -49,7 +49,6 @@ impl Driver {
                         bytes: [report.bytes_0(), report.bytes_1()],
                         last_seen_ns: report.last_seen_ns(),
                     },
-                    last_seen_ns: report.last_seen_ns(),
                     cause: RemoveCause::Aged,
                 };
                 return self.evicted(platform, &gone, observer);
@@ -129,6 +128,5 @@ pub(super) struct Gone {
     pub(super) cookie: Cookie,
     /// Its final counters.
     pub(super) reading: Reading,
-    pub(super) last_seen_ns: u64,
     pub(super) cause: RemoveCause,
 }

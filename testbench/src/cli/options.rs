@@ -115,7 +115,7 @@ impl SystemArgs {
         self.profile.or(scenario.profile).unwrap_or(&PROFILES[0])
     }
 
-    /// What the driver does in more than one way: as its profile has it, and how counters come as it is asked for.
+    /// What the driver does in more than one way: as its profile has it, but for what is asked for by itself.
     pub(super) fn habits(&self, scenario: &FromScenario) -> Habits {
         let habits = self.profile(scenario).habits;
         Habits {
@@ -231,7 +231,8 @@ impl SystemArgs {
     }
 }
 
-fn profile(name: &str) -> Result<&'static Profile, String> {
+/// The profile of a name on the command line.
+pub(super) fn profile(name: &str) -> Result<&'static Profile, String> {
     let known = || PROFILES.map(|profile| profile.name).join(", ");
     Profile::by_name(name).ok_or_else(|| format!("there are: {}", known()))
 }

@@ -1,15 +1,14 @@
 //! `ctnic profiles`: drivers whose habits ours can take on, and the same traffic under each of them.
 
-use super::options::{FromScenario, SystemArgs};
+use super::options::{FromScenario, SystemArgs, profile};
+use super::progress::work_bar;
 use super::run::{on_interrupt, through_until, write};
 use crate::report::compare;
 use crate::scenario::Scenario;
 use crate::summary::{RunInfo, RunSummary};
 use clap::Args;
 use driver::{PROFILES, Profile};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +19,7 @@ pub(super) struct ProfilesArgs {
     #[arg(value_name = "SCENARIO")]
     scenario: Option<String>,
     /// Those to compare; all without any (repeatable)
-    #[arg(long = "with", value_name = "NAME", value_parser = named)]
+    #[arg(long = "with", value_name = "NAME", value_parser = profile)]
     with: Vec<&'static Profile>,
     /// Put the same traffic through connection tracking in software alone as well, and count what differs
     #[arg(long)]
@@ -53,11 +52,6 @@ pub(super) fn profiles(args: &ProfilesArgs) -> Result<bool, String> {
     }
 }
 
-fn named(name: &str) -> Result<&'static Profile, String> {
-    let known = || PROFILES.map(|profile| profile.name).join(", ");
-    Profile::by_name(name).ok_or_else(|| format!("there are: {}", known()))
-}
-
 fn list() {
     for profile in &PROFILES {
         say!("{:<16} {}", profile.name, profile.about);
@@ -83,7 +77,7 @@ fn compare_under(args: &ProfilesArgs, name: &str) -> Result<bool, String> {
     } else {
         args.with.clone()
     };
-    let bar = bar(chosen.len() as u64);
+    let bar = work_bar(chosen.len() as u64, "profiles");
     let interrupted = on_interrupt();
     let runs: Result<Vec<RunSummary>, String> = chosen
         .into_par_iter()
@@ -106,14 +100,6 @@ fn compare_under(args: &ProfilesArgs, name: &str) -> Result<bool, String> {
     files?;
     say!("Comparison and plots: {}", args.out.display());
     Ok(true)
-}
-
-fn bar(total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} profiles, {elapsed}");
-    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// One run, to its end.

@@ -1,13 +1,12 @@
 //! `ctnic soak`: a campaign of random runs with random faults.
 
 use super::options::{FromScenario, SystemArgs};
+use super::progress::work_bar;
 use super::run::{on_interrupt, through, write};
 use crate::scenario::Scenario;
 use crate::soak::{self, Failure, Tally, Trial};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use toml::Table;
@@ -44,7 +43,7 @@ pub(super) struct SoakArgs {
 }
 
 pub(super) fn soak(args: &SoakArgs) -> Result<bool, String> {
-    let progress = bar(args.runs);
+    let progress = work_bar(args.runs, "runs");
     let interrupted = on_interrupt();
     let mut tally = Tally::default();
     let end = args.first.saturating_add(args.runs);
@@ -71,15 +70,6 @@ pub(super) fn soak(args: &SoakArgs) -> Result<bool, String> {
     }
     tell(args, &tally)?;
     Ok(tally.failures.is_empty())
-}
-
-fn bar(runs: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(runs).with_style(style)
 }
 
 /// Puts a case through; a panic is a failure like any other.

@@ -1,9 +1,8 @@
 //! `ctnic validate`: the chip before mathematics and published measurements.
 
+use super::progress::work_bar;
 use crate::validate::{Chapter, Effort, document, names, number, validate};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<bool, String> {
         0 => names().len(),
         count => count,
     };
-    let bar = bar(total as u64);
+    let bar = work_bar(total as u64, "claims");
     let chapters = validate(&args.claims, &effort, |_| bar.inc(1))?;
     bar.finish_and_clear();
     for chapter in &chapters {
@@ -57,14 +56,6 @@ pub(super) fn run(args: &ValidateArgs) -> Result<bool, String> {
         say!("{}", directory.join("validation.md").display());
     }
     Ok(chapters.iter().all(Chapter::holds))
-}
-
-fn bar(total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} claims, {elapsed}");
-    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn print(chapter: &Chapter) {

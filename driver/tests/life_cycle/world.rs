@@ -1,20 +1,11 @@
-//! Every order of packets, completions, reports, faults and the host's own work, for two connections, up to a depth: the life of an
-//! offloaded connection ends well from every state that can be reached.
-//!
-//! The card is `PlainBoard`, which does nothing by itself: each step below is one thing that happens, and between any two of them any
-//! other may. States are told apart by the driver's outline, what is on its way, and what has happened to each connection.
-//! From every state the run is brought to an end without further faults, and judged.
-//!
-//! `CTNIC_EXPLORE_DEPTH` explores deeper than the test does by itself.
-#![allow(clippy::print_stderr, reason = "how much was explored is to be seen")]
+//! What is explored: a card, a driver and two connections, what can happen to them, and what must hold in the end.
 
 use conntrack_core::{Config, Connection, ConnectionId, DestroyCause, Direction, HashKey};
 use driver::observer::{Disposition, Observer, PacketReport};
 use driver::offload::{Life, RefuseCause};
 use driver::plain_board::{PlainBoard, ToHost};
 use driver::{
-    AtClose, CollectorConfig, Counting, DeviceError, Driver, DriverConfig, Flaw, Flaws, Habits,
-    Platform, Progress, TwoPort, device::Layout, policy,
+    Counting, Driver, DriverConfig, Flaws, Habits, Progress, TwoPort, device::Layout, policy,
 };
 use nic_model::clock::Picos;
 use nic_model::config::{Entries, KeyConfig, RingConfig};
@@ -22,12 +13,11 @@ use nic_model::datapath::trap::Reason;
 use nic_model::flow_table::FlowKey;
 use nic_model::flow_table::entry::{Endpoint, KeyDirection};
 use packet::{TcpFlags, build::FrameBuilder};
-use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
+pub(crate) enum Step {
     /// The next packet of a connection arrives.
     Packet(usize),
     /// The card executes the next command.
@@ -56,7 +46,7 @@ enum Step {
 
 use Step::*;
 
-const STEPS: [Step; 16] = [
+pub(crate) const STEPS: [Step; 16] = [
     Packet(0),
     Packet(1),
     Execute,
@@ -76,13 +66,13 @@ const STEPS: [Step; 16] = [
 ];
 
 /// Faults and deletions on one path.
-const MOST_FAULTS: usize = 2;
+pub(crate) const MOST_FAULTS: usize = 2;
 /// Ticks and idle reports on one path.
-const MOST_TICKS: usize = 3;
-const MOST_IDLE: usize = 2;
+pub(crate) const MOST_TICKS: usize = 3;
+pub(crate) const MOST_IDLE: usize = 2;
 
 impl Step {
-    const fn is_fault(self) -> bool {
+    pub(crate) const fn is_fault(self) -> bool {
         matches!(
             self,
             LoseCompletion | LoseIdle(_) | Delete(_) | Reset | FullReset
@@ -91,7 +81,7 @@ impl Step {
 }
 
 /// What the packets of a connection are: data from both sides, then an end, then a new beginning on the same tuple.
-const SCRIPT: [(Direction, TcpFlags); 6] = [
+pub(crate) const SCRIPT: [(Direction, TcpFlags); 6] = [
     (Direction::Original, TcpFlags::ACK),
     (Direction::Reply, TcpFlags::ACK),
     (Direction::Original, TcpFlags::ACK),
@@ -102,7 +92,7 @@ const SCRIPT: [(Direction, TcpFlags); 6] = [
 
 /// What the driver tells.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Told {
     /// Packets that connections had counted when they went, and those read after that.
     gone: u64,
     /// Packets that no connection counted: those of none, and those that lay in a ring.
@@ -140,7 +130,7 @@ impl Observer for Told {
     }
 }
 
-fn counted(connection: &Connection) -> u64 {
+pub(crate) fn counted(connection: &Connection) -> u64 {
     Direction::ALL
         .map(|direction| connection.counters(direction).packets)
         .iter()
@@ -149,14 +139,14 @@ fn counted(connection: &Connection) -> u64 {
 
 /// What is explored.
 #[derive(Debug, Clone, Copy)]
-struct System {
-    entries: Entries,
-    flaws: Flaws,
-    habits: Habits,
+pub(crate) struct System {
+    pub(crate) entries: Entries,
+    pub(crate) flaws: Flaws,
+    pub(crate) habits: Habits,
 }
 
 impl System {
-    fn of(entries: Entries) -> Self {
+    pub(crate) fn of(entries: Entries) -> Self {
         Self {
             entries,
             flaws: Flaws::default(),
@@ -166,10 +156,10 @@ impl System {
 }
 
 /// Card, driver, and two connections.
-struct World {
-    board: PlainBoard,
-    driver: Driver,
-    told: Told,
+pub(crate) struct World {
+    pub(crate) board: PlainBoard,
+    pub(crate) driver: Driver,
+    pub(crate) told: Told,
     system: System,
     /// How far each connection's script is.
     at: [usize; 2],
@@ -181,7 +171,7 @@ struct World {
     unseen: Vec<u64>,
 }
 
-fn ends(connection: usize) -> [([u8; 4], u16); 2] {
+pub(crate) fn ends(connection: usize) -> [([u8; 4], u16); 2] {
     [
         ([10, 0, 0, 1], 1_000 + connection as u16),
         ([10, 0, 0, 2], 80),
@@ -189,7 +179,11 @@ fn ends(connection: usize) -> [([u8; 4], u16); 2] {
 }
 
 /// A packet without payload; SYNs begin a second connection on the tuple if they come `again`.
-fn frame(connection: usize, (direction, flags): (Direction, TcpFlags), again: bool) -> Vec<u8> {
+pub(crate) fn frame(
+    connection: usize,
+    (direction, flags): (Direction, TcpFlags),
+    again: bool,
+) -> Vec<u8> {
     let [a, b] = ends(connection);
     let begin = if again { 9_000 } else { 100 };
     let (from, to, seq, ack) = match (direction, flags) {
@@ -216,7 +210,7 @@ fn frame(connection: usize, (direction, flags): (Direction, TcpFlags), again: bo
 }
 
 /// Small rings, and counters on.
-fn config(system: System) -> DriverConfig {
+pub(crate) fn config(system: System) -> DriverConfig {
     let rings = RingConfig {
         receive_entries: 32,
         transmit_entries: 32,
@@ -241,7 +235,7 @@ fn config(system: System) -> DriverConfig {
 
 impl World {
     /// Both connections are established; from now on they may be offloaded.
-    fn new(system: System) -> Self {
+    pub(crate) fn new(system: System) -> Self {
         let entries = system.entries;
         let key = KeyConfig {
             entries,
@@ -346,7 +340,7 @@ impl World {
     }
 
     /// Whether a step can happen now.
-    fn allows(&self, step: Step) -> bool {
+    pub(crate) fn allows(&self, step: Step) -> bool {
         let (commands, completions) = self.board.waiting();
         match step {
             Packet(connection) => self.at[connection] < SCRIPT.len(),
@@ -368,7 +362,7 @@ impl World {
         all.any(|(_, c)| c.tuple(Direction::Original).source_id == port)
     }
 
-    fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: Step) {
         match step {
             Packet(connection) => self.packet(connection),
             Execute => {
@@ -411,7 +405,7 @@ impl World {
         }
     }
 
-    fn fingerprint(&mut self) -> u64 {
+    pub(crate) fn fingerprint(&mut self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.driver.outline(self.board.now).hash(&mut hasher);
         (self.at, &self.unseen, self.told.lost, self.dropped).hash(&mut hasher);
@@ -425,7 +419,7 @@ impl World {
     }
 
     /// Nothing goes wrong any more: everything comes to rest.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..60 {
             while self.board.execute() {}
             while self.board.complete(false) {}
@@ -452,7 +446,7 @@ impl World {
     }
 
     /// Everything is at rest: what must hold?
-    fn judge(&mut self) -> Result<(), String> {
+    pub(crate) fn judge(&mut self) -> Result<(), String> {
         let commands = self.driver.gauges(self.board.now).commands;
         if commands > 0 || self.driver.is_recovering() {
             let outline = self.driver.outline(self.board.now);
@@ -495,214 +489,8 @@ impl World {
     }
 }
 
-fn replay(system: System, path: &[Step]) -> World {
+pub(crate) fn replay(system: System, path: &[Step]) -> World {
     let mut world = World::new(system);
     path.iter().for_each(|step| world.take(*step));
     world
-}
-
-/// What an exploration came by.
-#[derive(Debug, Default)]
-struct Explored {
-    states: usize,
-    transitions: usize,
-}
-
-/// All paths up to a depth, states that are alike once; or what goes wrong, and after what.
-fn explore(system: System, depth: usize) -> Result<Explored, String> {
-    let mut seen = BTreeSet::new();
-    let mut explored = Explored::default();
-    let mut frontier: VecDeque<Vec<Step>> = VecDeque::from([Vec::new()]);
-    while let Some(path) = frontier.pop_front() {
-        let world = replay(system, &path);
-        let count = |which: fn(&Step) -> bool| path.iter().filter(|step| which(step)).count();
-        let faults = count(|step| step.is_fault());
-        let ticks = count(|step| *step == Tick);
-        let idle = count(|step| matches!(step, Idle(_)));
-        for step in STEPS {
-            let allowed = world.allows(step)
-                && !(step.is_fault() && faults == MOST_FAULTS)
-                && !(step == Tick && ticks == MOST_TICKS)
-                && !(matches!(step, Idle(_)) && idle == MOST_IDLE);
-            if !allowed {
-                continue;
-            }
-            explored.transitions += 1;
-            let mut next = path.clone();
-            next.push(step);
-            let mut world = replay(system, &next);
-            if !seen.insert(world.fingerprint()) {
-                continue;
-            }
-            world.settle();
-            if let Err(wrong) = world.judge() {
-                return Err(format!("{wrong}\nafter {next:?}"));
-            }
-            if next.len() < depth {
-                frontier.push_back(next);
-            }
-        }
-    }
-    explored.states = seen.len();
-    Ok(explored)
-}
-
-#[test]
-fn the_life_of_two_connections_ends_well_from_every_state() {
-    let depth = std::env::var("CTNIC_EXPLORE_DEPTH").ok();
-    let depth = depth.and_then(|depth| depth.parse().ok()).unwrap_or(6);
-    for entries in [Entries::Both, Entries::EachWay] {
-        let explored = explore(System::of(entries), depth);
-        let explored = explored.unwrap_or_else(|wrong| panic!("{entries:?}: {wrong}"));
-        eprintln!("{entries:?}, depth {depth}: {explored:?}");
-        assert!(explored.states > 1_000, "{explored:?}");
-    }
-}
-
-/// The same for drivers that find idle connections themselves and ask for counters, or read the whole table for them.
-#[test]
-fn other_habits_end_well_too() {
-    let collector = CollectorConfig {
-        every_ms: 100,
-        timeout_ms: 300,
-        ask_below_permille: 1_000,
-        limit: None,
-    };
-    let asking = Habits {
-        counting: Counting::OnDemand,
-        collector: Some(collector),
-        at_close: AtClose::Later,
-        half_is_enough: true,
-        one_request: true,
-        ..Habits::default()
-    };
-    let reading = Habits {
-        counting: Counting::Poll(200),
-        collector: Some(collector),
-        at_close: AtClose::EntryLater,
-        ..Habits::default()
-    };
-    for habits in [asking, reading] {
-        for entries in [Entries::Both, Entries::EachWay] {
-            let system = System {
-                habits,
-                ..System::of(entries)
-            };
-            let explored = explore(system, 6);
-            let explored = explored.unwrap_or_else(|wrong| panic!("{system:?}: {wrong}"));
-            eprintln!("{:?}, {entries:?}: {explored:?}", habits.counting);
-            assert!(explored.states > 500, "{explored:?}");
-        }
-    }
-}
-
-/// The exploration can fail: drivers with mistakes do not end well from every state.
-#[test]
-fn mistakes_are_found() {
-    for flaw in [
-        Flaw::NeverRetried,
-        Flaw::RetryUnmarked,
-        Flaw::TableNotRead,
-        Flaw::DeletionNotFollowed,
-    ] {
-        let system = System {
-            flaws: Flaws::default().with(flaw),
-            ..System::of(Entries::Both)
-        };
-        let found = explore(system, 6).expect_err(flaw.name());
-        eprintln!("{}: {found}", flaw.name());
-    }
-}
-
-/// The state file holds all that a successor needs, in the middle of an insertion and of a removal too.
-#[test]
-fn a_successor_takes_over_with_a_state_file() {
-    let installed = [Packet(0), Poll, Execute, Complete, Poll];
-    let paths: [&[Step]; 4] = [
-        &installed[..2],
-        &installed[..3],
-        &installed,
-        &[
-            Packet(0),
-            Poll,
-            Execute,
-            Complete,
-            Poll,
-            Packet(0),
-            Delete(0),
-            Execute,
-        ],
-    ];
-    for entries in [Entries::Both, Entries::EachWay] {
-        for path in paths {
-            let mut world = replay(System::of(entries), path);
-            let file = serde_json::to_string(&world.driver.state()).expect("JSON");
-            let state = serde_json::from_str(&file).expect(&file);
-            assert_eq!(world.driver.state(), state);
-            let (board, told) = (&mut world.board, &mut world.told);
-            let tracker = world.driver.end_process(board, told).expect("it ends");
-            board.memory().free_all();
-            let policy = policy::by_name("established").expect("a policy");
-            world.driver = Driver::take_over(
-                board,
-                config(System::of(Entries::Both)),
-                policy,
-                tracker,
-                &state,
-            )
-            .expect("it takes over");
-            world.settle();
-            world
-                .judge()
-                .unwrap_or_else(|wrong| panic!("{entries:?} {path:?}: {wrong}"));
-        }
-    }
-}
-
-/// A card of an earlier minor version is driven as it can be, and not as it cannot.
-#[test]
-fn versions_are_negotiated() {
-    let start = |version: u32, habits: Habits| {
-        let config = config(System {
-            habits,
-            ..System::of(Entries::Both)
-        });
-        let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
-        let board = PlainBoard::new(4, &KeyConfig::default(), bytes);
-        let policy = policy::by_name("established").expect("a policy");
-        Driver::start(&mut board.of_version(version), config, policy).err()
-    };
-    let asking = Habits {
-        counting: Counting::OnDemand,
-        ..Habits::default()
-    };
-    assert_eq!(start(0x0002_0000, Habits::default()), None);
-    assert_eq!(start(0x0002_0001, asking), None);
-    assert_eq!(start(0x0002_0007, asking), None);
-    let lacks = start(0x0002_0000, asking).expect("refused").to_string();
-    assert!(
-        lacks.contains("2.0") && lacks.contains("needs 2.1"),
-        "{lacks}"
-    );
-    let other = start(0x0003_0000, Habits::default());
-    assert_eq!(other, Some(DeviceError::Version { found: 0x0003_0000 }));
-}
-
-#[test]
-fn a_state_file_of_another_version_is_refused() {
-    let mut world = World::new(System::of(Entries::Both));
-    let file = serde_json::to_string(&world.driver.state()).expect("JSON");
-    let file = file.replace("\"version\":2", "\"version\":9");
-    let state = serde_json::from_str(&file).expect(&file);
-    let (board, told) = (&mut world.board, &mut world.told);
-    let tracker = world.driver.end_process(board, told).expect("it ends");
-    let policy = policy::by_name("established").expect("a policy");
-    let refused = Driver::take_over(
-        board,
-        config(System::of(Entries::Both)),
-        policy,
-        tracker,
-        &state,
-    );
-    assert_eq!(refused.err(), Some(DeviceError::State { found: 9 }));
 }
