@@ -13,7 +13,7 @@ use nic_model::clock::Picos;
 use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Rewrite};
 use nic_model::host::descriptors::{
-    Command, CommandCompletion, DumpCommand, Opcode, RewriteCommand, Status,
+    Command, CommandCompletion, DumpCommand, ImageCommand, Opcode, RewriteCommand, Status,
 };
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
@@ -149,6 +149,13 @@ impl CommandQueue {
         self.pending.len() + self.backlog.len()
     }
 
+    /// Whether no command is on its way that changes or reads entries. Those that keep idle entries do not matter: a card may ask
+    /// for them without end.
+    pub(crate) fn is_drained(&self) -> bool {
+        let mut pending = self.pending.iter();
+        self.backlog.is_empty() && pending.all(|pending| pending.opcode == Opcode::Touch)
+    }
+
     /// When the oldest command that waits for its completion was posted.
     pub(crate) fn oldest(&self) -> Option<Picos> {
         self.pending.front().map(|pending| pending.posted_at)
@@ -213,6 +220,53 @@ impl CommandQueue {
         let since = platform.now();
         let pending = waiting(Opcode::Dump, Cookie(0), command.into_bytes(), since);
         self.post_or_wait(platform, layout, pending)
+    }
+
+    /// Queues the reading of the error log from an entry on; there must be room.
+    pub(crate) fn read_log(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        from: u32,
+    ) -> Result<(), DeviceError> {
+        let command = DumpCommand::new()
+            .with_opcode(Opcode::ReadLog)
+            .with_slot(from)
+            .with_records(Layout::LOG_RECORDS)
+            .with_address(layout.log.0);
+        let since = platform.now();
+        let pending = waiting(Opcode::ReadLog, Cookie(0), command.into_bytes(), since);
+        self.post(platform, layout, pending)
+    }
+
+    /// Queues the writing of a part of an image; there must be room.
+    pub(crate) fn write_image(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        offset: u32,
+        part_bytes: u32,
+    ) -> Result<(), DeviceError> {
+        let command = ImageCommand::new()
+            .with_opcode(Opcode::WriteImage)
+            .with_offset(offset)
+            .with_part_bytes(part_bytes)
+            .with_address(layout.part.0);
+        let since = platform.now();
+        let pending = waiting(Opcode::WriteImage, Cookie(0), command.into_bytes(), since);
+        self.post(platform, layout, pending)
+    }
+
+    /// Queues the check of an image; there must be room.
+    pub(crate) fn accept_image(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+    ) -> Result<(), DeviceError> {
+        let command = Command::new().with_opcode(Opcode::AcceptImage);
+        let since = platform.now();
+        let pending = waiting(Opcode::AcceptImage, Cookie(0), command.into_bytes(), since);
+        self.post(platform, layout, pending)
     }
 
     /// Queues a request to keep an idle entry; `false` if there is no room.

@@ -4,9 +4,10 @@ use crate::habits::{Counting, Habits};
 use crate::platform::{Platform, Work};
 use nic_model::config::{CounterConfig, KeyConfig, RingConfig};
 use nic_model::host::descriptors::{
-    AgingReport, Command, CommandCompletion, CounterRecord, ReceiveBuffer, ReceiveCompletion,
-    TableRecord, TransmitDescriptor,
+    AgingReport, Command, CommandCompletion, CounterRecord, LogRecord, ReceiveBuffer,
+    ReceiveCompletion, TableRecord, TransmitDescriptor,
 };
+use nic_model::host::image::PART_BYTES;
 use nic_model::host::memory::{DmaAddress, DmaError};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
@@ -103,6 +104,12 @@ pub struct Layout {
     pub checks_windows: bool,
     /// What the card does by itself.
     pub services: Services,
+    /// Version of the interface that it speaks.
+    pub version: u32,
+    /// Where the card writes records of its error log.
+    pub log: DmaAddress,
+    /// Where it reads parts of an image from.
+    pub part: DmaAddress,
 }
 
 /// What the card is to do by itself.
@@ -159,6 +166,12 @@ impl Layout {
     /// Records of the card's table read at once.
     pub const DUMP_RECORDS: u32 = 64;
 
+    /// Records of the card's error log read at once.
+    pub const LOG_RECORDS: u32 = 64;
+
+    /// Since which version there are an error log and images of the firmware.
+    pub const IMAGES: u32 = 0x0002_0002;
+
     /// Bytes of DMA memory a layout needs, alignment included.
     pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
         let r = |entries: u32, size: usize| entries as usize * size + 64;
@@ -171,7 +184,9 @@ impl Layout {
             + r(rings.counter_entries, size_of::<CounterRecord>())
             + r(rings.receive_entries, buffer_bytes as usize)
             + Self::DUMP_RECORDS as usize * size_of::<TableRecord>()
-            + 192
+            + Self::LOG_RECORDS as usize * size_of::<LogRecord>()
+            + PART_BYTES
+            + 320
     }
 
     /// Where buffer number `buffer` lies.
@@ -190,7 +205,8 @@ impl Layout {
         buffer_bytes: u32,
         services: Services,
     ) -> Result<Self, DeviceError> {
-        services.check(identify(platform)?)?;
+        let version = identify(platform)?;
+        services.check(version)?;
         let layout = Self {
             receive: ring::<ReceiveBuffer>(platform, rings.receive_entries)?,
             receive_done: ring::<ReceiveCompletion>(platform, rings.receive_entries)?,
@@ -208,8 +224,14 @@ impl Layout {
                 platform,
                 Self::DUMP_RECORDS as usize * size_of::<TableRecord>(),
             )?,
+            log: allocate(
+                platform,
+                Self::LOG_RECORDS as usize * size_of::<LogRecord>(),
+            )?,
+            part: allocate(platform, PART_BYTES)?,
             buffer_bytes,
             services,
+            version,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
             checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
@@ -217,6 +239,30 @@ impl Layout {
         };
         layout.enable(platform);
         Ok(layout)
+    }
+
+    /// Whether this driver speaks a version of the interface.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) const fn check_version(found: u32) -> Result<u32, DeviceError> {
+        if found >> 16 == reg::INTERFACE_VERSION_VALUE >> 16 {
+            Ok(found)
+        } else {
+            Err(DeviceError::Version { found })
+        }
+    }
+
+    /// Looks again which version the card speaks, after it began afresh: its firmware may be another one.
+    ///
+    /// # Errors
+    /// This driver does not speak that version, or needs more than it has.
+    pub(crate) fn identify_again(
+        &mut self,
+        platform: &mut impl Platform,
+    ) -> Result<(), DeviceError> {
+        self.version = identify(platform)?;
+        self.services.check(self.version)
     }
 
     /// Empties all rings and lays them anew, after the card began afresh, and enables it.
@@ -286,11 +332,7 @@ fn identify(platform: &mut impl Platform) -> Result<u32, DeviceError> {
     if found != reg::DEVICE_ID_VALUE {
         return Err(DeviceError::NotOurs { found });
     }
-    let found = read(platform, reg::INTERFACE_VERSION);
-    if found >> 16 != reg::INTERFACE_VERSION_VALUE >> 16 {
-        return Err(DeviceError::Version { found });
-    }
-    Ok(found)
+    Layout::check_version(read(platform, reg::INTERFACE_VERSION))
 }
 
 /// Reads a register and accounts for the work.

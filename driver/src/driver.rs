@@ -1,5 +1,6 @@
 //! The driver itself: one piece of work per poll, in the order in which work must not wait.
 
+mod card_log;
 mod collector;
 mod counting;
 mod decide;
@@ -10,6 +11,7 @@ mod recovery;
 mod requests;
 mod restart;
 mod taken;
+mod update;
 
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::counter_pool::CounterPool;
@@ -27,6 +29,7 @@ use crate::room::{Hand, RoomConfig};
 use crate::switch::{Egress, Received, Switch};
 use crate::sync::{self, Reading};
 use crate::translation::{self, Chance};
+pub use card_log::CardError;
 use conntrack_core::{
     ChecksumStatus, Config, ConnectionId, CtInfo, DestroyCause, EventKind, HashKey, Packet, Time,
     Tracker, Verdict, Zone,
@@ -42,10 +45,12 @@ use nic_model::host::descriptors::{
 use nic_model::host::registers as reg;
 use packet::Ethernet;
 use recovery::Health;
+pub use recovery::TICK;
 pub use restart::SavedState;
 pub(crate) use restart::VERSION as STATE_VERSION;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+pub use update::{Update, UpdateError};
 
 /// Which clock connection tracking goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,13 +151,15 @@ pub struct DriverStats {
     /// Commands that came to the card damaged.
     pub commands_damaged: u64,
     /// Resets of the card, by [`ResetCause`].
-    pub resets: [u64; 4],
+    pub resets: [u64; ResetCause::ALL.len()],
     /// Times the card's table was read and compared.
     pub readings: u64,
     /// Entries found in the card that no connection had, and taken out.
     pub strays: u64,
     /// Entries that the card had lost.
     pub lost_entries: u64,
+    /// Errors that the card has written down, as far as they were read.
+    pub card_errors: u64,
 }
 
 /// What a poll did.
@@ -191,6 +198,8 @@ pub struct Driver {
     /// Milliseconds before which nothing at all is put in, with [`Flaw::FullForAll`].
     holds_until_ms: u32,
     health: Health,
+    card_log: card_log::CardLog,
+    updating: update::Updating,
     stats: DriverStats,
 }
 
@@ -229,6 +238,8 @@ impl Driver {
                 .map(|pool| CounterPool::new(pool, layout.table_capacity)),
             holds_until_ms: 0,
             health: Health::default(),
+            card_log: card_log::CardLog::default(),
+            updating: update::Updating::default(),
             stats: DriverStats::default(),
             layout,
             config,
@@ -301,7 +312,8 @@ impl Driver {
         Ok(Progress::Idle)
     }
 
-    /// Looks for connections that have expired and fragments that waited too long; to be called now and then.
+    /// Looks after the card, for connections that have expired and for fragments that waited too long; to be called
+    /// [`Driver::tick_after`] the last call, or sooner.
     ///
     /// # Errors
     /// As [`Driver::poll`].

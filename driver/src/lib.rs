@@ -33,7 +33,10 @@ mod sync;
 pub mod translation;
 
 pub use device::DeviceError;
-pub use driver::{Clock, Driver, DriverConfig, DriverStats, Gauges, Progress, SavedState};
+pub use driver::{
+    CardError, Clock, Driver, DriverConfig, DriverStats, Gauges, Progress, SavedState, TICK,
+    Update, UpdateError,
+};
 pub use explain::{Explanation, Why};
 pub use flaw::{Flaw, Flaws};
 pub use habits::{AtClose, CollectorConfig, Counting, Habits};

@@ -49,6 +49,22 @@ pub enum ResetCause {
     NoHeartbeat = 2,
     /// It does not answer commands.
     NoCompletion = 3,
+    /// It is to begin another image of its firmware.
+    Update = 4,
+    /// Its firmware is one that this driver cannot work with.
+    FirmwareRefused = 5,
+}
+
+impl ResetCause {
+    /// All of them, in order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::ByItself,
+        Self::DmaError,
+        Self::NoHeartbeat,
+        Self::NoCompletion,
+        Self::Update,
+        Self::FirmwareRefused,
+    ];
 }
 
 /// A packet that went through software.

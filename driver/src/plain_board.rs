@@ -55,6 +55,8 @@ pub struct PlainBoard {
     pub now: Picos,
     memory: HostMemory,
     registers: BTreeMap<u32, u32>,
+    /// Version of the firmware that a reset brings back, while another one is on trial.
+    before_trial: Option<u32>,
     boots: u32,
     slots: Vec<Option<PlainEntry>>,
     by_key: BTreeMap<[u64; 6], usize>,
@@ -70,6 +72,9 @@ pub struct PlainBoard {
     counters: u32,
 }
 
+/// Version of the interface that it speaks: it has neither an error log nor images of a firmware.
+const VERSION: u32 = 0x0002_0001;
+
 /// Completions that are kept for commands posted again.
 const LOG: usize = 256;
 
@@ -79,7 +84,7 @@ impl PlainBoard {
     pub fn new(capacity: u32, key: &KeyConfig, memory_bytes: usize) -> Self {
         let fixed = [
             (reg::DEVICE_ID, reg::DEVICE_ID_VALUE),
-            (reg::INTERFACE_VERSION, reg::INTERFACE_VERSION_VALUE),
+            (reg::INTERFACE_VERSION, VERSION),
             (reg::TABLE_CAPACITY, capacity),
             (reg::KEY_FORMAT, reg::key_format(key)),
             (
@@ -92,6 +97,7 @@ impl PlainBoard {
             now: Picos::ZERO,
             memory: HostMemory::new(memory_bytes),
             registers: BTreeMap::from(fixed),
+            before_trial: None,
             boots: 0,
             slots: vec![None; capacity as usize],
             by_key: BTreeMap::new(),
@@ -112,6 +118,14 @@ impl PlainBoard {
     pub fn of_version(mut self, version: u32) -> Self {
         self.registers.insert(reg::INTERFACE_VERSION, version);
         self
+    }
+
+    /// The board begins afresh with another firmware, on trial, that speaks this version of the interface: unless it is
+    /// confirmed, the next reset brings back the one that runs now.
+    pub fn try_firmware(&mut self, version: u32) {
+        self.reset(false);
+        self.before_trial = self.registers.insert(reg::INTERFACE_VERSION, version);
+        self.registers.insert(reg::IMAGE, reg::IMAGE_ON_TRIAL);
     }
 
     /// The entries, in order of their keys.
@@ -293,6 +307,10 @@ impl PlainBoard {
             register.is_some_and(|register| register.access == reg::Access::Read)
         });
         self.registers = kept.map(|(offset, value)| (*offset, *value)).collect();
+        if let Some(before) = self.before_trial.take() {
+            self.registers.insert(reg::INTERFACE_VERSION, before);
+            self.registers.insert(reg::IMAGE, reg::IMAGE_GIVEN_UP);
+        }
         self.boots += 1;
         self.begin_rings();
         if empties {
@@ -339,7 +357,9 @@ impl PlainBoard {
             }
             Ok(Opcode::Dump) => self.dump(&DumpCommand::from_bytes(command.into_bytes()), answer),
             Ok(Opcode::Nop | Opcode::Rewrite) => answer,
-            Err(_) => answer.with_status(Status::Invalid),
+            Ok(Opcode::ReadLog | Opcode::WriteImage | Opcode::AcceptImage) | Err(_) => {
+                answer.with_status(Status::Invalid)
+            }
         }
     }
 
@@ -437,6 +457,11 @@ impl Platform for PlainBoard {
         }
         if offset == reg::CONTROL && value & reg::ENABLE != 0 && !self.is_enabled() {
             self.begin_rings();
+        }
+        if offset == reg::IMAGE_CONFIRM {
+            self.before_trial = None;
+            self.registers.insert(reg::IMAGE, 0);
+            return;
         }
         self.registers.insert(offset, value);
     }

@@ -9,7 +9,7 @@ use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::AgingAction;
 use nic_model::flow_table::Slot;
-use nic_model::host::descriptors::{AgingReport, Idle};
+use nic_model::host::descriptors::{AgingReport, Idle, LogCode};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::probe::RingIndex;
@@ -35,7 +35,7 @@ pub(crate) fn report(
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) {
-    if !has_room(processor, chip) {
+    if !has_room(processor, now, chip) {
         chip.retry_report(now, slot, schedule);
         return;
     }
@@ -49,8 +49,12 @@ pub(crate) fn report(
 }
 
 /// The next damaged entry to report, if there is room for that.
-pub(crate) fn next_damaged(processor: &mut Processor, chip: &Chip) -> Option<(u32, Slot)> {
-    if processor.damaged.is_empty() || !has_room(processor, chip) {
+pub(crate) fn next_damaged(
+    processor: &mut Processor,
+    now: Picos,
+    chip: &Chip,
+) -> Option<(u32, Slot)> {
+    if processor.damaged.is_empty() || !has_room(processor, now, chip) {
         return None;
     }
     processor.damaged.pop_front()
@@ -71,9 +75,16 @@ pub(crate) fn report_damaged(
     put(processor, now, report, chip, schedule);
 }
 
-fn has_room(processor: &Processor, chip: &Chip) -> bool {
+/// Whether there is room in the event ring. That there is none goes into the error log once.
+fn has_room(processor: &mut Processor, now: Picos, chip: &Chip) -> bool {
     let consumed = chip.written(reg::EVENT_HEAD);
-    processor.events.slots.wrapping_sub(consumed) < ring(chip).entries()
+    let has_room = processor.events.slots.wrapping_sub(consumed) < ring(chip).entries();
+    if !has_room && !processor.event_ring_full {
+        let waiting = processor.reports.len() + processor.damaged.len() + 1;
+        processor.note(now, LogCode::EventRingFull, waiting as u32);
+    }
+    processor.event_ring_full = !has_room;
+    has_room
 }
 
 /// Numbers a report and writes it.

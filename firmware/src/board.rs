@@ -8,6 +8,7 @@ use nic_model::config::NicConfig;
 use nic_model::datapath::parser::Parsed;
 use nic_model::event::{EventQueue, Schedule};
 use nic_model::frame::FrameBuffer;
+use nic_model::host::descriptors::LogCode;
 use nic_model::host::{Outside, registers as reg};
 
 /// Something that happens on the card at a time of its own.
@@ -45,6 +46,8 @@ pub struct Board {
     boots: u32,
     /// Doorbells that are to be lost on their way.
     lose_doorbells: u32,
+    /// DMA errors that are in the error log.
+    dma_errors: u64,
 }
 
 impl Board {
@@ -63,6 +66,7 @@ impl Board {
             ready_at: Picos::ZERO,
             boots: 0,
             lose_doorbells: 0,
+            dma_errors: 0,
         }
     }
 
@@ -96,6 +100,10 @@ impl Board {
     pub fn read_register(&self, now: Picos, offset: u32) -> u32 {
         match offset {
             reg::STATUS if now >= self.ready_at => self.chip.register_read(offset) | reg::READY,
+            reg::INTERFACE_VERSION => self.processor.flash.identity().interface_version,
+            reg::FIRMWARE_VERSION => self.processor.flash.identity().firmware_version,
+            reg::IMAGE => self.processor.flash.register(),
+            reg::LOG_COUNT => self.processor.errors.written(),
             reg::HEARTBEAT => self.processor.heartbeat(now),
             reg::BOOT_COUNT => self.boots,
             reg::EVENTS_PRODUCED => self.processor.events_produced(),
@@ -119,9 +127,11 @@ impl Board {
             }
         }
         self.chip.reset(now, reset, &mut self.queue);
-        self.processor.reset(now);
         self.boots = self.boots.wrapping_add(1);
         self.ready_at = now + self.boot;
+        if !self.processor.reset(now) {
+            self.hang(self.ready_at, Picos::NEVER);
+        }
     }
 
     /// Injects a fault of messages.
@@ -155,6 +165,20 @@ impl Board {
     /// The firmware takes `factor` times as long for everything until `until`.
     pub fn slow(&mut self, factor: u32, until: Picos) {
         self.processor.slow(factor, until);
+    }
+
+    /// A DMA error stops the rings.
+    pub fn fail_dma(&mut self, now: Picos) {
+        self.chip.dma_failed();
+        self.note_dma_errors(now);
+    }
+
+    fn note_dma_errors(&mut self, now: Picos) {
+        let dma_errors = self.chip.stats().dma_errors;
+        if dma_errors != self.dma_errors {
+            self.dma_errors = dma_errors;
+            self.processor.note(now, LogCode::DmaError, 0);
+        }
     }
 
     /// Bits of an entry turn over: `bits` of the `which`-th one.
@@ -194,7 +218,10 @@ impl Board {
             BoardEvent::Watchdog => {
                 let patience = self.watchdog.unwrap_or(Picos::NEVER);
                 let since = self.processor.hung_since();
-                if since.is_some_and(|since| since + patience <= at) {
+                if let Some(since) = since.filter(|since| *since + patience <= at) {
+                    let still_ms = (at - since).as_nanos() / 1_000_000;
+                    let code = LogCode::Watchdog;
+                    self.processor.note(at, code, still_ms as u32);
                     self.reset(at, Reset::Function, outside);
                 }
             }
@@ -212,6 +239,7 @@ impl Board {
                     .handle(at, event, &mut self.chip, &mut self.queue, outside);
             }
         }
+        self.note_dma_errors(at);
         true
     }
 

@@ -1,13 +1,15 @@
 //! Commands: what each does to the table, and what it costs.
 
-use crate::dump;
 use crate::processor::{Processor, Scheduler};
+use crate::{dump, error_log, flash};
 use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::FirmwareConfig;
 use nic_model::flow_table::entry::{EntryAction, KeyDirection, RewriteWords, VlanAction, flag};
 use nic_model::flow_table::{InsertError, Rewrite, Slot};
-use nic_model::host::descriptors::{Command, CommandCompletion, Opcode, RewriteCommand, Status};
+use nic_model::host::descriptors::{
+    Command, CommandCompletion, LogCode, Opcode, RewriteCommand, Status,
+};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::host::seal::is_whole_command;
@@ -23,7 +25,15 @@ pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
         Ok(Opcode::Update) => config.update_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
         Ok(Opcode::ReadCounters | Opcode::Touch) => config.counter_read_cycles,
-        Ok(Opcode::Nop | Opcode::Rewrite | Opcode::Dump) | Err(_) => 0,
+        Ok(
+            Opcode::Nop
+            | Opcode::Rewrite
+            | Opcode::Dump
+            | Opcode::ReadLog
+            | Opcode::WriteImage
+            | Opcode::AcceptImage,
+        )
+        | Err(_) => 0,
     };
     u64::from(config.decode_cycles) + u64::from(own)
 }
@@ -35,8 +45,37 @@ pub fn completion_ring(chip: &Chip) -> Ring {
 }
 
 /// Executes a command; its completion, and the time that comes on top: search, moves, and what the table's memory takes if it is
-/// not on the chip.
+/// not on the chip. What is sent later, by itself, is `None`.
 pub(crate) fn execute(
+    processor: &mut Processor,
+    now: Picos,
+    command: &Command,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> (Option<CommandCompletion>, Picos) {
+    let is_part = command.opcode_or_err() == Ok(Opcode::WriteImage);
+    if is_part && is_whole_command(&command.into_bytes()) {
+        processor.stats.commands += 1;
+        let completion = answer(command).with_opcode(Opcode::WriteImage);
+        let completion = flash::fetch_part(now, command, completion, chip, schedule);
+        return (completion, Picos::ZERO);
+    }
+    let (completion, more) = execute_at_once(processor, now, command, chip, schedule);
+    match completion.status_or_err() {
+        Ok(Status::Damaged) => processor.note(now, LogCode::CommandDamaged, command.sequence()),
+        Ok(Status::Invalid) => processor.note(now, LogCode::CommandInvalid, command.sequence()),
+        _ => {}
+    }
+    (Some(completion), more)
+}
+
+fn answer(command: &Command) -> CommandCompletion {
+    CommandCompletion::new()
+        .with_sequence(command.sequence())
+        .with_cookie(command.cookie())
+}
+
+fn execute_at_once(
     processor: &mut Processor,
     now: Picos,
     command: &Command,
@@ -44,9 +83,7 @@ pub(crate) fn execute(
     schedule: &mut impl Scheduler,
 ) -> (CommandCompletion, Picos) {
     processor.stats.commands += 1;
-    let completion = CommandCompletion::new()
-        .with_sequence(command.sequence())
-        .with_cookie(command.cookie());
+    let completion = answer(command);
     if !is_whole_command(&command.into_bytes()) {
         return (completion.with_status(Status::Damaged), Picos::ZERO);
     }
@@ -63,6 +100,11 @@ pub(crate) fn execute(
             return (completion, Picos::ZERO);
         }
         Opcode::Dump => return dump::dump(processor, now, command, completion, chip, schedule),
+        Opcode::ReadLog => {
+            return error_log::read(processor, now, command, completion, chip, schedule);
+        }
+        Opcode::AcceptImage => return flash::accept(processor, now, completion),
+        Opcode::WriteImage => return (completion.with_status(Status::Invalid), Picos::ZERO),
         Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => {}
     }
     let slot = find(command, chip);

@@ -1,7 +1,9 @@
 //! The processor: one thing at a time, each for as many cycles as it costs, commands first, then aging
 //! reports, then counters.
 
+use crate::error_log::ErrorLog;
 use crate::fault::{Faults, Message, MessageFault, Pulse};
+use crate::flash::{self, Flash};
 use crate::outbox::Outbox;
 use crate::{aging_service, command, counter_service};
 use nic_model::chip::{Chip, ChipEvent, Notice};
@@ -9,7 +11,7 @@ use nic_model::clock::{ClockDomain, Picos};
 use nic_model::config::FirmwareConfig;
 use nic_model::event::Schedule;
 use nic_model::flow_table::{RewriteWords, Slot};
-use nic_model::host::descriptors::{Command, CommandCompletion, Status};
+use nic_model::host::descriptors::{Command, CommandCompletion, ImageCommand, LogCode, Status};
 use nic_model::host::rings::Ring;
 use nic_model::host::{Outside, registers as reg};
 use nic_model::probe::RingIndex;
@@ -31,6 +33,10 @@ pub enum FirmwareEvent {
     CounterPass,
     /// It stood still and goes on.
     Wake,
+    /// A part of an image has come by DMA.
+    PartFetched(ImageCommand, CommandCompletion),
+    /// It was written.
+    PartWritten(CommandCompletion),
 }
 
 /// One piece of work.
@@ -50,10 +56,10 @@ pub enum Work {
 
 /// Codes of the work on the waveform beside those of command opcodes.
 mod wave_code {
-    pub(super) const REPORT: u8 = 8;
-    pub(super) const COUNTERS: u8 = 9;
-    pub(super) const COMPLETE: u8 = 10;
-    pub(super) const INVALID: u8 = 11;
+    pub(super) const REPORT: u8 = 11;
+    pub(super) const COUNTERS: u8 = 12;
+    pub(super) const COMPLETE: u8 = 13;
+    pub(super) const INVALID: u8 = 14;
 }
 
 /// What the firmware did.
@@ -98,9 +104,12 @@ pub struct Processor {
     /// Cookies and slots of entries that were damaged.
     pub(crate) damaged: VecDeque<(u32, Slot)>,
     pub(crate) events: Outbox,
+    pub(crate) event_ring_full: bool,
     pub(crate) faults: Faults,
     pulse: Pulse,
     pub(crate) counters: counter_service::CounterService,
+    pub(crate) flash: Flash,
+    pub(crate) errors: ErrorLog,
     pub(crate) stats: FirmwareStats,
 }
 
@@ -123,20 +132,36 @@ impl Processor {
             reports: VecDeque::new(),
             damaged: VecDeque::new(),
             events: Outbox::default(),
+            event_ring_full: false,
             faults: Faults::default(),
             pulse: Pulse::default(),
             counters: counter_service::CounterService::default(),
+            flash: Flash::new(config),
+            errors: ErrorLog::default(),
             stats: FirmwareStats::default(),
         }
     }
 
-    /// Begins afresh at `now`: nothing of what was in hand or waiting is left. Faults that are to come still do.
-    pub(crate) fn reset(&mut self, now: Picos) {
+    /// Begins afresh at `now`: nothing of what was in hand or waiting is left. Faults that are to come still do. Whether its
+    /// firmware gets to work.
+    pub(crate) fn reset(&mut self, now: Picos) -> bool {
         let fresh = Self::new(&self.config);
         let before = std::mem::replace(self, fresh);
         self.faults = before.faults;
         self.stats = before.stats;
+        self.errors = before.errors;
+        self.flash = before.flash;
         self.pulse = Pulse::begin(now);
+        if let Some(slot) = self.flash.boot() {
+            self.note(now, LogCode::ImageGivenUp, slot as u32);
+        }
+        self.note(now, LogCode::Began, self.flash.register());
+        !self.flash.identity().stands_still
+    }
+
+    /// Writes something into the error log.
+    pub(crate) fn note(&mut self, now: Picos, code: LogCode, value: u32) {
+        self.errors.note(now, code, value);
     }
 
     /// Arms a fault of messages.
@@ -201,6 +226,7 @@ impl Processor {
         chip: &mut Chip,
         schedule: &mut impl Scheduler,
     ) {
+        self.note(now, LogCode::EntryDamaged, cookie);
         self.damaged.push_back((cookie, slot));
         self.start(now, chip, schedule);
     }
@@ -215,6 +241,7 @@ impl Processor {
     ) {
         match notice {
             Notice::None | Notice::Reset(_) => {}
+            Notice::Confirmed => self.flash.confirm(),
             Notice::Enabled if !self.enabled => {
                 self.enabled = true;
                 self.counter_interval_ms = chip.written(reg::COUNTER_INTERVAL);
@@ -261,6 +288,12 @@ impl Processor {
             FirmwareEvent::Done(work) => {
                 self.busy = false;
                 self.finish(now, work, chip, schedule);
+            }
+            FirmwareEvent::PartFetched(command, completion) => {
+                flash::part_fetched(self, now, &command, completion, chip, schedule, outside);
+            }
+            FirmwareEvent::PartWritten(completion) => {
+                self.complete(now, completion, chip, schedule);
             }
         }
         self.start(now, chip, schedule);
@@ -332,7 +365,7 @@ impl Processor {
                 .map_or(wave_code::INVALID, |opcode| opcode as u8);
             let cycles = command::cost_cycles(&command, &self.config);
             (Work::Command(command), cycles, code)
-        } else if let Some((cookie, slot)) = aging_service::next_damaged(self, chip) {
+        } else if let Some((cookie, slot)) = aging_service::next_damaged(self, now, chip) {
             let cycles = u64::from(self.config.aging_report_cycles);
             (Work::ReportDamaged(cookie, slot), cycles, wave_code::REPORT)
         } else if let Some(slot) = aging_service::next(self, chip) {
@@ -371,8 +404,11 @@ impl Processor {
             Work::Command(command) => {
                 let logged = self.logged(&command);
                 let (completion, more) = match logged {
-                    Some(completion) => (completion, Picos::ZERO),
+                    Some(completion) => (Some(completion), Picos::ZERO),
                     None => command::execute(self, now, &command, chip, schedule),
+                };
+                let Some(completion) = completion else {
+                    return;
                 };
                 if more > Picos::ZERO {
                     self.work(

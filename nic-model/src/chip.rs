@@ -124,6 +124,8 @@ pub enum Notice {
     Idle,
     /// The driver wants the card to begin afresh.
     Reset(Reset),
+    /// The driver finds the image that runs good.
+    Confirmed,
 }
 
 /// How far a reset goes.

@@ -3,6 +3,7 @@
 use crate::scenario::ScenarioError;
 use crate::traffic::translated::Network;
 use nic_model::clock::Picos;
+use nic_model::host::image::{self, FACTORY, HEADER_BYTES, Identity};
 use serde::Deserialize;
 
 /// What is done.
@@ -18,6 +19,63 @@ pub enum ActionKind {
     Nat,
     /// Nothing is offloaded any more, and everything is taken out.
     Stop,
+    /// The card gets another firmware.
+    UpdateFirmware,
+}
+
+/// What is the matter with an image of the firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageQuality {
+    /// Nothing.
+    #[default]
+    Good,
+    /// A bit of its body has turned.
+    Damaged,
+    /// Its firmware never gets to work.
+    StandsStill,
+    /// Its firmware speaks the next major version of the interface.
+    NextInterface,
+}
+
+/// An image of the firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirmwareImage {
+    /// Its version, as 2.`minor`.
+    minor: u16,
+    /// Its length.
+    #[serde(default = "usual_kib")]
+    kib: u32,
+    #[serde(default)]
+    quality: ImageQuality,
+}
+
+const fn usual_kib() -> u32 {
+    64
+}
+
+/// The longest image, KiB.
+const LONGEST_KIB: u32 = 65_536;
+
+impl FirmwareImage {
+    /// Its bytes.
+    pub fn build(&self) -> Vec<u8> {
+        let next = self.quality == ImageQuality::NextInterface;
+        let identity = Identity {
+            firmware_version: 0x0002_0000 | u32::from(self.minor),
+            interface_version: FACTORY.interface_version + (u32::from(next) << 16),
+            stands_still: self.quality == ImageQuality::StandsStill,
+        };
+        let body = (self.kib as usize * 1_024).saturating_sub(HEADER_BYTES);
+        let mut image = image::build(&identity, body);
+        if self.quality == ImageQuality::Damaged
+            && let Some(last) = image.last_mut()
+        {
+            *last ^= 1;
+        }
+        image
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +85,8 @@ pub(crate) struct ActionTable {
     at_ms: u64,
     #[serde(default)]
     network: Option<String>,
+    #[serde(default)]
+    image: Option<FirmwareImage>,
 }
 
 /// One action.
@@ -38,13 +98,15 @@ pub struct Action {
     pub at: Picos,
     /// The new network, where there is one.
     pub network: Option<Network>,
+    /// The new firmware, where there is one.
+    pub image: Option<FirmwareImage>,
 }
 
 impl ActionTable {
     /// The action it says.
     ///
     /// # Errors
-    /// A network is missing, superfluous, or none.
+    /// A network or an image is missing, superfluous, or none.
     pub(crate) fn read(&self) -> Result<Action, ScenarioError> {
         let text = self.network.as_deref();
         let network = text.and_then(Network::parse);
@@ -54,10 +116,22 @@ impl ActionTable {
             let found = text.unwrap_or("(missing)");
             return Err(ScenarioError::value("network", found, expected));
         }
+        let is_update = self.kind == ActionKind::UpdateFirmware;
+        let fits = self
+            .image
+            .is_none_or(|image| (1..=LONGEST_KIB).contains(&image.kib));
+        if is_update != self.image.is_some() || !fits {
+            let expected = "kind = \"update-firmware\", and no other, has an image such as { minor = 3, kib = 64 }, of 1 to 65536 KiB";
+            let found = self
+                .image
+                .map_or("(missing)".to_owned(), |image| format!("{} KiB", image.kib));
+            return Err(ScenarioError::value("image", found, expected));
+        }
         Ok(Action {
             kind: self.kind,
             at: Picos::from_millis(self.at_ms),
             network,
+            image: self.image,
         })
     }
 }
@@ -123,11 +197,51 @@ mod tests {
     }
 
     #[test]
+    fn only_an_update_has_an_image() {
+        let read = |text: &str| toml::from_str::<ActionTable>(text).expect(text).read();
+        assert!(read("kind = \"update-firmware\"\nat_ms = 3\nimage = { minor = 3 }").is_ok());
+        for wrong in [
+            "kind = \"update-firmware\"\nat_ms = 3",
+            "kind = \"update-firmware\"\nat_ms = 3\nimage = { minor = 3, kib = 0 }",
+            "kind = \"flush\"\nat_ms = 3\nimage = { minor = 3 }",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn images_are_as_good_as_they_are_said_to_be() {
+        let of = |quality| {
+            let image = FirmwareImage {
+                minor: 3,
+                kib: 2,
+                quality,
+            }
+            .build();
+            assert_eq!(image.len(), 2_048);
+            image::check(&image)
+        };
+        let good = of(ImageQuality::Good).expect("it is good");
+        assert_eq!(
+            (good.firmware_version, good.stands_still),
+            (0x0002_0003, false)
+        );
+        assert!(of(ImageQuality::Damaged).is_err());
+        assert_eq!(
+            of(ImageQuality::StandsStill).map(|image| image.stands_still),
+            Ok(true)
+        );
+        let next = of(ImageQuality::NextInterface).map(|image| image.interface_version >> 16);
+        assert_eq!(next, Ok(3));
+    }
+
+    #[test]
     fn they_come_in_order_of_time() {
         let at = |ms| Action {
             kind: ActionKind::Flush,
             at: Picos::from_millis(ms),
             network: None,
+            image: None,
         };
         let mut plan = ActionPlan::new(&[at(7), at(2)], Picos::from_millis(1));
         assert_eq!(plan.next_due(), Picos::from_millis(3));

@@ -264,7 +264,7 @@ impl FaultPlan {
         match fault.kind {
             FaultKind::LoseDoorbell => board.lose_doorbells(count),
             FaultKind::LoseInterrupt => return OnHost::LoseInterrupts(count),
-            FaultKind::DmaError => board.chip_mut().dma_failed(),
+            FaultKind::DmaError => board.fail_dma(now),
             FaultKind::PcieStall => board.chip_mut().stall_link(until),
             FaultKind::PcieReplay => board.chip_mut().damage_link(count),
             FaultKind::Hang if fault.for_ms == 0 => board.hang(now, Picos::NEVER),

@@ -74,7 +74,7 @@ impl HostCosts {
 }
 
 /// How often the driver's housekeeping runs.
-pub(crate) const TICK: Picos = Picos::from_millis(100);
+pub(crate) const TICK: Picos = driver::TICK;
 
 /// The core: asleep until an interrupt or the timer, or working.
 #[derive(Debug)]
@@ -134,6 +134,11 @@ impl HostCpu {
         self.interrupt_at = Picos::NEVER;
         self.polling = true;
         HostStep::Poll
+    }
+
+    /// The driver wants its next tick after so long, unless one comes earlier anyway.
+    pub(crate) fn tick_within(&mut self, after: Picos) {
+        self.next_tick = self.next_tick.min(self.now + after);
     }
 
     /// The driver found nothing more to do and armed the interrupt.

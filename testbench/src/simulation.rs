@@ -19,7 +19,7 @@ use crate::traffic::translated::Network;
 use conntrack_core::{ConnectionId, Tracker, Tuple, Verdict};
 use driver::offload::Life;
 use driver::policy::Policy;
-use driver::{Counting, DeviceError, Driver, DriverConfig, Platform, Progress, Work};
+use driver::{Counting, DeviceError, Driver, DriverConfig, Platform, Progress, UpdateError, Work};
 use firmware::Board;
 use nic_model::chip::{DropReason, Fate};
 use nic_model::clock::Picos;
@@ -158,6 +158,8 @@ pub struct Simulation {
     parsed: Vec<Parsed>,
     faults: FaultPlan,
     actions: ActionPlan,
+    /// Why the driver would not even begin the last update of the firmware.
+    update_refused: Option<UpdateError>,
     next_due: Picos,
     start: Picos,
     now: Picos,
@@ -212,6 +214,7 @@ impl Simulation {
             parsed: Vec::new(),
             faults,
             actions: ActionPlan::new(&config.actions, START),
+            update_refused: None,
             next_due: Picos::ZERO,
             start: Picos::ZERO,
             now: Picos::ZERO,
@@ -448,7 +451,11 @@ impl Simulation {
             cpu,
         };
         match step {
-            HostStep::Tick => self.driver.tick(&mut machine, watch),
+            HostStep::Tick => {
+                self.driver.tick(&mut machine, watch)?;
+                machine.cpu.tick_within(self.driver.tick_after());
+                Ok(())
+            }
             HostStep::Poll => {
                 if self.driver.poll(&mut machine, &mut self.bridge, watch)? == Progress::Idle {
                     machine.cpu.sleep();
@@ -498,7 +505,7 @@ impl Simulation {
     /// Lets time pass until nothing is under way any more; until when that was.
     fn settle(&mut self, mut until: Picos) -> Result<Picos, DeviceError> {
         // A fault strikes late, and takes a second or two to be found and repaired.
-        let deadline = until.max(self.faults.over()) + SETTLED_WITHIN;
+        let mut deadline = until.max(self.faults.over()) + SETTLED_WITHIN;
         let patience = if self.faults.any() {
             FOUND_WITHIN
         } else {
@@ -513,9 +520,13 @@ impl Simulation {
             }
             let gauges = self.driver.gauges(until);
             let is_waiting = gauges.transmitting > 0 || gauges.commands + gauges.asks > 0;
-            let driver_is_quiet = !is_waiting && !self.driver.is_recovering();
+            let is_repairing = self.driver.is_recovering() || self.driver.is_updating();
+            let driver_is_quiet = !is_waiting && !is_repairing;
             let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
             let harmed_before = std::mem::replace(&mut harmed, self.harmed());
+            if harmed != harmed_before {
+                deadline = deadline.max(until + SETTLED_WITHIN);
+            }
             if !quiet || harmed != harmed_before {
                 calm_since = calm_since.max(until);
             } else if until >= calm_since + patience {

@@ -36,6 +36,8 @@ pub struct RunSummary {
     pub counters: CounterTotals,
     /// How busy those were who moved them.
     pub work: WorkTotals,
+    /// The card's firmware, and what it has written down.
+    pub card: CardTotals,
     /// Verdicts of the invariant monitors, in the order of the architecture's list.
     pub monitors: Vec<MonitorVerdict>,
     /// What happened to packets over time, in equal bins.
@@ -241,6 +243,26 @@ pub struct CounterTotals {
     pub peak_lag_ns: u64,
     /// Whether both sides are equal at the end.
     pub reconciled: bool,
+}
+
+/// The card's firmware, and what it has written into its error log.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct CardTotals {
+    /// Version that runs at the end.
+    pub firmware: String,
+    /// What came of the last update, if there was one.
+    pub update: Option<String>,
+    /// The error log, as far as the driver has read it.
+    pub log: Vec<CardLogEntry>,
+}
+
+/// An entry of the card's error log.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct CardLogEntry {
+    /// When, milliseconds from the beginning of the run.
+    pub at_ms: f64,
+    /// What happened.
+    pub what: String,
 }
 
 /// How busy the processors and the link between them were, from the beginning until everything had settled.

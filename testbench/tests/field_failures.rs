@@ -75,7 +75,7 @@ const STORIES: &[Story] = &[
     },
     Story {
         name: "rule-storm",
-        tells: HitRate(0.15, 0.7),
+        tells: HitRate(0.3, 0.7),
         right: &["--policy", "packets:20"],
     },
     Story {

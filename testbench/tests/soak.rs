@@ -31,6 +31,53 @@ fn whatever_fails_is_survived() {
     assert!(recovery > Some(100), "{recovery:?}");
 }
 
+/// A card that asks about idle entries in step with the driver's timer: commands that keep them are always on their way, and the
+/// driver must come to read the table all the same (found by a campaign).
+#[test]
+fn a_card_that_always_asks_does_not_hold_up_a_repair() {
+    let scenario = r#"
+name = "always-asks"
+description = "a report comes late, and entries are asked about every 20 ms"
+seed = 127099091
+[stop]
+packets = 225
+duration_ms = 339
+[driver]
+policy = "established"
+[[fault]]
+kind = "full-reset"
+at_ms = 195
+[[fault]]
+kind = "reorder-event"
+nth = 104
+[nic]
+preset = "cam-switch"
+[nic.aging]
+action = "ask"
+scan_period_ms = 20
+udp_timeout_ms = 80
+[nic.firmware]
+clock_khz = 5000
+[nic.key]
+entries = "two"
+[[traffic]]
+kind = "udp-queries"
+clients = 2
+servers = 1
+ipv6_share = 1.0
+queries_per_second = 200
+"#;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(folder.path().join("run.toml"), scenario).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
+        .args(["run", "run.toml", "--json", "--no-wave"])
+        .current_dir(folder.path())
+        .output()
+        .expect("runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+}
+
 #[test]
 fn a_campaign_is_the_same_every_time() {
     assert_eq!(soak("8", "40"), soak("8", "40"));

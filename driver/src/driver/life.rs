@@ -102,8 +102,15 @@ impl Driver {
         pending: Pending,
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
-        if pending.opcode == Opcode::Dump {
-            return self.dumped(platform, completion, observer);
+        match pending.opcode {
+            Opcode::Dump => return self.dumped(platform, completion, observer),
+            Opcode::ReadLog => return self.log_came(platform, completion),
+            Opcode::WriteImage => return self.part_written(platform, completion),
+            Opcode::AcceptImage => {
+                self.image_checked(completion);
+                return Ok(());
+            }
+            _ => {}
         }
         if pending.stray {
             return Ok(());
@@ -127,7 +134,7 @@ impl Driver {
                 Ok(())
             }
             Opcode::ReadCounters => self.answered(platform, pending.cookie, completion, observer),
-            Opcode::Nop | Opcode::Rewrite | Opcode::Dump | Opcode::Touch | Opcode::Update => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -4,8 +4,10 @@
 //!          reset by itself, DMA error,                        ready                       read to its end
 //!   Well --no heartbeat, no answers------> Resetting -------------------> Reading ---------------------> Well
 //!     |                                                                      ^
-//!     +--reports went missing----> Draining --no command outstanding---------+
+//!     +--reports went missing----> Draining --commands have completed--------+
 //! ```
+//! To begin another firmware the driver drains as well, and then resets the card.
+//!
 //! While the driver is not well it sends packets on as ever, in software; it puts nothing into the card, and what is to come
 //! out waits until the table was read.
 
@@ -19,6 +21,11 @@ use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::TableRecord;
 use nic_model::host::seal::is_whole;
 use std::collections::BTreeMap;
+
+/// Time between two calls of [`Driver::tick`], usually.
+pub const TICK: Picos = Picos::from_millis(100);
+/// Time between two looks at a card that begins afresh.
+const TICK_WHILE_RESETTING: Picos = Picos::from_millis(1);
 
 /// How often the heartbeat may be the same before the firmware is taken for dead.
 const PATIENCE_BEATS: u32 = 3;
@@ -65,6 +72,16 @@ impl Driver {
     /// Whether the driver's view of the card is being repaired.
     pub fn is_recovering(&self) -> bool {
         self.health.state != State::Well
+    }
+
+    /// How long until [`Driver::tick`] is due again: sooner while the card begins afresh, because until it is ready nothing that
+    /// is not in hardware gets through.
+    pub fn tick_after(&self) -> Picos {
+        if self.health.state == State::Resetting {
+            TICK_WHILE_RESETTING
+        } else {
+            TICK
+        }
     }
 
     /// The card is up: remembers what is to be compared later.
@@ -128,10 +145,19 @@ impl Driver {
                 self.health.state = State::Draining;
             }
         }
-        if self.health.state == State::Draining && self.commands.outstanding() == 0 {
-            self.read_table(platform, observer)?;
+        match self.health.state {
+            State::Draining if self.commands.is_drained() => {
+                if self.may_begin() {
+                    return self.reset_card(platform, ResetCause::Update, observer);
+                }
+                self.read_table(platform, observer)
+            }
+            State::Well => {
+                self.follow_log(platform)?;
+                self.go_on_updating(platform)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Why the card must be reset, if it must.
@@ -166,7 +192,7 @@ impl Driver {
         })
     }
 
-    fn reset_card(
+    pub(super) fn reset_card(
         &mut self,
         platform: &mut impl Platform,
         cause: ResetCause,
@@ -204,8 +230,13 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<(), DeviceError> {
         self.drop_what_lies_in_rings(platform, observer)?;
+        if let Err(error) = self.layout.identify_again(platform) {
+            return self.refuse_firmware(platform, error, observer);
+        }
         self.commands.reset();
         self.give_reading_up();
+        self.give_log_up();
+        self.take_step_again();
         self.events.reset();
         self.counters.reset();
         self.receive = ReceiveQueue::default();
@@ -219,6 +250,19 @@ impl Driver {
             return Ok(());
         }
         self.read_table(platform, observer)
+    }
+
+    /// The firmware that runs is not one this driver can work with: if it is on trial, another reset brings back the one before.
+    fn refuse_firmware(
+        &mut self,
+        platform: &mut impl Platform,
+        error: DeviceError,
+        observer: &mut impl Observer,
+    ) -> Result<(), DeviceError> {
+        if read(platform, reg::IMAGE) & reg::IMAGE_ON_TRIAL == 0 {
+            return Err(error);
+        }
+        self.reset_card(platform, ResetCause::FirmwareRefused, observer)
     }
 
     fn read_table(
@@ -340,7 +384,7 @@ impl Driver {
         !entries.any(|(part, planned)| part == cookie.part() && planned.key == key_of(entry))
     }
 
-    /// Card and driver have different views of an entry: the whole table is read, as soon as no command is outstanding.
+    /// Card and driver have different views of an entry: the whole table is read, as soon as all commands have completed.
     pub(super) fn disagrees(&mut self) {
         if self.health.state == State::Well {
             self.health.state = State::Draining;
@@ -387,8 +431,9 @@ impl Driver {
             self.health.state = State::Draining;
             return Ok(());
         }
+        self.confirm_firmware(platform);
         observer.recovery(Recovery::Done, platform.now());
-        Ok(())
+        self.follow_log(platform)
     }
 
     /// Whether no entry of a connection is in the card.

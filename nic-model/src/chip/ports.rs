@@ -36,9 +36,7 @@ impl RegisterFile {
     pub(super) fn read(&self, offset: u32) -> u32 {
         match offset {
             reg::DEVICE_ID => reg::DEVICE_ID_VALUE,
-            reg::INTERFACE_VERSION => reg::INTERFACE_VERSION_VALUE,
             reg::STATUS => self.status,
-            reg::FIRMWARE_VERSION => reg::FIRMWARE_VERSION_VALUE,
             _ => match access(offset) {
                 Some(Access::ReadWrite) => self.written(offset),
                 _ => 0,
@@ -149,6 +147,9 @@ impl Chip {
             } else {
                 Notice::None
             };
+        }
+        if offset == reg::IMAGE_CONFIRM {
+            return Notice::Confirmed;
         }
         if offset == reg::BARRIER {
             self.barriers.set_quiet(Picos::from_micros(value.into()));

@@ -58,6 +58,9 @@ descriptors! {
         Touch = 5 "Restarts the idle time of an entry, as if a packet had hit it.";
         Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay.";
         Dump = 7 "Writes records of the table's entries to host memory (a DumpCommand).";
+        ReadLog = 8 "Writes entries of the error log to host memory (a DumpCommand; `slot` is the number of the first, from 0).";
+        WriteImage = 9 "Writes a part of a firmware image into the slot that does not run (an ImageCommand).";
+        AcceptImage = 10 "Checks the image in the slot that does not run; if it is whole and for this card, it begins at the next reset.";
     }
 
     64 Command "A command to the firmware." {
@@ -122,6 +125,57 @@ descriptors! {
         - B128;
     }
 
+    64 ImageCommand "A command (opcode WriteImage) that writes a part of a firmware image. What lies behind it in the slot stays; part 0 begins a new image." {
+        opcode: Opcode "WriteImage.";
+        retry: bool "As in Command.";
+        - B27;
+        sequence: B32 "Comes back in the completion.";
+        cookie: B32 "Comes back in the completion.";
+        - B16;
+        crc: B16 "As in Command.";
+        offset: B32 "Where in the image the part begins, bytes.";
+        part_bytes: B32 "Its length, at most 4,096.";
+        address: B64 "Where it lies in host memory.";
+        - B128;
+        - B128;
+    }
+
+    64 ImageHeader "The first 64 bytes of a firmware image; its body follows." {
+        magic: B32 "0x6374_6677 (\"ctfw\").";
+        card: B32 "DEVICE_ID of the cards it is for.";
+        firmware_version: B32 "As in FIRMWARE_VERSION.";
+        interface_version: B32 "As in INTERFACE_VERSION.";
+        body_bytes: B32 "Length of the body.";
+        body_crc: B32 "CRC-32C of the body.";
+        stands_still: bool "An image for tests: its firmware never gets to work.";
+        - B31;
+        - B128;
+        - B128;
+        crc: B32 "CRC-32C of the first 60 bytes.";
+    }
+
+    codes LogCode "What an entry of the error log is about, and what its `value` is." {
+        Began = 1 "The card began afresh: IMAGE as it was then.";
+        Watchdog = 2 "The firmware stood still: for so many milliseconds.";
+        CommandDamaged = 3 "A command came damaged: its sequence number, as far as it can be read.";
+        CommandInvalid = 4 "A command made no sense: its sequence number.";
+        DmaError = 5 "A DMA error stopped the rings: 0.";
+        EntryDamaged = 6 "An entry of the table was damaged: its cookie.";
+        EventRingFull = 7 "Reports wait for room in the event ring: reports waiting.";
+        ImageBad = 8 "An image was not accepted: its slot.";
+        ImageGivenUp = 9 "An image on trial was not confirmed: its slot.";
+    }
+
+    32 LogRecord "An entry of the error log, in answer to ReadLog." {
+        code: LogCode "What it is about.";
+        - B28;
+        number: B32 "Entries before it since power-on, modulo 2^32.";
+        at_ns: B64 "When, nanoseconds on the card's clock.";
+        value: B32 "See the code.";
+        - B64;
+        crc: B32 "CRC-32C of the first 28 bytes.";
+    }
+
     96 TableRecord "An entry of the table, in answer to Dump." {
         key_0: B64 "Flow key, word 0.";
         key_1: B64 "Flow key, word 1.";
@@ -149,6 +203,7 @@ descriptors! {
         NotFound = 3 "All but insert: no entry with this key and cookie.";
         Invalid = 4 "The command's opcode or fields make no sense.";
         Damaged = 5 "The command's checksum is wrong: nothing was done. Its sequence number may be wrong too.";
+        BadImage = 6 "AcceptImage: what lies in the slot is no whole image for this card.";
     }
 
     64 CommandCompletion "Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert)." {
@@ -169,7 +224,7 @@ descriptors! {
         - B32;
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         evicted_cookie: B32 "Insert: the cookie of the entry that gave way.";
-        records: B32 "Dump: records written; `slot` is where to go on, all ones at the end of the table.";
+        records: B32 "Dump, ReadLog: records written; `slot` is where to go on, all ones at the end of the table, or of the log.";
         moved: B32 "Dump: how often an entry was moved so far, modulo 2^32: one that moves while the table is read may be missed.";
         crc: B32 "CRC-32C of the first 60 bytes.";
     }

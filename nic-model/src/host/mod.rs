@@ -5,6 +5,7 @@
 //! has no other way to the card.
 
 pub mod descriptors;
+pub mod image;
 pub mod interrupt;
 pub mod iommu;
 pub mod last_level_cache;

@@ -84,6 +84,9 @@ register_map! {
     0x0e8 ReadWrite COUNTER_INTERVAL     "Milliseconds between two passes of the counter service over the table; 0: none. What was written before the rings are enabled holds until they are enabled again; a reset brings back what the card came with."
     0x0ec ReadWrite AGING                "Bit 0: the aging engine looks for idle entries. A reset sets it."
     0x0f0 ReadWrite BARRIER              "An entry that was inserted with a barrier begins to forward when its packets that went to the host were all sent on (transmit descriptors with barred), or when none has come for so many microseconds. A reset clears it: barriers end."
+    0x0f4 Read      IMAGE                "Images of the firmware. Bit 0: the slot (0: A, 1: B) of the one that runs. Bit 1: it is on trial: if it is not confirmed before the next reset, that begins the other one. Bit 2: the other slot's image was accepted and begins at the next reset. Bit 3: the last image on trial was given up."
+    0x0f8 Write     IMAGE_CONFIRM        "Any value: the image that runs is good, its trial is over."
+    0x0fc Read      LOG_COUNT            "Entries of the error log since power-on, modulo 2^32. The card keeps the last 64 of them (ReadLog), through every reset."
 }
 
 /// Registers that tell how far a ring is, and the one that arms the interrupt.
@@ -98,10 +101,10 @@ pub const DOORBELLS: [u32; 6] = [
 
 /// Value of [`DEVICE_ID`].
 pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
-/// Value of [`INTERFACE_VERSION`]: 2.1.
-pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0001;
-/// Value of [`FIRMWARE_VERSION`]: 2.1.
-pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0001;
+/// Value of [`INTERFACE_VERSION`] with the image that a card comes with: 2.2.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0002;
+/// Value of [`FIRMWARE_VERSION`] with the image that a card comes with: 2.2.
+pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0002;
 /// Bit of [`CONTROL`] and [`STATUS`].
 pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`CONTROL`].
@@ -115,6 +118,15 @@ pub const READY: u32 = 1 << 2;
 
 /// Bit of [`AGING`].
 pub const AGING_ON: u32 = 1 << 0;
+
+/// Bit of [`IMAGE`]: slot B.
+pub const IMAGE_B: u32 = 1 << 0;
+/// Bit of [`IMAGE`].
+pub const IMAGE_ON_TRIAL: u32 = 1 << 1;
+/// Bit of [`IMAGE`].
+pub const IMAGE_ACCEPTED: u32 = 1 << 2;
+/// Bit of [`IMAGE`].
+pub const IMAGE_GIVEN_UP: u32 = 1 << 3;
 
 /// Bit of [`FEATURES`].
 pub const WINDOW_CHECKER: u32 = 1 << 0;

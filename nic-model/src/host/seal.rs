@@ -29,8 +29,13 @@ pub fn is_whole_command(bytes: &[u8; 64]) -> bool {
     bytes[AT..AT + 2] == command_sum(bytes)
 }
 
+/// CRC-32C of any bytes.
+pub fn sum_of(bytes: &[u8]) -> u32 {
+    CRC_32.checksum(bytes)
+}
+
 fn sum<const N: usize>(bytes: &[u8; N]) -> [u8; 4] {
-    CRC_32.checksum(&bytes[..N - 4]).to_le_bytes()
+    sum_of(&bytes[..N - 4]).to_le_bytes()
 }
 
 /// Writes the checksum of a descriptor that the card writes into its last four bytes.

@@ -114,7 +114,7 @@ signals! {
 pub(super) const DROP_REASON_BITS: u32 = 4;
 
 /// What the firmware works on, as [`super::Probe::firmware`] is told.
-const OPCODES: [(u64, &str); 12] = [
+const OPCODES: [(u64, &str); 15] = [
     (0, "nop"),
     (1, "insert"),
     (2, "delete"),
@@ -123,10 +123,13 @@ const OPCODES: [(u64, &str); 12] = [
     (5, "touch"),
     (6, "update"),
     (7, "dump"),
-    (8, "aging-report"),
-    (9, "counter-batch"),
-    (10, "place"),
-    (11, "invalid"),
+    (8, "read-log"),
+    (9, "write-image"),
+    (10, "accept-image"),
+    (11, "aging-report"),
+    (12, "counter-batch"),
+    (13, "place"),
+    (14, "invalid"),
 ];
 
 fn reasons() -> Vec<(u64, &'static str)> {

@@ -5,8 +5,9 @@ use nic_model::datapath::trap::Reason;
 use nic_model::datapath::window::WINDOW_FIELDS;
 use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
 use nic_model::host::descriptors::{
-    AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, Opcode,
-    ReceiveBuffer, ReceiveCompletion, RewriteCommand, Status, TableRecord, TransmitDescriptor,
+    AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, ImageCommand,
+    ImageHeader, LogCode, LogRecord, Opcode, ReceiveBuffer, ReceiveCompletion, RewriteCommand,
+    Status, TableRecord, TransmitDescriptor,
 };
 use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
 use nic_model::layout::{DescriptorLayout, FieldLayout};
@@ -28,6 +29,11 @@ completions of as many commands as the ring has places. Aging reports and counte
 a number that comes twice is to be ignored, a gap or EVENTS_PRODUCED and COUNTERS_PRODUCED show a lost one, and Dump then shows what
 the table holds. After a reset (BOOT_COUNT counts them) the card ignores writes until STATUS says that it is ready; rings must be laid
 anew, what was in them is lost.
+
+The card has two slots for images of its firmware (ImageHeader). WriteImage puts an image into the slot that does not run, in parts,
+from 0 on; AcceptImage checks it; at the next reset it begins, on trial: unless IMAGE_CONFIRM is written before the reset after that,
+that reset brings the other slot's image back. A driver of a major version other than INTERFACE_VERSION's writes FUNCTION_RESET without
+confirming. What goes wrong on the card is in its error log (ReadLog, LOG_COUNT), which every reset leaves alone.
 ";
 
 /// The document.
@@ -55,6 +61,9 @@ pub fn document() -> String {
         Command::LAYOUT,
         RewriteCommand::LAYOUT,
         DumpCommand::LAYOUT,
+        ImageCommand::LAYOUT,
+        ImageHeader::LAYOUT,
+        LogRecord::LAYOUT,
         TableRecord::LAYOUT,
         CommandCompletion::LAYOUT,
         AgingReport::LAYOUT,
@@ -63,7 +72,12 @@ pub fn document() -> String {
         descriptor(&mut out, &layout);
     }
     out.push_str("\n## Codes\n");
-    for layout in [Opcode::LAYOUT, Status::LAYOUT, Idle::LAYOUT] {
+    for layout in [
+        Opcode::LAYOUT,
+        Status::LAYOUT,
+        Idle::LAYOUT,
+        LogCode::LAYOUT,
+    ] {
         let rows = layout.values.iter();
         let rows = rows.map(|(code, name, meaning)| (*code, (*name).to_owned(), *meaning));
         codes(&mut out, layout.name, layout.meaning, rows);

@@ -16,11 +16,16 @@ pub(crate) const SETTLED_WITHIN: Picos = Picos::from_millis(6_000);
 /// From a command to its completion, once everything has settled.
 const ANSWERED_WITHIN: Picos = Picos::from_millis(500);
 
-const RESET_CAUSES: [(ResetCause, &str); 4] = [
+const RESET_CAUSES: [(ResetCause, &str); ResetCause::ALL.len()] = [
     (ResetCause::ByItself, "resets by the card itself"),
     (ResetCause::DmaError, "resets after a DMA error"),
     (ResetCause::NoHeartbeat, "resets for want of a heartbeat"),
     (ResetCause::NoCompletion, "resets for want of completions"),
+    (ResetCause::Update, "resets to begin another firmware"),
+    (
+        ResetCause::FirmwareRefused,
+        "resets because the firmware was not one to work with",
+    ),
 ];
 
 /// Follows the driver's repairs.
@@ -29,7 +34,7 @@ pub struct Recovery {
     strikes: u64,
     began: Option<Picos>,
     longest: Picos,
-    resets: [u64; 4],
+    resets: [u64; ResetCause::ALL.len()],
     readings: u64,
     ledger: Ledger,
 }

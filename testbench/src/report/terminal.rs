@@ -98,6 +98,7 @@ pub fn text(s: &RunSummary) -> String {
         }
     }
     connections(&mut out, s);
+    card(&mut out, s);
     monitors(&mut out, s);
     out
 }
@@ -269,6 +270,27 @@ fn connections(out: &mut String, s: &RunSummary) {
         thousands(s.counters.synchronised_packets)
     )
     .ok();
+}
+
+/// Entries of the error log that are printed.
+const LOG_LINES: usize = 10;
+
+fn card(out: &mut String, s: &RunSummary) {
+    let card = &s.card;
+    if let Some(update) = &card.update {
+        writeln!(out, "Firmware update: {update}").ok();
+    }
+    if card.log.is_empty() {
+        return;
+    }
+    writeln!(out, "The card's error log, firmware {}", card.firmware).ok();
+    for entry in card.log.iter().take(LOG_LINES) {
+        writeln!(out, "  {:>12.3} ms  {}", entry.at_ms, entry.what).ok();
+    }
+    let more = card.log.len().saturating_sub(LOG_LINES);
+    if more > 0 {
+        writeln!(out, "  and {more} more: summary.json has them").ok();
+    }
 }
 
 fn monitors(out: &mut String, s: &RunSummary) {

@@ -24,6 +24,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("elephants", include_str!("../../scenarios/elephants.toml")),
     ("mice", include_str!("../../scenarios/mice.toml")),
     ("quiet", include_str!("../../scenarios/quiet.toml")),
+    ("upgrade", include_str!("../../scenarios/upgrade.toml")),
     ("bench", include_str!("../../scenarios/bench.toml")),
 ];
 

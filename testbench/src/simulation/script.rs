@@ -40,6 +40,7 @@ impl Simulation {
         let policy = policy::by_name(&self.policy_name).unwrap_or_else(|| Box::new(policy::Never));
         let config = self.driver_config.clone();
         self.driver = Driver::take_over(&mut machine, config, policy, tracker, &state)?;
+        machine.cpu.tick_within(self.driver.tick_after());
         Ok(())
     }
 
@@ -73,6 +74,11 @@ impl Simulation {
             ActionKind::Stop => {
                 driver.set_stopped(true);
                 driver.take_out(&mut machine, RemoveCause::Stopped, |_| true)?;
+            }
+            ActionKind::UpdateFirmware => {
+                let image = action.image.map(|image| image.build());
+                let begun = driver.update_firmware(&mut machine, image.unwrap_or_default());
+                self.update_refused = begun.err();
             }
         }
         Ok(())

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::summary::{
-    CauseCount, ConnectionTotals, CounterTotals, PacketTotals, ReasonCount, RunInfo, RunSummary,
-    TableTotals, WhyCount, WorkTotals,
+    CardLogEntry, CardTotals, CauseCount, ConnectionTotals, CounterTotals, PacketTotals,
+    ReasonCount, RunInfo, RunSummary, TableTotals, WhyCount, WorkTotals,
 };
-use driver::Why;
 use driver::offload::{RefuseCause, RemoveCause};
+use driver::{Update, Why};
+use nic_model::host::registers as reg;
 
 impl Simulation {
     /// What the run found. `end` is when its last frame arrived.
@@ -112,6 +113,7 @@ impl Simulation {
                     && stats.counted_bytes == driver.synchronised_bytes,
             },
             work: self.work(),
+            card: self.card(),
             monitors: watch.verdicts(),
             over_time: watch.over_time.bins(),
             occupancy: watch.over_time.occupancy_points(),
@@ -125,6 +127,25 @@ impl Simulation {
 }
 
 impl Simulation {
+    fn card(&self) -> CardTotals {
+        let version = self.board.read_register(self.now, reg::FIRMWARE_VERSION);
+        let update = match (&self.update_refused, self.driver.update()) {
+            (Some(refused), _) => Some(format!("not begun: {refused}")),
+            (None, Update::None) => None,
+            (None, update) => Some(update.to_string()),
+        };
+        let since_start = |ns: u64| Picos::from_nanos(ns).saturating_sub(self.start);
+        let log = self.driver.card_log().map(|error| CardLogEntry {
+            at_ms: since_start(error.at_ns).as_secs_f64() * 1e3,
+            what: error.to_string(),
+        });
+        CardTotals {
+            firmware: format!("{}.{}", version >> 16, version & 0xffff),
+            update,
+            log: log.collect(),
+        }
+    }
+
     fn work(&self) -> WorkTotals {
         let share = |busy: Picos| busy.as_secs_f64() / self.now.as_secs_f64().max(1e-12);
         let (interrupts, (to_host_bytes, from_host_bytes)) = self.board.chip().host_interface_use();

@@ -49,7 +49,12 @@ pub fn draw(seed: u64, run: u64) -> Table {
     barrier(own, &mut driver);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
-    set(&mut case, "action", actions(rng, duration_ms, translated));
+    let mut actions = actions(rng, duration_ms, translated);
+    if !clears_counters(&nic) {
+        let own = &mut stream(seed ^ FIRMWARE, run);
+        actions.extend(update(own, duration_ms));
+    }
+    set(&mut case, "action", actions);
     set(&mut case, "sysctl", sysctl(rng));
     set(&mut case, "traffic", traffic(rng));
     set(&mut case, "nic", nic);
@@ -64,9 +69,7 @@ pub fn draw(seed: u64, run: u64) -> Table {
 const HABITS: u64 = 0x6861_6269_7473;
 
 fn habits(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
-    let counter = nic.get("counter").and_then(Value::as_table);
-    let clears = counter.and_then(|counter| counter.get("clear_on_read")?.as_bool());
-    let clears = clears == Some(true);
+    let clears = clears_counters(nic);
     if chance(rng, 0.3) {
         let profile = pick(
             rng,
@@ -100,6 +103,36 @@ fn barrier(rng: &mut SourceRng, driver: &mut Table) {
     if chance(rng, 0.2) {
         set(driver, "barrier_us", one_of(rng, &[200, 2_000]));
     }
+}
+
+fn clears_counters(nic: &Table) -> bool {
+    let counter = nic.get("counter").and_then(Value::as_table);
+    let clears = counter.and_then(|counter| counter.get("clear_on_read")?.as_bool());
+    clears == Some(true)
+}
+
+/// Whether the card gets another firmware is drawn by itself, too. Not where counts exist in one message alone: a reset may take
+/// that with it.
+const FIRMWARE: u64 = 0x6669_726d_7761_7265;
+
+fn update(rng: &mut SourceRng, duration_ms: u64) -> Option<Value> {
+    if !chance(rng, 0.15) {
+        return None;
+    }
+    let qualities = ["good", "good", "damaged", "stands-still", "next-interface"];
+    let mut image = Table::new();
+    set(&mut image, "minor", one_of(rng, &[2, 3]));
+    set(&mut image, "kib", one_of(rng, &[1, 30, 200]));
+    set(&mut image, "quality", pick(rng, &qualities).to_owned());
+    let mut action = Table::new();
+    set(&mut action, "kind", "update-firmware".to_owned());
+    set(
+        &mut action,
+        "at_ms",
+        i64::from(below(rng, duration_ms as u32)),
+    );
+    set(&mut action, "image", image);
+    Some(action.into())
 }
 
 const POLICIES: &[&str] = &[
