@@ -15,6 +15,7 @@ use nic_model::flow_table::{FlowKey, Rewrite};
 use nic_model::host::descriptors::{
     Command, CommandCompletion, DumpCommand, ImageCommand, Opcode, RewriteCommand, Status,
 };
+use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
@@ -393,6 +394,27 @@ impl CommandQueue {
         Ok(has_come(first, ring, place) || self.next(platform, layout)?.is_some())
     }
 
+    /// Cookies of completions that have come and were not taken yet: of at most `most`, and not checked.
+    pub(crate) fn coming<'a>(
+        &self,
+        memory: &'a HostMemory,
+        layout: &'a Layout,
+        most: u32,
+    ) -> impl Iterator<Item = Cookie> + 'a {
+        let (ring, first) = (&layout.command_done, self.read);
+        (0..most).map_while(move |ahead| {
+            let place = first.wrapping_add(ahead);
+            let bytes: [u8; 12] = memory.read(ring.address(place)).ok()?;
+            let [phase, .., a, b, c, d] = bytes;
+            has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
+        })
+    }
+
+    /// Completions read so far.
+    pub(crate) const fn taken(&self) -> u32 {
+        self.read
+    }
+
     /// How many places ahead the next completion lies, and its words. Writes of the card keep their order: a place that is
     /// empty while one of the next is not was lost.
     fn next(
@@ -669,4 +691,16 @@ fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Words {
         .with_word_4(words[4])
         .with_word_5(words[5])
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_of_a_completion_lies_where_it_is_looked_for() {
+        let completion = CommandCompletion::new().with_cookie(0x1234_5678);
+        let bytes = completion.into_bytes();
+        assert_eq!(bytes[8..12], 0x1234_5678_u32.to_le_bytes());
+    }
 }

@@ -186,8 +186,8 @@ pub struct Driver {
     held: HeldFragments,
     chance: Chance,
     hand: Hand,
-    /// Up to which received frame, and which counter record, what they need was fetched.
-    fetched: [u32; 2],
+    /// Up to which received frame, which counter record and which completion what they need was fetched.
+    fetched: [u32; 3],
     /// Nothing is offloaded.
     stopped: bool,
     walk: collector::Walk,
@@ -229,7 +229,7 @@ impl Driver {
             held: HeldFragments::default(),
             chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
             hand: Hand::default(),
-            fetched: [0; 2],
+            fetched: [0; 3],
             stopped: false,
             walk: collector::Walk::default(),
             reading: counting::TableReading::default(),
@@ -371,6 +371,9 @@ impl Driver {
         {
             return Ok(true);
         }
+        if completed {
+            self.fetch_ahead_completions(platform);
+        }
         if completed
             && let Some((completion, pending)) = self.commands.take(platform, &self.layout)?
         {
@@ -421,6 +424,23 @@ impl Driver {
         };
         self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)
+    }
+
+    /// Every so many completions: fetches from memory what the next ones will need.
+    fn fetch_ahead_completions(&mut self, platform: &mut impl Platform) {
+        const AHEAD: u32 = 16;
+        let taken = self.commands.taken();
+        if (self.fetched[2].wrapping_sub(taken) as i32) > 0 {
+            return;
+        }
+        let memory = platform.memory();
+        let mut count = 0;
+        for cookie in self.commands.coming(memory, &self.layout, AHEAD) {
+            count += 1;
+            self.records.prefetch(cookie.index());
+            self.tracker.prefetch(cookie.index());
+        }
+        self.fetched[2] = taken.wrapping_add(count);
     }
 
     /// Every so many counter records: fetches from memory what the next ones will need.

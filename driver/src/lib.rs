@@ -28,6 +28,7 @@ pub mod policy;
 pub mod profile;
 mod queues;
 pub mod room;
+mod steps;
 pub mod switch;
 mod sync;
 pub mod translation;

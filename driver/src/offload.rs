@@ -12,6 +12,7 @@ use crate::entries::Ways;
 use crate::explain::Why;
 use crate::flaw::{Flaw, Flaws};
 use crate::room::ZoneCounts;
+use crate::steps::Steps;
 use conntrack_core::{ConnectionId, Direction};
 use nic_model::flow_table::entry::{KeyDirection, Tunnel, Way};
 use serde::{Deserialize, Serialize};
@@ -217,8 +218,9 @@ impl Parts {
     }
 }
 
-/// What is kept of each connection index.
+/// What is kept of each connection index: a line of the cache.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 pub(crate) struct Record {
     /// Counters as last read: of a single entry by key direction, of two by entry.
     pub(crate) bytes: [u64; 2],
@@ -358,7 +360,7 @@ pub(crate) struct SavedRecord {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     flaws: Flaws,
-    records: Vec<Record>,
+    records: Steps<Record>,
     installed: u64,
     entries: u64,
     /// Entries of connections that are in hardware or on their way there.
@@ -388,15 +390,7 @@ impl Records {
         if id.index() >= 1 << INDEX_BITS {
             return None;
         }
-        let index = id.index() as usize;
-        if index >= self.records.len() {
-            /// Grow by steps instead of doubling: the table of records is large and its size is promised.
-            const STEP: usize = 1 << 14;
-            self.records
-                .reserve_exact((index + 1 - self.records.len()).max(STEP));
-            self.records.resize(index + 1, Record::default());
-        }
-        let record = &mut self.records[index];
+        let record = self.records.ask(id.index());
         if record.connection_generation != id.generation() {
             if record.life != Life::Software {
                 return None;
@@ -412,13 +406,13 @@ impl Records {
 
     /// The record of a connection, if it has one.
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Record> {
-        let record = self.records.get(id.index() as usize)?;
+        let record = self.records.get(id.index())?;
         (record.connection_generation == id.generation()).then_some(record)
     }
 
     /// The record behind a cookie, if the cookie is of its present generation, and its connection's generation.
     pub(crate) fn by_cookie(&mut self, cookie: Cookie) -> Option<(&mut Record, u32)> {
-        let record = self.records.get_mut(cookie.index() as usize)?;
+        let record = self.records.get_mut(cookie.index())?;
         let is_other =
             record.generation != cookie.generation() && !self.flaws.has(Flaw::GenerationIgnored);
         if is_other || record.life == Life::Software {
@@ -430,7 +424,7 @@ impl Records {
 
     /// Moves a record to another life; the cookie of its entry.
     pub(crate) fn enter(&mut self, index: u32, life: Life) -> Cookie {
-        let Some(record) = self.records.get_mut(index as usize) else {
+        let Some(record) = self.records.get_mut(index) else {
             return Cookie(index);
         };
         let was_installed = record.life == Life::Installed;
@@ -469,18 +463,16 @@ impl Records {
 
     /// The records of connections that are not in software alone.
     pub(crate) fn engaged(&self) -> Vec<ConnectionId> {
-        let numbered = self.records.iter().enumerate();
-        let engaged = numbered.filter(|(_, record)| record.life != Life::Software);
-        engaged
-            .map(|(index, record)| {
-                ConnectionId::from_parts(index as u32, record.connection_generation)
-            })
-            .collect()
+        let records = self.records.iter();
+        let engaged = records.filter(|(_, record)| record.life != Life::Software);
+        let ids = engaged
+            .map(|(index, record)| ConnectionId::from_parts(index, record.connection_generation));
+        ids.collect()
     }
 
     /// The entries that a connection on its way into hardware needs.
     pub(crate) fn reserve(&mut self, index: u32, wanted: Parts) {
-        if let Some(record) = self.records.get_mut(index as usize) {
+        if let Some(record) = self.records.get_mut(index) {
             (record.wanted, record.unheard) = (wanted, wanted);
             self.reserved += u64::from(wanted.len());
         }
@@ -493,7 +485,8 @@ impl Records {
 
     /// Entries of all connections that are not in software alone.
     pub(crate) fn needed(&self) -> u32 {
-        let engaged = (self.records.iter()).filter(|record| record.life != Life::Software);
+        let records = self.records.iter().map(|(_, record)| record);
+        let engaged = records.filter(|record| record.life != Life::Software);
         engaged.map(|record| u32::from(record.wanted.len())).sum()
     }
 
@@ -505,7 +498,7 @@ impl Records {
     /// Fetches the record of an index from memory.
     #[inline]
     pub(crate) fn prefetch(&self, index: u32) {
-        if let Some(record) = self.records.get(index as usize) {
+        if let Some(record) = self.records.get(index) {
             packet::prefetch(record);
         }
     }
@@ -601,21 +594,21 @@ impl Records {
 
     /// The record of an index, and the connection it is of.
     pub(crate) fn at(&self, index: u32) -> Option<(ConnectionId, &Record)> {
-        let record = self.records.get(index as usize)?;
+        let record = self.records.get(index)?;
         let id = ConnectionId::from_parts(index, record.connection_generation);
         Some((id, record))
     }
 
     /// Nothing of the table has been read.
     pub(crate) fn forget_seen(&mut self) {
-        for record in &mut self.records {
+        for record in self.records.iter_mut() {
             record.seen = Parts::default();
         }
     }
 
     /// The record of a connection that has one, to change.
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Record> {
-        let record = self.records.get_mut(id.index() as usize)?;
+        let record = self.records.get_mut(id.index())?;
         (record.connection_generation == id.generation()).then_some(record)
     }
 
@@ -631,7 +624,7 @@ impl Records {
 
     /// An entry of a record came into the card (`there`) or left it.
     pub(crate) fn set_present(&mut self, index: u32, part: usize, there: bool) {
-        let Some(record) = self.records.get_mut(index as usize) else {
+        let Some(record) = self.records.get_mut(index) else {
             return;
         };
         match (record.present.has(part), there) {

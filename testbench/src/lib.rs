@@ -9,6 +9,8 @@ pub mod document;
 pub mod fault;
 pub mod frame;
 pub mod host_cpu;
+#[cfg(target_os = "linux")]
+mod huge_pages;
 pub mod metrics;
 pub mod monitor;
 #[cfg(target_os = "linux")]
@@ -22,3 +24,7 @@ pub mod summary;
 pub mod traffic;
 pub mod validate;
 pub mod vectors;
+
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: huge_pages::HugePages = huge_pages::HugePages;
