@@ -194,17 +194,19 @@ pub enum DropReason {
     TooLongForBuffer = 4,
     /// A rule of the classifier.
     Classifier = 5,
-    /// Too many packets went to the host for the same reason.
+    /// Too many packets went to the host for the same reason, or would begin a connection.
     Metered = 6,
     /// The FCS was wrong.
     BadFcs = 7,
     /// It was on its way to the host when the card began afresh, or its DMA failed.
     Reset = 8,
+    /// Too many packets of its group of flows went to the host.
+    MeteredGroup = 9,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
@@ -214,6 +216,7 @@ impl DropReason {
         Self::Metered,
         Self::BadFcs,
         Self::Reset,
+        Self::MeteredGroup,
     ];
 
     /// Short name, as in reports and traces.
@@ -228,6 +231,7 @@ impl DropReason {
             Self::Metered => "metered",
             Self::BadFcs => "bad-fcs",
             Self::Reset => "reset",
+            Self::MeteredGroup => "metered-group",
         }
     }
 
@@ -243,6 +247,9 @@ impl DropReason {
             Self::BadFcs => "the wire had damaged it: its FCS was wrong",
             Self::Reset => "on its way to the host when the card began afresh or its DMA failed",
             Self::Metered => "more went to the host for this reason than its meter allows",
+            Self::MeteredGroup => {
+                "more of its group of flows went to the host than its meter allows"
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A packet's way through the pipeline.
 
 use super::*;
-use crate::datapath::rewrite;
+use crate::datapath::meter::{Excess, Metered};
+use crate::datapath::{rewrite, trap};
 use crate::frame::FrameBuffer;
 use crate::stage::Passage;
 
@@ -137,10 +138,19 @@ impl Chip {
             self.probe.dropped(in_whole, DropReason::BadFcs);
             return Fate::Dropped(DropReason::BadFcs);
         }
-        if !self.meters.admit(reason, in_whole) {
-            self.stats.count_drop(DropReason::Metered);
-            self.probe.dropped(in_whole, DropReason::Metered);
-            return Fate::Dropped(DropReason::Metered);
+        let metered = Metered {
+            reason,
+            opens: reason == Reason::Miss && trap::would_open(parsed.tcp_flags),
+            flow_hash: front.to_host.is_none().then_some(parsed.hashes.0[0]),
+        };
+        if let Err(excess) = self.meters.admit(&metered, in_whole) {
+            let drop = match excess {
+                Excess::Reason | Excess::Opening => DropReason::Metered,
+                Excess::Group => DropReason::MeteredGroup,
+            };
+            self.stats.count_drop(drop);
+            self.probe.dropped(in_whole, drop);
+            return Fate::Dropped(drop);
         }
         let fate = self.give_to_host(
             in_whole,

@@ -8,6 +8,15 @@ section! {
     MeterConfig, "meter" {
         /// How many packets may come at once.
         burst_packets: u32 = 64, Range(1, 1 << 20), "packets", "assumed";
+        /// Packets that would begin a connection (TCP with SYN and without ACK, of no installed flow): beside `miss_per_s`.
+        opening_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
+        /// Groups that flows fall into by a hash, with a meter each: no flow takes more of the host than its group may (0: there
+        /// are none).
+        groups: u32 = 0, Range(0, 1 << 20), "groups", "assumed";
+        /// Packets of one group of flows, for whatever reason.
+        group_per_s: u32 = 10_000, Range(1, 1_000_000_000), "packets/s", "assumed";
+        /// How many packets of one group may come at once.
+        group_burst_packets: u32 = 64, Range(1, 1 << 20), "packets", "assumed";
         /// Packets without an entry.
         miss_per_s: u32 = 0, Range(0, 1_000_000_000), "packets/s", "assumed";
         /// TCP packets with SYN of an installed flow.

@@ -126,6 +126,17 @@ impl Reason {
     }
 }
 
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Whether TCP flags are those of a packet that begins a connection.
+#[inline]
+pub const fn would_open(tcp_flags: u8) -> bool {
+    tcp_flags & (SYN | ACK | RST | FIN) == SYN
+}
+
 /// Whether a packet that hit an entry must go to the host all the same.
 #[inline]
 pub fn check(
@@ -134,9 +145,6 @@ pub fn check(
     state: &EntryState,
     mtu_bytes: u32,
 ) -> Option<Reason> {
-    const FIN: u8 = 0x01;
-    const SYN: u8 = 0x02;
-    const RST: u8 = 0x04;
     let flags = parsed.tcp_flags;
     if flags & (SYN | FIN | RST) != 0 {
         if config.tcp_rst && flags & RST != 0 {

@@ -47,6 +47,7 @@ pub fn draw(seed: u64, run: u64) -> Table {
     let own = &mut stream(seed ^ HABITS, run);
     habits(own, &mut nic, &mut driver);
     barrier(own, &mut driver);
+    meters(own, &mut nic);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
     let mut actions = actions(rng, duration_ms, translated);
@@ -133,6 +134,18 @@ fn update(rng: &mut SourceRng, duration_ms: u64) -> Option<Value> {
     );
     set(&mut action, "image", image);
     Some(action.into())
+}
+
+fn meters(rng: &mut SourceRng, nic: &mut Table) {
+    if !chance(rng, 0.15) {
+        return;
+    }
+    let mut meter = Table::new();
+    set(&mut meter, "opening_per_s", one_of(rng, &[0, 300, 2_000]));
+    set(&mut meter, "groups", one_of(rng, &[0, 1, 7, 256]));
+    set(&mut meter, "group_per_s", one_of(rng, &[200, 5_000]));
+    set(&mut meter, "group_burst_packets", one_of(rng, &[1, 32]));
+    set(nic, "meter", meter);
 }
 
 const POLICIES: &[&str] = &[
