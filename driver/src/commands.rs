@@ -530,7 +530,8 @@ impl CommandQueue {
     }
 
     /// Looks after commands that wait for long. The card executes them in order, and its writes keep their order: one whose
-    /// completion did not come while that of a later one did has lost it. If nothing comes at all, those that wait are posted
+    /// completion did not come while that of a later one did has lost it (a part of an image takes its time in the flash: it is
+    /// posted again after `patience`). If nothing comes at all, those that wait are posted
     /// again after `patience`, up to `attempts` times.
     pub(crate) fn supervise(
         &mut self,
@@ -545,9 +546,12 @@ impl CommandQueue {
         let now = platform.now();
         let mut counted = false;
         while let Some(front) = self.pending.front().copied() {
-            let overtaken = self
-                .last
-                .is_some_and(|(latest, _)| is_before(front.number, latest));
+            let overtaken = if front.opcode == Opcode::WriteImage {
+                now.saturating_sub(front.posted_at) > patience
+            } else {
+                self.last
+                    .is_some_and(|(latest, _)| is_before(front.number, latest))
+            };
             let heard = self
                 .last
                 .map_or(front.posted_at, |(_, at)| at.max(front.posted_at));

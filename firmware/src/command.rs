@@ -57,7 +57,7 @@ pub(crate) fn execute(
     if is_part && is_whole_command(&command.into_bytes()) {
         processor.stats.commands += 1;
         let completion = answer(command).with_opcode(Opcode::WriteImage);
-        let completion = flash::fetch_part(now, command, completion, chip, schedule);
+        let completion = flash::fetch_part(processor, now, command, completion, chip, schedule);
         return (completion, Picos::ZERO);
     }
     let (completion, more) = execute_at_once(processor, now, command, chip, schedule);

@@ -33,6 +33,8 @@ pub(crate) struct Flash {
     given_up: bool,
     /// Until when something is being written.
     busy_until: Picos,
+    /// Sequence number of the command whose part is on its way.
+    part_of: Option<u32>,
 }
 
 impl Flash {
@@ -49,6 +51,7 @@ impl Flash {
             accepted: false,
             given_up: false,
             busy_until: Picos::ZERO,
+            part_of: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Flash {
 
     /// The card begins afresh: which image runs from now on. The slot of the one that was given up, if one was.
     pub(crate) fn boot(&mut self) -> Option<usize> {
+        self.part_of = None;
         let before = self.running;
         let given_up = self.on_trial;
         if given_up {
@@ -129,8 +133,10 @@ impl Flash {
     }
 }
 
-/// Reads a part of an image from host memory, when it has come by DMA.
+/// Asks for a part of an image by DMA; the completion, if there is no sense in that. A command that is posted again while its part
+/// is on its way is completed with that.
 pub(crate) fn fetch_part(
+    processor: &mut Processor,
     now: Picos,
     command: &Command,
     completion: CommandCompletion,
@@ -142,6 +148,11 @@ pub(crate) fn fetch_part(
     if length == 0 || length > PART_BYTES {
         return Some(completion.with_status(Status::Invalid));
     }
+    let sequence = Some(command.sequence());
+    if command.retry() && processor.flash.part_of == sequence {
+        return None;
+    }
+    processor.flash.part_of = sequence;
     let done = chip.dma_read(now, DmaAddress(command.address()), length);
     schedule.schedule(done, FirmwareEvent::PartFetched(command, completion));
     None
@@ -167,6 +178,11 @@ pub(crate) fn part_fetched(
         None => (completion.with_status(Status::Invalid), now),
     };
     schedule.schedule(at, FirmwareEvent::PartWritten(completion));
+}
+
+/// A part is written, and another may come.
+pub(crate) const fn part_written(processor: &mut Processor) {
+    processor.flash.part_of = None;
 }
 
 /// Checks the image in the slot that does not run; what that takes.

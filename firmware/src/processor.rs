@@ -293,6 +293,7 @@ impl Processor {
                 flash::part_fetched(self, now, &command, completion, chip, schedule, outside);
             }
             FirmwareEvent::PartWritten(completion) => {
+                flash::part_written(self);
                 self.complete(now, completion, chip, schedule);
             }
         }

@@ -120,6 +120,18 @@ at_ms = 215
     assert_eq!(log(&run).len(), 2);
 }
 
+/// Other commands complete while a slow flash writes; none of its parts is written twice for that.
+#[test]
+fn a_slow_flash_is_waited_for() {
+    let run = run(&(update("good") + "[nic.firmware]\nflash_write_us_per_kib = 10_000\n"));
+    assert_eq!(run["card"]["update"], "2.7 runs");
+    let entries = run["card"]["log"].as_array().expect("a log");
+    let began = entries.first().and_then(|entry| entry["at_ms"].as_f64());
+    let began = began.expect("a time");
+    // It is written from the driver's next look on, in 40 times 10 ms, and begins at the second look after that.
+    assert!((700.0..900.0).contains(&began), "{began}");
+}
+
 #[test]
 fn faults_are_in_the_log() {
     let faults = r#"

@@ -2,8 +2,8 @@
 //!
 //! The image goes in parts into the slot that does not run, is checked there, and begins with a reset of the function, once no
 //! command and no report is on its way that would be lost with it: entries stay and go on forwarding, software does the rest
-//! meanwhile. Once the table was read with the new firmware it is confirmed;
-//! one that does not get that far is given up by the card itself.
+//! meanwhile. Once the table was read with the new firmware it is confirmed; one that does not get that far is given up by the card
+//! itself.
 
 use super::*;
 use crate::device::{read, write};
@@ -120,7 +120,7 @@ impl Driver {
             image,
             state: Update::Writing { written: 0 },
             asked: false,
-            slot_before: platform.read_register(reg::IMAGE) & reg::IMAGE_B,
+            slot_before: read(platform, reg::IMAGE) & reg::IMAGE_B,
         };
         Ok(())
     }
