@@ -530,9 +530,9 @@ impl CommandQueue {
     }
 
     /// Looks after commands that wait for long. The card executes them in order, and its writes keep their order: one whose
-    /// completion did not come while that of a later one did has lost it (a part of an image takes its time in the flash: it is
-    /// posted again after `patience`). If nothing comes at all, those that wait are posted
-    /// again after `patience`, up to `attempts` times.
+    /// completion did not come while that of a later one did has lost it. (A part of an image takes its time in the flash: it is
+    /// posted again after `patience`.) If nothing comes at all, those that wait are posted again after `patience`, up to
+    /// `attempts` times.
     pub(crate) fn supervise(
         &mut self,
         platform: &mut impl Platform,

@@ -1,7 +1,8 @@
 //! The card's firmware is replaced while traffic goes on, or cannot be; what went wrong is in the card's error log.
 
+mod common;
+
 use serde_json::Value;
-use std::process::Command;
 
 /// Traffic for a second and a half, and what is the matter with it.
 fn run(more: &str) -> Value {
@@ -26,17 +27,7 @@ clients = 50
 servers = 2
 {more}"#
     );
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(folder.path().join("run.toml"), text).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
-        .args(["run", "run.toml", "--json", "--no-wave"])
-        .current_dir(folder.path())
-        .output()
-        .expect("runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let held = output.status.code() == Some(0);
-    assert!(held, "{errors}{}", String::from_utf8_lossy(&output.stdout));
-    serde_json::from_slice(&output.stdout).expect("a summary")
+    common::holds_as(&text)
 }
 
 fn update(quality: &str) -> String {

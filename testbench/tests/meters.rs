@@ -1,7 +1,8 @@
 //! Meters keep the slow path open for those who do not overload it.
 
+mod common;
+
 use serde_json::Value;
-use std::process::Command;
 
 /// Short connections.
 const SHORT: &str = "[[traffic]]\nkind = \"crr\"\nconnections_per_second = 400\nsegments_per_connection = 8\n\
@@ -27,26 +28,15 @@ preset = "fpga-small"
 {meters}
 "#
     );
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(folder.path().join("run.toml"), text).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
-        .args(["run", "run.toml", "--json", "--no-wave"])
-        .current_dir(folder.path())
-        .output()
-        .expect("runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{errors}");
-    serde_json::from_slice(&output.stdout).expect("a summary")
+    common::holds_as(&text)
 }
 
 fn dropped(run: &Value, reason: &str) -> u64 {
-    let all = run["dropped"].as_array().expect("a list");
-    let found = all.iter().find(|count| count["reason"] == reason);
-    found.map_or(0, |count| count["packets"].as_u64().expect("a number"))
+    common::packets(run, "dropped", reason)
 }
 
 fn received(run: &Value) -> u64 {
-    run["packets"]["received"].as_u64().expect("a number")
+    common::number(run, "packets", "received")
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A short campaign: random traffic, cards and faults, every monitor on. The long ones are run by hand (`docs/claims.md`).
 
+mod common;
+
 use serde_json::Value;
 use std::process::Command;
 
@@ -67,15 +69,7 @@ servers = 1
 ipv6_share = 1.0
 queries_per_second = 200
 "#;
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(folder.path().join("run.toml"), scenario).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
-        .args(["run", "run.toml", "--json", "--no-wave"])
-        .current_dir(folder.path())
-        .output()
-        .expect("runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{errors}");
+    common::holds_as(scenario);
 }
 
 #[test]

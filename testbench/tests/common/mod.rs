@@ -51,6 +51,20 @@ pub(crate) fn holds(scenario: &str, card: &str, more: &[&str]) -> Value {
     summary
 }
 
+/// Runs a scenario, whose every invariant must hold.
+pub(crate) fn holds_as(scenario: &str) -> Value {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(folder.path().join("run.toml"), scenario).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_ctnic"))
+        .args(["run", "run.toml", "--json", "--no-wave"])
+        .current_dir(folder.path())
+        .output()
+        .expect("runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("a summary")
+}
+
 /// A number of the summary, such as `("packets", "hardware")`.
 pub(crate) fn number(summary: &Value, section: &str, name: &str) -> u64 {
     let value = summary[section][name].as_u64();
