@@ -158,8 +158,6 @@ pub struct DriverStats {
     pub strays: u64,
     /// Entries that the card had lost.
     pub lost_entries: u64,
-    /// Errors that the card has written down, as far as they were read.
-    pub card_errors: u64,
 }
 
 /// What a poll did.

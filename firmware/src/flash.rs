@@ -77,11 +77,12 @@ impl Flash {
         1 - self.running
     }
 
-    /// A part of an image comes into the slot that does not run; when it is written, or `None` if it does not fit there. Without
-    /// what comes before it the image will not be whole: nobody needs to see to that.
+    /// A part of an image comes into the slot that does not run; when it is written, or `None` if it does not fit there, or if that
+    /// slot holds what is to run again should the image on trial be given up. Without what comes before it the image will not
+    /// be whole: nobody needs to see to that.
     fn write(&mut self, now: Picos, offset: usize, part: &[u8]) -> Option<Picos> {
         let end = offset.checked_add(part.len())?;
-        if end > self.room || part.len() > PART_BYTES {
+        if self.on_trial || end > self.room || part.len() > PART_BYTES {
             return None;
         }
         self.accepted = false;
@@ -258,6 +259,17 @@ mod tests {
         );
         assert_eq!(flash.boot(), None);
         assert_eq!(*flash.identity(), FACTORY);
+    }
+
+    #[test]
+    fn nothing_is_written_over_what_may_have_to_run_again() {
+        let mut flash = flash();
+        download(&mut flash, &image::build(&newer(), 9_000));
+        assert_eq!((flash.accept(), flash.boot()), (Ok(()), None));
+        assert_eq!(flash.write(Picos::ZERO, 0, &[0; 64]), None);
+        flash.boot();
+        assert_eq!(*flash.identity(), FACTORY);
+        assert!(flash.write(Picos::ZERO, 0, &[0; 64]).is_some());
     }
 
     #[test]

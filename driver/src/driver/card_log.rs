@@ -110,7 +110,6 @@ impl Driver {
                 return Ok(());
             };
             self.card_log.read = record.number().wrapping_add(1);
-            self.stats.card_errors += u64::from(code != LogCode::Began);
             let log = &mut self.card_log.entries;
             if log.len() == KEPT {
                 log.pop_front();

@@ -59,7 +59,7 @@ descriptors! {
         Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay.";
         Dump = 7 "Writes records of the table's entries to host memory (a DumpCommand).";
         ReadLog = 8 "Writes entries of the error log to host memory (a DumpCommand; `slot` is the number of the first, from 0).";
-        WriteImage = 9 "Writes a part of a firmware image into the slot that does not run (an ImageCommand).";
+        WriteImage = 9 "Writes a part of a firmware image into the slot that does not run (an ImageCommand). Not while an image is on trial.";
         AcceptImage = 10 "Checks the image in the slot that does not run; if it is whole and for this card, it begins at the next reset.";
     }
 
