@@ -3,6 +3,8 @@
 //! A completion is told by its sequence number, never by its place in the ring: completions may be lost, doubled, damaged or
 //! late. A command whose completion does not come is posted again under the same number, which the firmware executes once.
 
+mod words;
+
 use crate::device::{DeviceError, Layout, write};
 use crate::entries::Entry;
 use crate::flaw::{Flaw, Flaws};
@@ -10,15 +12,15 @@ use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
 use crate::queues::has_come;
 use nic_model::clock::Picos;
-use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Rewrite};
 use nic_model::host::descriptors::{
-    Command, CommandCompletion, DumpCommand, ImageCommand, Opcode, RewriteCommand, Status,
+    Command, CommandCompletion, DumpCommand, ImageCommand, Opcode, Status,
 };
 use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
+use words::{about, insert_command, rewrite_command, waiting};
 
 /// Places of the completion ring looked at while commands wait: more than these lost in a row are found with time.
 const LOOK_AHEAD: u32 = 4;
@@ -609,92 +611,6 @@ impl CommandQueue {
 /// Whether a place was taken before another.
 const fn is_before(number: u32, other: u32) -> bool {
     (number.wrapping_sub(other) as i32) < 0
-}
-
-/// A command that was not posted yet.
-const fn waiting(opcode: Opcode, cookie: Cookie, command: Words, since: Picos) -> Pending {
-    Pending {
-        opcode,
-        cookie,
-        since,
-        command,
-        before: None,
-        sequence: 0,
-        number: 0,
-        posted_at: since,
-        again: false,
-        stray: false,
-    }
-}
-
-/// A command about an entry that is in the card.
-fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> Pending {
-    let command = with_key(Command::new(), key)
-        .with_opcode(opcode)
-        .with_cookie(cookie.0);
-    waiting(opcode, cookie, command.into_bytes(), since)
-}
-
-fn with_key(command: Command, key: &FlowKey) -> Command {
-    command
-        .with_key_0(key.0[0])
-        .with_key_1(key.0[1])
-        .with_key_2(key.0[2])
-        .with_key_3(key.0[3])
-        .with_key_4(key.0[4])
-        .with_key_5(key.0[5])
-}
-
-fn insert_command(request: &InsertRequest) -> Command {
-    let Entry {
-        rewrite,
-        only,
-        key,
-        originator_is_lower,
-    } = request.entry;
-    let (mut pop, mut push) = (false, false);
-    match rewrite.vlan {
-        VlanAction::Keep => {}
-        VlanAction::Pop => pop = true,
-        VlanAction::Push(_) => push = true,
-        VlanAction::Set(_) => (pop, push) = (true, true),
-    }
-    let command = with_key(Command::new(), &key)
-        .with_opcode(Opcode::Insert)
-        .with_cookie(request.cookie.0)
-        .with_egress_lower_to_higher(request.egress[0])
-        .with_egress_higher_to_lower(request.egress[1])
-        .with_originator_is_lower(originator_is_lower)
-        .with_decrement_ttl(request.decrement_ttl)
-        .with_barrier(request.barrier)
-        .with_one_way(only.is_some())
-        .with_from_higher(only == Some(KeyDirection::HigherToLower))
-        .with_rewrite_source(rewrite.source.is_some())
-        .with_rewrite_destination(rewrite.destination.is_some())
-        .with_rewrite_mac(rewrite.mac.is_some())
-        .with_vlan_pop(pop)
-        .with_vlan_push(push);
-    match request.window_scales {
-        Some([lower, higher]) => command
-            .with_check_window(true)
-            .with_scale_lower(lower.min(14))
-            .with_scale_higher(higher.min(14)),
-        None => command,
-    }
-}
-
-fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Words {
-    let words = rewrite.words().0;
-    RewriteCommand::new()
-        .with_opcode(Opcode::Rewrite)
-        .with_cookie(cookie.0)
-        .with_word_0(words[0])
-        .with_word_1(words[1])
-        .with_word_2(words[2])
-        .with_word_3(words[3])
-        .with_word_4(words[4])
-        .with_word_5(words[5])
-        .into_bytes()
 }
 
 #[cfg(test)]
