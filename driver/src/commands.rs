@@ -13,14 +13,12 @@ use crate::platform::{Platform, Work};
 use crate::queues::has_come;
 use nic_model::clock::Picos;
 use nic_model::flow_table::{FlowKey, Rewrite};
-use nic_model::host::descriptors::{
-    Command, CommandCompletion, DumpCommand, ImageCommand, Opcode, Status,
-};
+use nic_model::host::descriptors::{Command, CommandCompletion, ImageCommand, Opcode, Status};
 use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
-use words::{about, insert_command, rewrite_command, waiting};
+use words::{about, insert_command, reading, rewrite_command, waiting};
 
 /// Places of the completion ring looked at while commands wait: more than these lost in a row are found with time.
 const LOOK_AHEAD: u32 = 4;
@@ -215,13 +213,8 @@ impl CommandQueue {
         layout: &Layout,
         slot: u32,
     ) -> Result<(), DeviceError> {
-        let command = DumpCommand::new()
-            .with_opcode(Opcode::Dump)
-            .with_slot(slot)
-            .with_records(Layout::DUMP_RECORDS)
-            .with_address(layout.dump.0);
-        let since = platform.now();
-        let pending = waiting(Opcode::Dump, Cookie(0), command.into_bytes(), since);
+        let room = (layout.dump, Layout::DUMP_RECORDS);
+        let pending = reading(Opcode::Dump, slot, room, platform.now());
         self.post_or_wait(platform, layout, pending)
     }
 
@@ -232,13 +225,8 @@ impl CommandQueue {
         layout: &Layout,
         from: u32,
     ) -> Result<(), DeviceError> {
-        let command = DumpCommand::new()
-            .with_opcode(Opcode::ReadLog)
-            .with_slot(from)
-            .with_records(Layout::LOG_RECORDS)
-            .with_address(layout.log.0);
-        let since = platform.now();
-        let pending = waiting(Opcode::ReadLog, Cookie(0), command.into_bytes(), since);
+        let room = (layout.log, Layout::LOG_RECORDS);
+        let pending = reading(Opcode::ReadLog, from, room, platform.now());
         self.post(platform, layout, pending)
     }
 

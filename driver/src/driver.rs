@@ -169,6 +169,9 @@ pub enum Progress {
     Idle,
 }
 
+/// Completions and counter records whose entries are fetched from memory at once.
+const ENTRIES_AHEAD: u32 = 16;
+
 /// The driver of one card.
 pub struct Driver {
     config: DriverConfig,
@@ -371,12 +374,10 @@ impl Driver {
         }
         if completed {
             self.fetch_ahead_completions(platform);
-        }
-        if completed
-            && let Some((completion, pending)) = self.commands.take(platform, &self.layout)?
-        {
-            self.completed(platform, &completion, pending, observer)?;
-            return Ok(true);
+            if let Some((completion, pending)) = self.commands.take(platform, &self.layout)? {
+                self.completed(platform, &completion, pending, observer)?;
+                return Ok(true);
+            }
         }
         self.fetch_ahead(platform);
         if let Some(completion) = self.receive.take(platform, &self.layout)? {
@@ -426,37 +427,36 @@ impl Driver {
 
     /// Every so many completions: fetches from memory what the next ones will need.
     fn fetch_ahead_completions(&mut self, platform: &mut impl Platform) {
-        const AHEAD: u32 = 16;
         let taken = self.commands.taken();
         if (self.fetched[2].wrapping_sub(taken) as i32) > 0 {
             return;
         }
-        let memory = platform.memory();
-        let mut count = 0;
-        for cookie in self.commands.coming(memory, &self.layout, AHEAD) {
-            count += 1;
-            self.records.prefetch(cookie.index());
-            self.tracker.prefetch(cookie.index());
-        }
-        self.fetched[2] = taken.wrapping_add(count);
+        let coming = self
+            .commands
+            .coming(platform.memory(), &self.layout, ENTRIES_AHEAD);
+        self.fetched[2] = taken.wrapping_add(self.fetch_entries(coming));
     }
 
     /// Every so many counter records: fetches from memory what the next ones will need.
     fn fetch_ahead_counters(&mut self, platform: &mut impl Platform) {
-        const AHEAD: u32 = 16;
         let consumed = self.counters.consumed();
         if (self.fetched[1].wrapping_sub(consumed) as i32) > 0 {
             return;
         }
-        let (memory, ring) = (platform.memory(), &self.layout.counter);
+        let ring = &self.layout.counter;
+        let coming = self.counters.coming(platform.memory(), ring, ENTRIES_AHEAD);
+        self.fetched[1] = consumed.wrapping_add(self.fetch_entries(coming));
+    }
+
+    /// Fetches records and connections of entries from memory; of how many.
+    fn fetch_entries(&self, entries: impl Iterator<Item = Cookie>) -> u32 {
         let mut count = 0;
-        for cookie in self.counters.coming(memory, ring, AHEAD) {
+        for cookie in entries {
             count += 1;
-            let index = Cookie(cookie).index();
-            self.records.prefetch(index);
-            self.tracker.prefetch(index);
+            self.records.prefetch(cookie.index());
+            self.tracker.prefetch(cookie.index());
         }
-        self.fetched[1] = consumed.wrapping_add(count);
+        count
     }
 
     /// Counters whose entries are gone come to rest, and those that rested for long enough are free.

@@ -1,6 +1,7 @@
 //! The driver's ends of the rings: what it has posted, what it has consumed.
 
 use crate::device::{DeviceError, Layout, write};
+use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
 use nic_model::host::descriptors::{
     AgingReport, CounterRecord, ReceiveBuffer, ReceiveCompletion, TransmitDescriptor,
@@ -236,13 +237,13 @@ impl ReportQueue {
         memory: &'a HostMemory,
         ring: &'a Ring,
         most: u32,
-    ) -> impl Iterator<Item = u32> + 'a {
+    ) -> impl Iterator<Item = Cookie> + 'a {
         let first = self.consumed;
         (0..most).map_while(move |ahead| {
             let place = first.wrapping_add(ahead);
             let bytes: [u8; 8] = memory.read(ring.address(place)).ok()?;
             let [phase, .., a, b, c, d] = bytes;
-            has_come([phase], ring, place).then(|| u32::from_le_bytes([a, b, c, d]))
+            has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
         })
     }
 

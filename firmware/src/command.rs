@@ -45,68 +45,83 @@ pub fn completion_ring(chip: &Chip) -> Ring {
 }
 
 /// Executes a command; its completion, and the time that comes on top: search, moves, and what the table's memory takes if it is
-/// not on the chip. What is sent later, by itself, is `None`.
+/// not on the chip. `None` if it completes later, by itself.
 pub(crate) fn execute(
     processor: &mut Processor,
     now: Picos,
     command: &Command,
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
-) -> (Option<CommandCompletion>, Picos) {
-    let is_part = command.opcode_or_err() == Ok(Opcode::WriteImage);
-    if is_part && is_whole_command(&command.into_bytes()) {
-        processor.stats.commands += 1;
-        let completion = answer(command).with_opcode(Opcode::WriteImage);
-        let completion = flash::fetch_part(processor, now, command, completion, chip, schedule);
-        return (completion, Picos::ZERO);
-    }
-    let (completion, more) = execute_at_once(processor, now, command, chip, schedule);
-    match completion.status_or_err() {
+) -> Option<(CommandCompletion, Picos)> {
+    processor.stats.commands += 1;
+    let completion = CommandCompletion::new()
+        .with_sequence(command.sequence())
+        .with_cookie(command.cookie());
+    let done = if !is_whole_command(&command.into_bytes()) {
+        (completion.with_status(Status::Damaged), Picos::ZERO)
+    } else if let Ok(opcode) = command.opcode_or_err() {
+        let completion = completion.with_opcode(opcode);
+        execute_opcode(
+            processor,
+            now,
+            (opcode, command),
+            completion,
+            chip,
+            schedule,
+        )?
+    } else {
+        (completion.with_status(Status::Invalid), Picos::ZERO)
+    };
+    match done.0.status_or_err() {
         Ok(Status::Damaged) => processor.note(now, LogCode::CommandDamaged, command.sequence()),
         Ok(Status::Invalid) => processor.note(now, LogCode::CommandInvalid, command.sequence()),
         _ => {}
     }
-    (Some(completion), more)
+    Some(done)
 }
 
-fn answer(command: &Command) -> CommandCompletion {
-    CommandCompletion::new()
-        .with_sequence(command.sequence())
-        .with_cookie(command.cookie())
-}
-
-fn execute_at_once(
+fn execute_opcode(
     processor: &mut Processor,
     now: Picos,
-    command: &Command,
+    (opcode, command): (Opcode, &Command),
+    completion: CommandCompletion,
+    chip: &mut Chip,
+    schedule: &mut impl Scheduler,
+) -> Option<(CommandCompletion, Picos)> {
+    Some(match opcode {
+        Opcode::Nop => (completion, Picos::ZERO),
+        Opcode::Insert => insert(processor, now, command, completion, chip, schedule),
+        Opcode::Rewrite => {
+            processor.rewrite = Some((command.cookie(), words_of(command)));
+            (completion, Picos::ZERO)
+        }
+        Opcode::Dump => dump::dump(processor, now, command, completion, chip, schedule),
+        Opcode::ReadLog => error_log::read(processor, now, command, completion, chip, schedule),
+        Opcode::AcceptImage => flash::accept(processor, now, completion),
+        Opcode::WriteImage => {
+            let part = flash::fetch_part(processor, now, command, completion, chip, schedule)?;
+            (part, Picos::ZERO)
+        }
+        Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => on_entry(
+            processor,
+            now,
+            (opcode, command),
+            completion,
+            chip,
+            schedule,
+        ),
+    })
+}
+
+/// Executes a command about an entry that is in the table.
+fn on_entry(
+    processor: &mut Processor,
+    now: Picos,
+    (opcode, command): (Opcode, &Command),
+    completion: CommandCompletion,
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) -> (CommandCompletion, Picos) {
-    processor.stats.commands += 1;
-    let completion = answer(command);
-    if !is_whole_command(&command.into_bytes()) {
-        return (completion.with_status(Status::Damaged), Picos::ZERO);
-    }
-    let opcode = match command.opcode_or_err() {
-        Ok(Opcode::Insert) => return insert(processor, now, command, completion, chip, schedule),
-        Ok(opcode) => opcode,
-        Err(_) => return (completion.with_status(Status::Invalid), Picos::ZERO),
-    };
-    let completion = completion.with_opcode(opcode);
-    match opcode {
-        Opcode::Nop | Opcode::Insert => return (completion, Picos::ZERO),
-        Opcode::Rewrite => {
-            processor.rewrite = Some((command.cookie(), words_of(command)));
-            return (completion, Picos::ZERO);
-        }
-        Opcode::Dump => return dump::dump(processor, now, command, completion, chip, schedule),
-        Opcode::ReadLog => {
-            return error_log::read(processor, now, command, completion, chip, schedule);
-        }
-        Opcode::AcceptImage => return flash::accept(processor, now, completion),
-        Opcode::WriteImage => return (completion.with_status(Status::Invalid), Picos::ZERO),
-        Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => {}
-    }
     let slot = find(command, chip);
     let reached = chip.reach(now, &command.key(), slot) - now;
     let Some(slot) = slot else {
@@ -173,7 +188,6 @@ fn insert(
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) -> (CommandCompletion, Picos) {
-    let completion = completion.with_opcode(Opcode::Insert);
     let key = command.key();
     let is_key = matches!(key.ip_version(), 4 | 6) && matches!(key.protocol(), TCP | UDP);
     let Some(action) = action_of(processor, command).filter(|_| is_key) else {

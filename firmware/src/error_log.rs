@@ -9,7 +9,7 @@ use nic_model::host::seal::seal;
 use std::collections::VecDeque;
 
 /// Entries that are kept.
-pub const KEPT: usize = 64;
+const KEPT: usize = 64;
 
 /// The last entries, and how many there were.
 #[derive(Debug, Clone, Default)]

@@ -101,6 +101,11 @@ impl Flash {
         Some(self.busy_until)
     }
 
+    /// A part is written, and another may come.
+    pub(crate) const fn part_is_written(&mut self) {
+        self.part_of = None;
+    }
+
     /// Checks the image in the slot that does not run.
     fn accept(&mut self) -> Result<(), ImageError> {
         self.accepted = false;
@@ -179,11 +184,6 @@ pub(crate) fn part_fetched(
         None => (completion.with_status(Status::Invalid), now),
     };
     schedule.schedule(at, FirmwareEvent::PartWritten(completion));
-}
-
-/// A part is written, and another may come.
-pub(crate) const fn part_written(processor: &mut Processor) {
-    processor.flash.part_of = None;
 }
 
 /// Checks the image in the slot that does not run; what that takes.

@@ -11,7 +11,7 @@ pub mod board;
 pub mod command;
 pub mod counter_service;
 mod dump;
-pub mod error_log;
+mod error_log;
 pub mod fault;
 mod flash;
 mod outbox;

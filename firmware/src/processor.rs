@@ -293,7 +293,7 @@ impl Processor {
                 flash::part_fetched(self, now, &command, completion, chip, schedule, outside);
             }
             FirmwareEvent::PartWritten(completion) => {
-                flash::part_written(self);
+                self.flash.part_is_written();
                 self.complete(now, completion, chip, schedule);
             }
         }
@@ -404,11 +404,11 @@ impl Processor {
         match work {
             Work::Command(command) => {
                 let logged = self.logged(&command);
-                let (completion, more) = match logged {
-                    Some(completion) => (Some(completion), Picos::ZERO),
+                let done = match logged {
+                    Some(completion) => Some((completion, Picos::ZERO)),
                     None => command::execute(self, now, &command, chip, schedule),
                 };
-                let Some(completion) = completion else {
+                let Some((completion, more)) = done else {
                     return;
                 };
                 if more > Picos::ZERO {

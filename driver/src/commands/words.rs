@@ -6,7 +6,8 @@ use crate::offload::Cookie;
 use nic_model::clock::Picos;
 use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Rewrite};
-use nic_model::host::descriptors::{Command, Opcode, RewriteCommand};
+use nic_model::host::descriptors::{Command, DumpCommand, Opcode, RewriteCommand};
+use nic_model::host::memory::DmaAddress;
 
 /// A command that was not posted yet.
 pub(super) const fn waiting(
@@ -35,6 +36,21 @@ pub(super) fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos)
         .with_opcode(opcode)
         .with_cookie(cookie.0);
     waiting(opcode, cookie, command.into_bytes(), since)
+}
+
+/// A command that reads records from one on, into memory that has room for so many.
+pub(super) fn reading(
+    opcode: Opcode,
+    from: u32,
+    (address, most): (DmaAddress, u32),
+    since: Picos,
+) -> Pending {
+    let command = DumpCommand::new()
+        .with_opcode(opcode)
+        .with_slot(from)
+        .with_records(most)
+        .with_address(address.0);
+    waiting(opcode, Cookie(0), command.into_bytes(), since)
 }
 
 fn with_key(command: Command, key: &FlowKey) -> Command {

@@ -147,7 +147,7 @@ impl Driver {
         }
         match self.health.state {
             State::Draining if self.commands.is_drained() => {
-                if self.may_begin() {
+                if self.begin_if_accepted() {
                     return self.reset_card(platform, ResetCause::Update, observer);
                 }
                 self.read_table(platform, observer)
@@ -192,7 +192,7 @@ impl Driver {
         })
     }
 
-    pub(super) fn reset_card(
+    fn reset_card(
         &mut self,
         platform: &mut impl Platform,
         cause: ResetCause,

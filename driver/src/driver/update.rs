@@ -31,9 +31,11 @@ pub enum UpdateError {
         /// Its version.
         found: u32,
     },
-    /// The card has no room for it.
-    #[error("the card has refused a part of the image: it is too large")]
-    NoRoom,
+    /// The card has refused a part of it.
+    #[error(
+        "the card has refused a part of the image: it is too large, or another one is on trial"
+    )]
+    PartRefused,
     /// The card found it damaged.
     #[error("the card found the image damaged")]
     Refused,
@@ -168,13 +170,13 @@ impl Driver {
         }
     }
 
-    /// No command is on its way any more. Whether the card is to begin afresh with another firmware now.
-    pub(super) fn may_begin(&mut self) -> bool {
-        let may = self.updating.state == Update::Accepted;
-        if may {
+    /// No command is on its way any more: an image that was accepted begins now. Whether there is one, and the card is to be reset.
+    pub(super) fn begin_if_accepted(&mut self) -> bool {
+        let is_accepted = self.updating.state == Update::Accepted;
+        if is_accepted {
             self.updating.state = Update::Beginning;
         }
-        may
+        is_accepted
     }
 
     /// The card began afresh: a step that was under way is to be taken again.
@@ -193,7 +195,7 @@ impl Driver {
         };
         self.updating.asked = false;
         if completion.status_or_err() != Ok(Status::Done) {
-            self.fail_update(UpdateError::NoRoom);
+            self.fail_update(UpdateError::PartRefused);
             return Ok(());
         }
         let length = self.updating.image.len();
