@@ -102,6 +102,8 @@ pub struct Layout {
     pub counters: CounterConfig,
     /// Whether the card checks TCP windows.
     pub checks_windows: bool,
+    /// Largest IP packet that each port sends, bytes.
+    pub mtus: [u32; 2],
     /// What the card does by itself.
     pub services: Services,
     /// Version of the interface that it speaks.
@@ -233,6 +235,7 @@ impl Layout {
             services,
             version,
             table_capacity: read(platform, reg::TABLE_CAPACITY),
+            mtus: reg::port_mtus(read(platform, reg::PORT_MTU)),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
             checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
             counters: reg::counter_config(read(platform, reg::COUNTER_FORMAT)),

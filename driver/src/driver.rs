@@ -28,6 +28,7 @@ use crate::queues::{self, ReceiveQueue, ReportQueue, TransmitQueue};
 use crate::room::{Hand, RoomConfig};
 use crate::switch::{Egress, Received, Switch};
 use crate::sync::{self, Reading};
+use crate::too_long::{self, Fit, Router};
 use crate::translation::{self, Chance};
 pub use card_log::CardError;
 use conntrack_core::{
@@ -73,8 +74,11 @@ pub struct DriverConfig {
     pub rings: RingConfig,
     /// Size of a receive buffer, bytes.
     pub buffer_bytes: u32,
-    /// Act as a router: decrement TTL and hop limit, drop what has none left. Otherwise a bump in the wire.
+    /// Act as a router: decrement TTL and hop limit, drop what has none left, and tell senders of packets that are too long for
+    /// the next link, or send those in fragments. Otherwise a bump in the wire.
     pub route: bool,
+    /// Addresses that a router's messages come from.
+    pub router: Router,
     /// Which clock connection tracking goes by.
     pub clock: Clock,
     /// How long a connection that found the table full, or gave way in it, waits for its next attempt, milliseconds; twice as
@@ -102,6 +106,7 @@ impl Default for DriverConfig {
             rings: RingConfig::default(),
             buffer_bytes: 2_048,
             route: false,
+            router: Router::default(),
             clock: Clock::Running,
             retry_after_full_ms: 1_000,
             room: RoomConfig::default(),
@@ -158,6 +163,10 @@ pub struct DriverStats {
     pub strays: u64,
     /// Entries that the card had lost.
     pub lost_entries: u64,
+    /// Messages to senders of packets that were too long for the next link.
+    pub answers: u64,
+    /// Fragments made of packets that were too long for the next link: of n that become of one packet, n - 1.
+    pub fragments_made: u64,
 }
 
 /// What a poll did.
@@ -275,6 +284,11 @@ impl Driver {
         self.records
             .get(id)
             .map_or(Life::Software, |record| record.life)
+    }
+
+    /// Frames made here: messages, and what became of a packet in fragments but one.
+    pub const fn made(&self) -> u64 {
+        self.stats.answers + self.stats.fragments_made
     }
 
     /// The cookie the hardware knows a connection by, if it is in hardware or on its way in or out.
@@ -500,7 +514,7 @@ impl Driver {
                 let heard_ms = if self.config.habits.heard_when_read {
                     millis(platform)
                 } else {
-                    (reading.last_seen_ns / 1_000_000) as u32
+                    reading.last_seen_ns.div_ceil(1_000_000) as u32
                 };
                 record.at_ms = record.at_ms.max(heard_ms);
             }

@@ -44,11 +44,13 @@ pub enum Flaw {
     DeletionNotFollowed = 17,
     /// Fragments are dropped: they have no ports by which their connection could be found.
     FragmentsDropped = 18,
+    /// Packets too long for the next link are dropped, and nobody tells their sender.
+    TooLongUnanswered = 19,
 }
 
 impl Flaw {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CountersReadZero,
         Self::ExtensionNotApplied,
         Self::ShortTimeoutAfterTeardown,
@@ -68,6 +70,7 @@ impl Flaw {
         Self::FullForAll,
         Self::DeletionNotFollowed,
         Self::FragmentsDropped,
+        Self::TooLongUnanswered,
     ];
 
     /// Its name in scenarios.
@@ -92,6 +95,7 @@ impl Flaw {
             Self::FullForAll => "full-for-all",
             Self::DeletionNotFollowed => "deletion-not-followed",
             Self::FragmentsDropped => "fragments-dropped",
+            Self::TooLongUnanswered => "too-long-unanswered",
         }
     }
 

@@ -31,6 +31,7 @@ pub mod room;
 mod steps;
 pub mod switch;
 mod sync;
+pub mod too_long;
 pub mod translation;
 
 pub use device::DeviceError;
@@ -46,4 +47,5 @@ pub use platform::{Platform, Work};
 pub use profile::{PROFILES, Profile};
 pub use room::{Eviction, RoomConfig};
 pub use switch::{Egress, Received, Switch, TwoPort};
+pub use too_long::Router;
 pub use translation::Translation;

@@ -18,6 +18,10 @@ pub enum Disposition {
     DroppedBySwitch,
     /// Dropped: no TTL or hop limit left for another hop.
     DroppedTtl,
+    /// Dropped: longer than the MTU of the port it would leave by; its sender is told, by a message in its place.
+    Answered,
+    /// Dropped: longer than the MTU of the port it would leave by; its sender is not told.
+    DroppedTooLong,
     /// Dropped: the transmit ring was full.
     DroppedRingFull,
     /// A held fragment given up: its datagram was never completed, or spoilt.

@@ -422,6 +422,16 @@ impl Records {
         Some((record, generation))
     }
 
+    /// The connection that a packet hit an entry of, however long ago: what came to the host may have waited there.
+    pub(crate) fn was_hit(&self, cookie: Cookie) -> Option<ConnectionId> {
+        let record = self.records.get(cookie.index())?;
+        let age = record.generation.wrapping_sub(cookie.generation()) & (u8::MAX >> 1);
+        // Its entry of before, if it is on its way into the card again.
+        let is_same = age == 0 || age == 1 && record.life == Life::Inserting;
+        let generation = record.connection_generation;
+        is_same.then(|| ConnectionId::from_parts(cookie.index(), generation))
+    }
+
     /// Moves a record to another life; the cookie of its entry.
     pub(crate) fn enter(&mut self, index: u32, life: Life) -> Cookie {
         let Some(record) = self.records.get_mut(index) else {
@@ -643,8 +653,12 @@ impl Records {
     /// An idle entry is to stay in hardware, given a time after which no packet hit it, nanoseconds: since when its connection
     /// has been idle, if all its entries are.
     pub(crate) fn keep(&mut self, cookie: Cookie, last_seen_ns: u64) -> Option<u64> {
-        self.kept.entry(cookie.0).or_insert(last_seen_ns);
-        let wanted = self.by_cookie(cookie)?.0.wanted;
+        let record = self.by_cookie(cookie)?.0;
+        // A reading that came before may be younger than the report.
+        let heard_ns = u64::from(record.at_ms) * 1_000_000;
+        let wanted = record.wanted;
+        let since = last_seen_ns.max(heard_ns);
+        self.kept.entry(cookie.0).or_insert(since);
         let parts = [0, 1].into_iter().filter(|part| wanted.has(*part));
         let since = parts.map(|part| self.kept_since(cookie.of_part(part)));
         since.reduce(|a, b| Some(a?.max(b?)))?

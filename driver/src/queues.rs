@@ -103,10 +103,10 @@ impl ReceiveQueue {
     }
 }
 
-/// Transmit: posted frames, and which buffer each lies in.
+/// Transmit: posted frames, and which buffer each lies in: `None` if the next one lies there too.
 #[derive(Debug)]
 pub(crate) struct TransmitQueue {
-    buffers: Vec<u32>,
+    buffers: Vec<Option<u32>>,
     posted: u32,
     announced: u32,
     reclaimed: u32,
@@ -115,22 +115,27 @@ pub(crate) struct TransmitQueue {
 impl TransmitQueue {
     pub(crate) fn new(layout: &Layout) -> Self {
         Self {
-            buffers: vec![0; layout.transmit.entries() as usize],
+            buffers: vec![None; layout.transmit.entries() as usize],
             posted: 0,
             announced: 0,
             reclaimed: 0,
         }
     }
 
-    /// Posts a frame that lies in `buffer`; `false` if the ring is full.
+    /// Whether there is room for so many frames.
+    pub(crate) const fn has_room(&self, ring: &Ring, frames: u32) -> bool {
+        frames <= ring.entries().saturating_sub(self.outstanding())
+    }
+
+    /// Posts a frame that lies in `buffer`, or in that of the next; `false` if the ring is full.
     pub(crate) fn post(
         &mut self,
         platform: &mut impl Platform,
         ring: &Ring,
-        buffer: u32,
+        buffer: Option<u32>,
         descriptor: &TransmitDescriptor,
     ) -> Result<bool, DeviceError> {
-        if self.posted.wrapping_sub(self.reclaimed) >= ring.entries() {
+        if !self.has_room(ring, 1) {
             return Ok(false);
         }
         platform.spend(Work::Transmit, 1);
@@ -180,12 +185,14 @@ impl TransmitQueue {
         layout: &Layout,
     ) -> Result<Option<u32>, DeviceError> {
         let head = u32::from_le_bytes(platform.memory().read(layout.transmit_head)?);
-        if self.reclaimed == self.posted || head.wrapping_sub(self.reclaimed) as i32 <= 0 {
-            return Ok(None);
+        while self.reclaimed != self.posted && head.wrapping_sub(self.reclaimed) as i32 > 0 {
+            let buffer = self.buffers[self.reclaimed as usize % self.buffers.len()];
+            self.reclaimed = self.reclaimed.wrapping_add(1);
+            if buffer.is_some() {
+                return Ok(buffer);
+            }
         }
-        let buffer = self.buffers[self.reclaimed as usize % self.buffers.len()];
-        self.reclaimed = self.reclaimed.wrapping_add(1);
-        Ok(Some(buffer))
+        Ok(None)
     }
 
     /// Frames posted and not yet sent.

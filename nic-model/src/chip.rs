@@ -169,8 +169,10 @@ pub enum Fate {
     ToHost(Reason),
     /// Dropped.
     Dropped(DropReason),
-    /// It hit an entry and was counted there, but too many frames waited for the port it should leave by.
-    EgressFull {
+    /// It hit an entry and was counted there, but the port it should leave by did not take it.
+    NotSent {
+        /// Why.
+        reason: DropReason,
         /// Name of the entry it hit.
         cookie: u32,
         /// The connection's originator sent it.
@@ -202,11 +204,13 @@ pub enum DropReason {
     Reset = 8,
     /// Too many packets of its group of flows went to the host.
     MeteredGroup = 9,
+    /// The packet was longer than the MTU of the port it should leave by.
+    BeyondMtu = 10,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
@@ -217,6 +221,7 @@ impl DropReason {
         Self::BadFcs,
         Self::Reset,
         Self::MeteredGroup,
+        Self::BeyondMtu,
     ];
 
     /// Short name, as in reports and traces.
@@ -232,6 +237,7 @@ impl DropReason {
             Self::BadFcs => "bad-fcs",
             Self::Reset => "reset",
             Self::MeteredGroup => "metered-group",
+            Self::BeyondMtu => "beyond-mtu",
         }
     }
 
@@ -250,6 +256,7 @@ impl DropReason {
             Self::MeteredGroup => {
                 "more of its group of flows went to the host than its meter allows"
             }
+            Self::BeyondMtu => "longer than the MTU of the port it would leave by",
         }
     }
 }
@@ -275,6 +282,8 @@ pub struct Chip {
     config: NicConfig,
     timing: Timing,
     ports: [MacPort; PORTS],
+    /// Largest IP packet that each port sends, bytes.
+    mtus: [u32; PORTS],
     parser: Parser,
     classifier: Classifier,
     meters: Meters,
@@ -317,6 +326,7 @@ impl Chip {
                 counter_interval: clock.cycles(p.counter_interval_cycles.into()),
             },
             ports: std::array::from_fn(|port| MacPort::numbered(&config.port, port as u8)),
+            mtus: config.port.mtus(),
             parser: Parser::new(config),
             classifier: Classifier::new(&config.classifier),
             meters: Meters::new(&config.meter),
@@ -430,6 +440,7 @@ impl Chip {
             registers::PORTS => PORTS as u32,
             registers::TABLE_CAPACITY => self.table.capacity(),
             registers::COUNTER_FORMAT => registers::counter_format(&self.config.counter),
+            registers::PORT_MTU => registers::port_mtu(&self.config.port),
             registers::FEATURES if self.config.window.check => registers::WINDOW_CHECKER,
             registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),

@@ -13,7 +13,7 @@ use crate::bridge::Bridge;
 use crate::fault::{Fault, FaultPlan};
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep, TICK};
-use crate::monitor::{Equivalence, FOUND_WITHIN, SETTLED_WITHIN};
+use crate::monitor::{Equivalence, FOUND_WITHIN, Reference, Routes, SETTLED_WITHIN};
 use crate::summary::MonitorVerdict;
 use crate::traffic::translated::Network;
 use conntrack_core::{ConnectionId, Tracker, Tuple, Verdict};
@@ -72,6 +72,8 @@ pub struct FrameOutcome {
     pub reason: Option<Reason>,
     /// Why the hardware dropped it.
     pub dropped: Option<DropReason>,
+    /// Whether its sender was told that it is too long for the next link; `None` if it did not come so far.
+    pub answered: Option<bool>,
     /// From its first bit in to its first bit out, or to the end of its treatment.
     pub latency: Picos,
 }
@@ -190,9 +192,16 @@ impl Simulation {
         };
         if config.check_equivalence {
             let tracker = Tracker::new(config.driver.conntrack.clone(), config.driver.hash_key);
-            let checks_windows = config.nic.window.check;
-            let reference = Equivalence::new(tracker, bridge, config.frozen, checks_windows);
-            world.watch.equivalence = Some(reference);
+            let reference = Reference {
+                bridge,
+                frozen: config.frozen,
+                checks_windows: config.nic.window.check,
+                routes: config.driver.route.then(|| Routes {
+                    mtus: config.nic.port.mtus(),
+                    buffer_bytes: config.driver.buffer_bytes,
+                }),
+            };
+            world.watch.equivalence = Some(Equivalence::new(tracker, reference));
         }
         let policy_name = config.policy.name();
         let faults = FaultPlan::new(&config.faults, config.seed, &mut board);
@@ -365,6 +374,7 @@ impl Simulation {
                         tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
                         reason: None,
                         dropped: None,
+                        answered: None,
                         latency,
                     });
                 }
@@ -375,13 +385,14 @@ impl Simulation {
                     .given_to_host(meta, reason, front.first_bit, arrival);
                 self.refresh_due();
             }
-            Fate::EgressFull {
-                from_originator, ..
+            Fate::NotSent {
+                reason,
+                from_originator,
+                ..
             } => {
                 self.world
                     .watch
                     .counted(meta, parsed, from_originator, front.lookup_at);
-                let reason = DropReason::EgressFull;
                 self.world
                     .watch
                     .dropped_in_hardware(meta, reason, front.lookup_at, arrival);

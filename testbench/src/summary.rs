@@ -88,6 +88,8 @@ pub struct PacketTotals {
     pub host_bytes: u64,
     /// Forwarded by the host.
     pub host_forwarded: u64,
+    /// Frames that the host made and sent beside those: messages to senders, fragments.
+    pub host_made: u64,
     /// Consumed by the host without being forwarded as they came (fragments held for reassembly).
     pub host_consumed: u64,
     /// Dropped, in hardware or by the host.

@@ -74,6 +74,11 @@ const STORIES: &[Story] = &[
         right: &["--no-flaws"],
     },
     Story {
+        name: "path-mtu-black-hole",
+        tells: Monitor(5),
+        right: &["--set", "trap.mtu=true"],
+    },
+    Story {
         name: "rule-storm",
         tells: HitRate(0.3, 0.7),
         right: &["--policy", "packets:20"],

@@ -75,6 +75,22 @@ think_time_ms_mean = 300_000
 preset = "fpga-small"
 "#;
 
+/// Uploads by a router into a link with a smaller MTU.
+const UPLOADS: &str = r#"
+route = true
+[stop]
+duration_ms = 300
+[[traffic]]
+kind = "tcp-sessions"
+sessions_per_second = 100
+clients = 40
+servers = 4
+request = { distribution = "uniform", minimum_bytes = 500, maximum_bytes = 40_000 }
+[nic]
+preset = "fpga-small"
+port = { mtu_1_bytes = 1_400 }
+"#;
+
 const PLANTED: &[(Planted, &str)] = &[
     (planted(Flaw::CountersReadZero, 2, SESSIONS), ""),
     (planted(Flaw::ExtensionNotApplied, 3, STREAMS), ""),
@@ -89,6 +105,7 @@ const PLANTED: &[(Planted, &str)] = &[
         "firmware = { counter_interval_ms = 20 }",
     ),
     (planted(Flaw::DirectionsSwapped, 2, SESSIONS), ""),
+    (planted(Flaw::TooLongUnanswered, 5, UPLOADS), ""),
     (planted(Flaw::WindowsKept, 5, SESSIONS), ""),
     (
         planted(Flaw::GenerationIgnored, 2, SESSIONS),

@@ -3,7 +3,11 @@
 use super::*;
 use crate::offload::Record;
 use conntrack_core::Tuple;
+use nic_model::host::memory::DmaAddress;
 use packet::ethernet::ip_offset;
+
+/// Tag of a frame that was not received.
+const NO_TAG: u64 = u64::MAX;
 
 /// Received frames of which what tracking needs is fetched at once.
 const AHEAD: u32 = 32;
@@ -40,8 +44,7 @@ impl Driver {
         let reason = Reason::from_code(completion.reason()).unwrap_or(Reason::Malformed);
         let now = self.time(platform);
         self.before_tracking(platform, &completion, reason, now)?;
-        let address = self.layout.buffer_address(completion.buffer());
-        let length = completion.captured_bytes().min(self.layout.buffer_bytes) as usize;
+        let (address, length) = self.frame_in(&completion);
         let frame = platform.memory().slice(address, length)?;
         let translates = switch.translates() && completion.tunnel() == 0;
         let verdict = packet_of(frame, &completion).map(|packet| {
@@ -120,10 +123,10 @@ impl Driver {
     ) -> Result<(), DeviceError> {
         if completion.hit()
             && !self.config.flaws.has(Flaw::EarlyHitsIgnored)
-            && let Some(id) = self.connection_of_cookie(completion.cookie())
-            && matches!(self.life(id), Life::Inserting | Life::Removing)
+            && let Some(id) = self.records.was_hit(Cookie(completion.cookie()))
+            && self.life(id) != Life::Installed
         {
-            // The entry is in although its completion has not come, or still is: others have passed.
+            // The entry was in, although its completion had not come, or is out by now: others have passed.
             self.tracker.passed_unseen(id, now);
         }
         let cause = match reason {
@@ -165,19 +168,139 @@ impl Driver {
         let buffer = completion.buffer();
         let done = match wanted {
             Disposition::Held => return Ok(wanted),
-            Disposition::Sent(_) if !self.translate(platform, completion, translated)? => {
-                Disposition::DroppedInvalid
-            }
             Disposition::Sent(port) => {
-                if self.send(platform, completion, port)? {
-                    return Ok(wanted);
+                let done = self.send_or_answer(platform, completion, port, translated)?;
+                if matches!(done, Disposition::Sent(_) | Disposition::Answered) {
+                    // The buffer is in use until the card has sent what lies there.
+                    return Ok(done);
                 }
-                Disposition::DroppedRingFull
+                done
             }
             other => other,
         };
         self.receive.post(platform, &self.layout, buffer)?;
         Ok(done)
+    }
+
+    /// Sends a frame, whole or in fragments, or tells its sender that it is too long; what was done.
+    fn send_or_answer(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        port: u8,
+        translated: Option<&Verdict>,
+    ) -> Result<Disposition, DeviceError> {
+        Ok(match self.fit(platform, completion, port)? {
+            Fit::Dropped => Disposition::DroppedTooLong,
+            Fit::Answered if self.answer(platform, completion, port)? => Disposition::Answered,
+            Fit::Answered => Disposition::DroppedRingFull,
+            _ if !self.translate(platform, completion, translated)? => Disposition::DroppedInvalid,
+            Fit::Whole if self.send(platform, completion, port)? => Disposition::Sent(port),
+            Fit::InFragments if self.send_in_fragments(platform, completion, port)? => {
+                Disposition::Sent(port)
+            }
+            Fit::Whole | Fit::InFragments => Disposition::DroppedRingFull,
+        })
+    }
+
+    /// What becomes of a frame at the port it would leave by. Only a router tells or cuts.
+    fn fit(
+        &self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        port: u8,
+    ) -> Result<Fit, DeviceError> {
+        let mtu = self.mtu(port);
+        if completion.wire_bytes() <= mtu {
+            return Ok(Fit::Whole);
+        }
+        let (address, length) = self.frame_in(completion);
+        let frame = platform.memory().slice(address, length)?;
+        let silent = !self.config.route || self.config.flaws.has(Flaw::TooLongUnanswered);
+        Ok(
+            match too_long::fit(frame, mtu, self.layout.buffer_bytes as usize) {
+                Fit::Answered if silent => Fit::Dropped,
+                Fit::InFragments if !self.config.route => Fit::Dropped,
+                fit => fit,
+            },
+        )
+    }
+
+    const fn mtu(&self, port: u8) -> u32 {
+        self.layout.mtus[port as usize % 2]
+    }
+
+    /// Where a received frame lies, and how many bytes of it.
+    fn frame_in(&self, completion: &ReceiveCompletion) -> (DmaAddress, usize) {
+        let length = completion.captured_bytes().min(self.layout.buffer_bytes);
+        let address = self.layout.buffer_address(completion.buffer());
+        (address, length as usize)
+    }
+
+    /// Tells the sender of a frame, in its place, that it is too long for a port; `false` if the transmit ring is full.
+    fn answer(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        port: u8,
+    ) -> Result<bool, DeviceError> {
+        let (address, length) = self.frame_in(completion);
+        let room = self.layout.buffer_bytes as usize;
+        let buffer = platform.memory().slice_mut(address, room)?;
+        let (mtu, router) = (self.mtu(port), &self.config.router);
+        let Some(length) = too_long::answer(buffer, length, mtu, router) else {
+            return Ok(false);
+        };
+        let message = TransmitDescriptor::new()
+            .with_address(address.0)
+            .with_captured_bytes(length as u32)
+            .with_wire_bytes(length as u32)
+            .with_ingress_tag(NO_TAG);
+        let message = last_of(message, completion).with_port(completion.port());
+        let buffer = Some(completion.buffer());
+        let is_posted = (self.transmit).post(platform, &self.layout.transmit, buffer, &message)?;
+        self.stats.answers += u64::from(is_posted);
+        Ok(is_posted)
+    }
+
+    /// Sends a frame in fragments, which lie in its buffer one behind the other: the last one has its tag.
+    fn send_in_fragments(
+        &mut self,
+        platform: &mut impl Platform,
+        completion: &ReceiveCompletion,
+        port: u8,
+    ) -> Result<bool, DeviceError> {
+        let (address, length) = self.frame_in(completion);
+        let (mtu, room) = (self.mtu(port), self.layout.buffer_bytes as usize);
+        let buffer = platform.memory().slice_mut(address, room)?;
+        if let Some(l3_offset) = ip_offset(buffer) {
+            decrement_ttl(buffer, l3_offset);
+        }
+        let pieces = too_long::split(buffer, length, mtu).unwrap_or_default();
+        let ring = &self.layout.transmit;
+        let Some(last) = pieces.len().checked_sub(1) else {
+            return Ok(false);
+        };
+        if !self.transmit.has_room(ring, pieces.len() as u32) {
+            return Ok(false);
+        }
+        for (number, piece) in pieces.iter().enumerate() {
+            let fragment = TransmitDescriptor::new()
+                .with_address(address.offset(piece.offset as u64).0)
+                .with_captured_bytes(piece.captured_bytes as u32)
+                .with_wire_bytes(piece.wire_bytes as u32)
+                .with_port(port);
+            let (fragment, buffer) = if number == last {
+                let last = last_of(fragment, completion);
+                let tag = completion.ingress_tag();
+                (last.with_ingress_tag(tag), Some(completion.buffer()))
+            } else {
+                (fragment.with_ingress_tag(NO_TAG), None)
+            };
+            self.transmit.post(platform, ring, buffer, &fragment)?;
+        }
+        self.stats.fragments_made += last as u64;
+        Ok(true)
     }
 
     /// Writes translated addresses into a frame, if its verdict is given; whether it can be sent.
@@ -191,9 +314,8 @@ impl Driver {
             return Ok(true);
         };
         let now = self.time(platform);
-        let address = self.layout.buffer_address(completion.buffer());
-        let length = completion.captured_bytes().min(self.layout.buffer_bytes);
-        let frame = platform.memory().slice_mut(address, length as usize)?;
+        let (address, length) = self.frame_in(completion);
+        let frame = platform.memory().slice_mut(address, length)?;
         let Some(packet) = ip_offset(frame).and_then(|offset| frame.get_mut(offset..)) else {
             return Ok(true);
         };
@@ -206,29 +328,23 @@ impl Driver {
         completion: &ReceiveCompletion,
         port: u8,
     ) -> Result<bool, DeviceError> {
-        let address = self.layout.buffer_address(completion.buffer());
-        let length = completion.captured_bytes().min(self.layout.buffer_bytes);
+        let (address, length) = self.frame_in(completion);
         if self.config.route {
-            let frame = platform.memory().slice_mut(address, length as usize)?;
+            let frame = platform.memory().slice_mut(address, length)?;
             if let Some(l3_offset) = ip_offset(frame) {
                 decrement_ttl(frame, l3_offset);
             }
         }
-        let barred = Reason::from_code(completion.reason()) == Some(Reason::Barrier);
-        let descriptor = TransmitDescriptor::new()
-            .with_barred(barred)
-            .with_cookie(completion.cookie())
+        let frame = TransmitDescriptor::new()
             .with_address(address.0)
-            .with_captured_bytes(length)
+            .with_captured_bytes(length as u32)
             .with_wire_bytes(completion.wire_bytes())
             .with_port(port)
             .with_ingress_tag(completion.ingress_tag());
-        self.transmit.post(
-            platform,
-            &self.layout.transmit,
-            completion.buffer(),
-            &descriptor,
-        )
+        let frame = last_of(frame, completion);
+        let buffer = Some(completion.buffer());
+        self.transmit
+            .post(platform, &self.layout.transmit, buffer, &frame)
     }
 
     /// The rest of a datagram shares the fate of the fragment that decided it.
@@ -250,6 +366,14 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Nothing that leaves after this is left of a received frame: its barrier, if there was one, may have it back.
+fn last_of(descriptor: TransmitDescriptor, completion: &ReceiveCompletion) -> TransmitDescriptor {
+    let barred = completion.reason() == Reason::Barrier.code();
+    descriptor
+        .with_barred(barred)
+        .with_cookie(completion.cookie())
 }
 
 /// The packet in a frame that its connection is told by; `None` if it is not IP.

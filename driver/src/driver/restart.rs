@@ -6,7 +6,7 @@ use crate::offload::SavedRecord;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`SavedState`] that this driver writes and reads.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What a driver must remember of a card to take it over from its predecessor. It is written down with `serde`, in any format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -211,7 +211,7 @@ fn versions_are_negotiated() {
 fn a_state_file_of_another_version_is_refused() {
     let mut world = World::new(System::of(Entries::Both));
     let file = serde_json::to_string(&world.driver.state()).expect("JSON");
-    let file = file.replace("\"version\":3", "\"version\":9");
+    let file = file.replace("\"version\":4", "\"version\":9");
     let state = serde_json::from_str(&file).expect(&file);
     let (board, told) = (&mut world.board, &mut world.told);
     let tracker = world.driver.end_process(board, told).expect("it ends");

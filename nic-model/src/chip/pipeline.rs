@@ -252,14 +252,14 @@ impl Chip {
         {
             return Err((Reason::Window, Some(cookie)));
         }
-        let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
+        let (trap, mtus) = (&self.config.trap, &self.mtus);
         let format = &self.counter_format;
         let (barriers, at) = (&mut self.barriers, found.unwrap_or(Slot(0)));
         let decide = |state: &mut EntryState| {
             if !state.serves(parsed.direction) {
                 return (*state, Some(Reason::Miss));
             }
-            let reason = crate::datapath::trap::check(trap, parsed, state, mtu);
+            let reason = crate::datapath::trap::check(trap, parsed, state, mtus);
             if matches!(reason, Some(Reason::TcpFin | Reason::TcpRst)) {
                 state.set(flag::CLOSING);
             }
@@ -306,8 +306,8 @@ impl Chip {
         }
         let state = self.table.state(slot)?;
         // What is trapped anyway does not move the windows.
-        let (trap, mtu) = (&self.config.trap, self.config.port.mtu_bytes);
-        let trapped = crate::datapath::trap::check(trap, parsed, &state, mtu).is_some();
+        let (trap, mtus) = (&self.config.trap, &self.mtus);
+        let trapped = crate::datapath::trap::check(trap, parsed, &state, mtus).is_some();
         if trapped || !state.has(flag::WINDOW) || self.barriers.holds(&state, now) {
             return None;
         }
@@ -382,13 +382,24 @@ impl Chip {
         let from_originator =
             originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
         let cookie = state.cookie();
-        let Some(departs) = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) else {
-            self.stats.count_drop(DropReason::EgressFull);
-            self.probe.dropped(ready, DropReason::EgressFull);
-            return Fate::EgressFull {
-                cookie,
-                from_originator,
-            };
+        let egress = usize::from(port) % PORTS;
+        let departs = if parsed.outer_ip_bytes > self.mtus[egress] {
+            Err(DropReason::BeyondMtu)
+        } else {
+            let departs = self.ports[egress].transmit(ready, wire_len);
+            departs.ok_or(DropReason::EgressFull)
+        };
+        let departs = match departs {
+            Ok(departs) => departs,
+            Err(reason) => {
+                self.stats.count_drop(reason);
+                self.probe.dropped(ready, reason);
+                return Fate::NotSent {
+                    reason,
+                    cookie,
+                    from_originator,
+                };
+            }
         };
         self.probe.egress(port, departs, wire_len, Some(rewritten));
         self.stats.forwarded_frames += 1;

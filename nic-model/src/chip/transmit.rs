@@ -25,6 +25,12 @@ pub(super) struct TransmitPath {
     done: u32,
 }
 
+/// What a frame carries behind Ethernet header and VLAN tags, bytes; 0 if that is not IP.
+fn ip_bytes(frame: &[u8], wire_len: u32) -> u32 {
+    let offset = packet::ethernet::ip_offset(frame);
+    offset.map_or(0, |offset| wire_len.saturating_sub(offset as u32))
+}
+
 impl Chip {
     pub(super) fn fetch_transmit(&mut self, now: Picos, schedule: &mut impl Schedule<ChipEvent>) {
         let posted = self
@@ -103,13 +109,20 @@ impl Chip {
             self.give_back(now, descriptor.cookie());
         }
         let address = DmaAddress(descriptor.address());
-        if length > MAX_FRAME_BYTES || outside.memory().slice(address, length as usize).is_err() {
+        let frame = outside.memory().slice(address, length as usize);
+        let Some(frame) = frame.ok().filter(|_| length <= MAX_FRAME_BYTES) else {
             outside.frame_dropped(tag, now);
             return self.dma_failed();
-        }
+        };
         let wire_len = descriptor.wire_bytes().max(length).min(MAX_FRAME_BYTES);
         let ready = now + self.timing.cycle;
-        match self.ports[usize::from(port) % PORTS].transmit(ready, wire_len) {
+        let egress = usize::from(port) % PORTS;
+        let beyond = ip_bytes(frame, wire_len) > self.mtus[egress];
+        let departs = match beyond {
+            false => self.ports[egress].transmit(ready, wire_len),
+            true => None,
+        };
+        match departs {
             Some(departs) => {
                 self.stats.host_sent_frames += 1;
                 self.probe.egress(port, departs, wire_len, None);

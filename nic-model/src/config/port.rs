@@ -10,6 +10,8 @@ section! {
         rate_gbps: u32 = 100, OneOf(&[1, 10, 25, 40, 50, 100, 200, 400, 800]), "Gb/s", "IEEE 802.3";
         /// Largest IP packet a port sends.
         mtu_bytes: u32 = 1_500, Range(68, 65_535), "bytes", "IEEE 802.3 (1,500); RFC 791 (68)";
+        /// Largest IP packet port 1 sends, if it is another than port 0's (0: it is not).
+        mtu_1_bytes: u32 = 0, Range(0, 65_535), "bytes", "assumed";
         /// Receive FIFO of each port.
         receive_fifo_bytes: u32 = 256 * 1_024, Range(2_048, 1 << 28), "bytes", "assumed";
         /// Whether a port whose receive FIFO fills tells its neighbour to stop (PAUSE, IEEE 802.3 annex 31B): frames wait there then.
@@ -28,6 +30,14 @@ section! {
 }
 
 impl PortConfig {
+    /// Largest IP packet that each port sends, bytes.
+    pub const fn mtus(&self) -> [u32; 2] {
+        match self.mtu_1_bytes {
+            0 => [self.mtu_bytes; 2],
+            other => [self.mtu_bytes, other],
+        }
+    }
+
     /// What no single parameter shows.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let wrong = |key, value: u32, allowed: &str| {
@@ -37,6 +47,9 @@ impl PortConfig {
                 allowed: allowed.to_owned(),
             })
         };
+        if (1..68).contains(&self.mtu_1_bytes) {
+            return wrong("port.mtu_1_bytes", self.mtu_1_bytes, "0, or at least 68");
+        }
         if self.pause && self.pause_above_bytes > self.receive_fifo_bytes {
             let allowed = "at most port.receive_fifo_bytes";
             return wrong("port.pause_above_bytes", self.pause_above_bytes, allowed);

@@ -143,7 +143,7 @@ pub fn check(
     config: &TrapConfig,
     parsed: &Parsed,
     state: &EntryState,
-    mtu_bytes: u32,
+    mtus: &[u32; 2],
 ) -> Option<Reason> {
     let flags = parsed.tcp_flags;
     if flags & (SYN | FIN | RST) != 0 {
@@ -166,7 +166,7 @@ pub fn check(
     if config.ttl && parsed.ttl <= 1 {
         return Some(Reason::Ttl);
     }
-    if config.mtu && parsed.outer_ip_bytes > mtu_bytes {
+    if config.mtu && parsed.outer_ip_bytes > mtus[usize::from(state.egress(parsed.direction)) % 2] {
         return Some(Reason::Mtu);
     }
     None
@@ -195,6 +195,8 @@ mod tests {
             .unwrap_or_default()
     }
 
+    const MTUS: [u32; 2] = [1_500; 2];
+
     fn parsed(tcp_flags: u8) -> Parsed {
         Parsed {
             tcp_flags,
@@ -209,17 +211,17 @@ mod tests {
     fn flags_trap_in_the_order_reset_syn_fin() {
         let config = TrapConfig::default();
         let state = EntryState::default();
-        assert_eq!(check(&config, &parsed(0x10), &state, 1_500), None);
+        assert_eq!(check(&config, &parsed(0x10), &state, &MTUS), None);
         assert_eq!(
-            check(&config, &parsed(0x11), &state, 1_500),
+            check(&config, &parsed(0x11), &state, &MTUS),
             Some(Reason::TcpFin)
         );
         assert_eq!(
-            check(&config, &parsed(0x02), &state, 1_500),
+            check(&config, &parsed(0x02), &state, &MTUS),
             Some(Reason::TcpSyn)
         );
         assert_eq!(
-            check(&config, &parsed(0x07), &state, 1_500),
+            check(&config, &parsed(0x07), &state, &MTUS),
             Some(Reason::TcpRst)
         );
     }
@@ -238,7 +240,7 @@ mod tests {
             ip_bytes: 9_000,
             ..parsed(0x11)
         };
-        assert_eq!(check(&config, &packet, &state, 1_500), None);
+        assert_eq!(check(&config, &packet, &state, &MTUS), None);
     }
 
     #[test]
@@ -246,7 +248,7 @@ mod tests {
         let mut state = EntryState::default();
         state.set(flag::CLOSING);
         assert_eq!(
-            check(&TrapConfig::default(), &parsed(0x10), &state, 1_500),
+            check(&TrapConfig::default(), &parsed(0x10), &state, &MTUS),
             Some(Reason::Closing)
         );
     }

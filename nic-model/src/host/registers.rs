@@ -3,7 +3,7 @@
 //! Registers are 32 bits wide. Ring base addresses take two registers, low half first; the pair takes effect
 //! when the ring is enabled by [`CONTROL`].
 
-use crate::config::{CounterConfig, Entries, KeyConfig, Overflow};
+use crate::config::{CounterConfig, Entries, KeyConfig, Overflow, PortConfig};
 
 /// How software may use a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,7 @@ register_map! {
     0x0a8 ReadWrite COUNTER_ENTRIES      "Counter ring, entries, a power of two."
     0x0ac Write     COUNTER_HEAD         "Counter records consumed so far, modulo 2^32."
     0x0c0 Write     INTERRUPT_ARM        "Writing any value allows one interrupt: at once if something was delivered since the last one."
+    0x0c4 Read      PORT_MTU             "Largest IP packet a port sends, bytes. Bits 15:0: port 0. Bits 31:16: port 1. What is longer is dropped there. 0: not known."
     0x0d0 Read      FEATURES             "Bit 0: the card checks TCP windows."
     0x0d4 Read      HEARTBEAT            "Milliseconds of the firmware's life: stands still when it hangs."
     0x0d8 Read      BOOT_COUNT           "How often the card began afresh: by request, by its watchdog, or otherwise."
@@ -101,10 +102,10 @@ pub const DOORBELLS: [u32; 6] = [
 
 /// Value of [`DEVICE_ID`].
 pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
-/// Value of [`INTERFACE_VERSION`] with the image that a card comes with: 2.2.
-pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0002;
-/// Value of [`FIRMWARE_VERSION`] with the image that a card comes with: 2.2.
-pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0002;
+/// Value of [`INTERFACE_VERSION`] with the image that a card comes with: 2.3.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0003;
+/// Value of [`FIRMWARE_VERSION`] with the image that a card comes with: 2.3.
+pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0003;
 /// Bit of [`CONTROL`] and [`STATUS`].
 pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`CONTROL`].
@@ -130,6 +131,20 @@ pub const IMAGE_GIVEN_UP: u32 = 1 << 3;
 
 /// Bit of [`FEATURES`].
 pub const WINDOW_CHECKER: u32 = 1 << 0;
+
+/// The value of [`PORT_MTU`].
+pub const fn port_mtu(port: &PortConfig) -> u32 {
+    let [first, second] = port.mtus();
+    first & 0xffff | second << 16
+}
+
+/// What a value of [`PORT_MTU`] says; as good as none where the card does not know.
+pub const fn port_mtus(value: u32) -> [u32; 2] {
+    const fn mtu(bytes: u32) -> u32 {
+        if bytes == 0 { u32::MAX } else { bytes }
+    }
+    [mtu(value & 0xffff), mtu(value >> 16)]
+}
 
 /// The value of [`KEY_FORMAT`].
 pub fn key_format(key: &KeyConfig) -> u32 {
@@ -192,6 +207,15 @@ mod tests {
         for format in 0..32 {
             assert_eq!(key_format(&key_config(format)), format);
         }
+    }
+
+    #[test]
+    fn a_port_may_have_an_mtu_of_its_own() {
+        let mut port = PortConfig::default();
+        assert_eq!(port_mtus(port_mtu(&port)), [1_500; 2]);
+        port.mtu_1_bytes = 1_280;
+        assert_eq!(port_mtus(port_mtu(&port)), [1_500, 1_280]);
+        assert_eq!(port_mtus(0), [u32::MAX; 2]);
     }
 
     #[test]

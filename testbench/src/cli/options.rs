@@ -10,7 +10,8 @@ use crate::traffic::translated;
 use clap::Args;
 use conntrack_core::{Config, HashKey};
 use driver::{
-    Clock, Counting, DriverConfig, Eviction, Flaws, Habits, PROFILES, Profile, RoomConfig, policy,
+    Clock, Counting, DriverConfig, Eviction, Flaws, Habits, PROFILES, Profile, RoomConfig, Router,
+    policy,
 };
 use nic_model::config::NicConfig;
 use std::path::Path;
@@ -31,6 +32,10 @@ pub(super) struct SystemArgs {
     /// has come for US microseconds (0: at once)
     #[arg(long = "barrier", value_name = "US", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) barrier_us: Option<u32>,
+    /// Act as a router: TTL and hop limit go down, packets too long for the next link (port.mtu_bytes, port.mtu_1_bytes) are cut, or
+    /// their sender is told
+    #[arg(long)]
+    pub(super) route: bool,
     /// What to offload: assured (unless the scenario or the profile says otherwise), assured-tcp, established, packets:N,
     /// bytes:N, rate:N, heavy:N, adaptive, rule:LIST, never; A+B is what both want (see `ctnic policies`)
     #[arg(long, value_name = "NAME")]
@@ -61,6 +66,7 @@ pub(super) struct FromScenario {
     pub(super) profile: Option<&'static Profile>,
     pub(super) counting: Option<Counting>,
     pub(super) barrier_us: Option<u32>,
+    pub(super) route: Option<Router>,
     pub(super) policy: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) faults: Vec<Fault>,
@@ -84,6 +90,7 @@ impl FromScenario {
             profile: scenario.profile,
             counting: scenario.counting,
             barrier_us: scenario.barrier_us,
+            route: scenario.route,
             policy: scenario.policy.clone(),
             seed: Some(scenario.seed),
             faults: scenario.faults.clone(),
@@ -198,6 +205,8 @@ impl SystemArgs {
             conntrack: self.conntrack_config(scenario)?,
             hash_key: self.hash_key(scenario),
             rings: nic.ring.clone(),
+            route: self.route || scenario.route.is_some(),
+            router: scenario.route.unwrap_or_default(),
             buffer_bytes: largest_frame.max(2_048).next_multiple_of(256),
             clock: if frozen {
                 Clock::Frozen

@@ -15,9 +15,12 @@ use conntrack_core::{
     Tuple, Verdict, Zone,
 };
 use driver::Switch;
+use driver::too_long::{self, Fit};
 use driver::translation::{self, Chance};
+use nic_model::DropReason;
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
+use nic_model::datapath::rewrite::decrement_ttl;
 use nic_model::flow_table::entry::{Endpoint, Tunnel};
 use packet::ethernet::ip_offset;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,20 +39,49 @@ struct Expected {
     verdict: Option<Verdict>,
     tuple: Option<Tuple>,
     at: Picos,
-    /// Sum over the packet as it should leave, where addresses are translated; whether it has left otherwise.
+    /// Sum over the packet as it should leave in one piece, where addresses are translated; whether it has left otherwise.
     digest: Option<u64>,
     changed: bool,
+    /// What becomes of it at the link it would leave by.
+    fit: Fit,
+}
+
+/// What the reference is to do beside connection tracking.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reference {
+    /// Where packets go, and how addresses are translated.
+    pub bridge: Bridge,
+    /// Time stands still.
+    pub frozen: bool,
+    /// The card refuses what lies outside windows.
+    pub checks_windows: bool,
+    /// It is a router, which tells senders of packets that are too long, and cuts others.
+    pub routes: Option<Routes>,
+}
+
+/// What a router knows of its links.
+#[derive(Debug, Clone, Copy)]
+pub struct Routes {
+    /// Largest IP packet that each port sends, bytes.
+    pub mtus: [u32; 2],
+    /// Memory for a packet and what it is cut into, bytes.
+    pub buffer_bytes: u32,
+}
+
+impl Routes {
+    /// What becomes of a frame at the port it would leave by.
+    fn fit(&self, frame: &[u8], from: u8) -> Fit {
+        let mtu = self.mtus[usize::from(from ^ 1) % 2];
+        too_long::fit(frame, mtu, self.buffer_bytes as usize)
+    }
 }
 
 /// The reference, and how often the two agreed.
 pub struct Equivalence {
     tracker: Tracker,
-    bridge: Bridge,
+    setup: Reference,
     chance: Chance,
     packet: Vec<u8>,
-    frozen: bool,
-    /// The card refuses what lies outside windows.
-    checks_windows: bool,
     expected: BTreeMap<u64, Expected>,
     /// Connections of which a packet was dropped that the reference has seen: what comes after may differ.
     lossy: BTreeSet<Tuple>,
@@ -91,15 +123,13 @@ const fn is_established(ctinfo: CtInfo) -> bool {
 
 impl Equivalence {
     /// Nothing seen yet. The tracker is fresh and set up as the driver's.
-    pub fn new(mut tracker: Tracker, bridge: Bridge, frozen: bool, checks_windows: bool) -> Self {
+    pub fn new(mut tracker: Tracker, setup: Reference) -> Self {
         tracker.record_events(true);
         Self {
             tracker,
-            bridge,
+            setup,
             chance: Chance::new(0),
             packet: Vec::new(),
-            frozen,
-            checks_windows,
             expected: BTreeMap::new(),
             lossy: BTreeSet::new(),
             all_lossy: false,
@@ -131,9 +161,14 @@ impl Equivalence {
     }
 
     fn act(&mut self, action: &Action) {
-        self.bridge.network = action.network.or(self.bridge.network);
+        let network = &mut self.setup.bridge.network;
+        *network = action.network.or(*network);
         if deletes(action) {
-            let now = if self.frozen { 0 } else { action.at.as_nanos() };
+            let now = if self.setup.frozen {
+                0
+            } else {
+                action.at.as_nanos()
+            };
             self.tracker.flush(Time(now));
         }
     }
@@ -162,7 +197,7 @@ impl Equivalence {
         if let Some(action) = self.acts.take_if(|action| action.at <= at) {
             self.act(&action);
         }
-        let now = Time(if self.frozen { 0 } else { at.as_nanos() });
+        let now = Time(if self.setup.frozen { 0 } else { at.as_nanos() });
         if at >= self.collect_at {
             self.collect_at = at + COLLECT_EVERY;
             self.tracker.collect(now, COLLECT);
@@ -175,20 +210,25 @@ impl Equivalence {
                 untracked: false,
                 checksum: ChecksumStatus::Unknown,
             };
-            if !self.bridge.translates() || parsed.way.tunnel != Tunnel::None {
+            let bridge = &mut self.setup.bridge;
+            if !bridge.translates() || parsed.way.tunnel != Tunnel::None {
                 return Some((self.tracker.track(&packet, now), None));
             }
-            let rules = |original: &Tuple| self.bridge.translation(original, port);
+            let rules = |original: &Tuple| bridge.translation(original, port);
             let tracker = &mut self.tracker;
             let verdict = translation::track(tracker, &packet, rules, &mut self.chance, now);
             self.packet.clear();
             self.packet.extend_from_slice(packet.bytes);
             translation::rewrite(tracker, &verdict, &mut self.packet, now).ok()?;
+            if self.setup.routes.is_some() {
+                decrement_ttl(&mut self.packet, 0);
+            }
             Some((verdict, Some(digest(&self.packet))))
         });
         self.remember_expired();
         let (verdict, digest) = verdict.unzip();
-        let digest = digest.flatten();
+        let fit = (self.setup.routes).map_or(Fit::Whole, |routes| routes.fit(frame, port));
+        let digest = digest.flatten().filter(|_| fit == Fit::Whole);
         let connection = verdict.and_then(|verdict| verdict.connection);
         let tuple = connection.and_then(|id| self.tracker.original_tuple(id));
         let expected = Expected {
@@ -197,6 +237,7 @@ impl Equivalence {
             at,
             digest,
             changed: false,
+            fit,
         };
         if self.acts.as_ref().is_some_and(deletes) {
             self.remember_loss(&expected);
@@ -271,7 +312,7 @@ impl Equivalence {
     /// The tuple with its source as it is translated, or about to be: what the other side's packets are told by.
     fn mapped(&self, mut tuple: Tuple) -> Option<Tuple> {
         let coming = self.acts.as_ref().and_then(|action| action.network);
-        let network = coming.or(self.bridge.network)?;
+        let network = coming.or(self.setup.bridge.network)?;
         let IpAddr::V4(source) = tuple.source_ip() else {
             return None;
         };
@@ -338,11 +379,21 @@ impl Equivalence {
     }
 
     fn compare(&self, expected: &Expected, outcome: &FrameOutcome) -> Difference {
+        let is_told = expected.fit == Fit::Answered;
+        if is_told && outcome.dropped == Some(DropReason::BeyondMtu) {
+            return Difference::Wrong("the card dropped it and its sender does not learn the MTU");
+        }
         if outcome.dropped.is_some() {
             return Difference::ByDesign("dropped by the card: a rule, a meter, no room, damaged");
         }
         if expected.changed && !self.has_lost(expected, outcome) {
             return Difference::Wrong("it left with other bytes");
+        }
+        if expected.fit != Fit::Whole && outcome.hardware.is_some() {
+            return Difference::Wrong("the card forwarded what is too long for the next link");
+        }
+        if outcome.answered.is_some_and(|answered| answered != is_told) {
+            return Difference::Wrong("one of them alone told its sender that it is too long");
         }
         match (outcome.hardware, &expected.verdict, &outcome.verdict) {
             (Some(from_originator), Some(reference), _) => {
@@ -364,7 +415,7 @@ impl Equivalence {
         outcome: &FrameOutcome,
     ) -> Difference {
         if reference.ctinfo == CtInfo::Invalid && is_window(reference.reason) {
-            if self.checks_windows {
+            if self.setup.checks_windows {
                 return Difference::Wrong("the card has a window checker and let it pass");
             }
             return Difference::ByDesign("outside its windows, and the card does not check them");
@@ -499,7 +550,11 @@ mod tests {
     fn with(next: &[u8], checks_windows: bool) -> (Equivalence, Tracker) {
         let tracker = || Tracker::new(Config::default(), HashKey([1, 2]));
         let mut system = tracker();
-        let mut monitor = Equivalence::new(tracker(), Bridge::default(), false, checks_windows);
+        let setup = Reference {
+            checks_windows,
+            ..Reference::default()
+        };
+        let mut monitor = Equivalence::new(tracker(), setup);
         let handshake = [
             frame(false, TcpFlags::SYN, 100, 0),
             frame(true, TcpFlags::SYN | TcpFlags::ACK, 500, 101),
@@ -537,6 +592,7 @@ mod tests {
             reason: None,
             leaving: false,
             dropped: None,
+            answered: None,
             latency: Picos::ZERO,
         }
     }
@@ -578,7 +634,11 @@ mod tests {
         let mapped = mapped.flags(TcpFlags::SYN).seq(100).window(1_000).build();
         for (left, wrong) in [(&mapped, 0), (&syn, 1)] {
             let tracker = Tracker::new(Config::default(), HashKey([1, 2]));
-            let mut monitor = Equivalence::new(tracker, bridge, false, false);
+            let setup = Reference {
+                bridge,
+                ..Reference::default()
+            };
+            let mut monitor = Equivalence::new(tracker, setup);
             let length = syn.len() as u32;
             monitor.arrived((1, 0), &syn, length, &Parsed::default(), Picos::ZERO);
             monitor.sent(1, left);

@@ -10,7 +10,7 @@ mod packet_conservation;
 mod recovery;
 
 pub use account_conservation::AccountConservation;
-pub use equivalence::Equivalence;
+pub use equivalence::{Equivalence, Reference, Routes};
 pub use live_connection::LiveConnection;
 pub use no_orphan::NoOrphan;
 pub use order::Order;

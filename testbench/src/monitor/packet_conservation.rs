@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub struct PacketConservation {
     received: u64,
     ended: u64,
+    /// Frames that the host made and that ended; those that left by a port.
+    made: u64,
+    made_left: u64,
     /// Frames on their way through the host: when they arrived.
     in_flight: BTreeMap<u64, Picos>,
     ledger: Ledger,
@@ -37,6 +40,25 @@ impl PacketConservation {
         });
         self.ended += u64::from(arrival.is_some());
         arrival
+    }
+
+    /// A frame that the host made (a message, a fragment) left by a port, or was dropped there or on the way.
+    pub const fn made_ended(&mut self, left: bool) {
+        self.made += 1;
+        self.made_left += left as u64;
+    }
+
+    /// Frames that the host made and that left by a port.
+    pub const fn made_left(&self) -> u64 {
+        self.made_left
+    }
+
+    /// How many frames the host has made in all.
+    pub fn host_made(&mut self, made: u64, now: Picos) {
+        let ended = self.made;
+        self.ledger.check(made == ended, || {
+            format!("the host made {made} frames, {ended} accounted for at {now}")
+        });
     }
 
     /// The run is over and everything has settled.
@@ -68,6 +90,18 @@ impl PacketConservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_host_makes_leaves_or_is_dropped() {
+        for (made, violations) in [(2, 0), (3, 1)] {
+            let mut monitor = PacketConservation::default();
+            monitor.made_ended(true);
+            monitor.made_ended(false);
+            assert_eq!(monitor.made_left(), 1);
+            monitor.host_made(made, Picos(9));
+            assert_eq!(monitor.verdict().violations, violations);
+        }
+    }
 
     #[test]
     fn a_lost_and_a_doubled_frame_are_found() {

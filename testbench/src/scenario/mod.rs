@@ -10,10 +10,11 @@ use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
 use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
-use driver::{Counting, Eviction, Flaw, Flaws, PROFILES, Profile, RoomConfig};
+use driver::{Counting, Eviction, Flaw, Flaws, PROFILES, Profile, RoomConfig, Router};
 use nic_model::clock::Picos;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// Names and texts of the built-in scenarios, in the order in which they are listed.
@@ -68,6 +69,9 @@ struct DriverTable {
     policy: Option<String>,
     counters: Option<String>,
     barrier_us: Option<u32>,
+    route: bool,
+    router_ipv4: Option<Ipv4Addr>,
+    router_ipv6: Option<Ipv6Addr>,
     flaws: Vec<String>,
     evict: Option<String>,
     high_water: Option<f64>,
@@ -106,6 +110,18 @@ impl DriverTable {
         let counting = Counting::parse(text)
             .ok_or_else(|| ScenarioError::value("counters", text, expected()))?;
         Ok(Some(counting))
+    }
+
+    fn route(&self) -> Result<Option<Router>, ScenarioError> {
+        if !self.route && (self.router_ipv4.is_some() || self.router_ipv6.is_some()) {
+            let needs = "router_ipv4 and router_ipv6 are for a driver with route = true";
+            return Err(ScenarioError::value("route", false, needs));
+        }
+        let default = Router::default();
+        Ok(self.route.then(|| Router {
+            ipv4: self.router_ipv4.unwrap_or(default.ipv4),
+            ipv6: self.router_ipv6.unwrap_or(default.ipv6),
+        }))
     }
 
     fn room(&self) -> Result<RoomConfig, ScenarioError> {
@@ -164,6 +180,8 @@ pub struct Scenario {
     /// Whether entries wait until none of their packets is in the host, and for how long at most (`[driver] barrier_us`), unless as
     /// the profile has it.
     pub barrier_us: Option<u32>,
+    /// A router, and where its messages come from (`[driver] route`, `router_ipv4`, `router_ipv6`); otherwise a bump in the wire.
+    pub route: Option<Router>,
     /// What to offload (`[driver] policy`), unless the command line names another.
     pub policy: Option<String>,
     /// Mistakes of the driver that are switched on (`[driver] flaws`).
@@ -232,6 +250,7 @@ impl Scenario {
         let in_driver = |error: ScenarioError| error.inside(&format!("{place}: driver"));
         let flaws = document.driver.flaws().map_err(in_driver)?;
         let room = document.driver.room().map_err(in_driver)?;
+        let route = document.driver.route().map_err(in_driver)?;
         let profile = document.driver.profile().map_err(in_driver)?;
         let counting = document.driver.counting().map_err(in_driver)?;
         let nat = match &document.nat {
@@ -266,6 +285,7 @@ impl Scenario {
             profile,
             counting,
             barrier_us: document.driver.barrier_us,
+            route,
             policy: document.driver.policy,
             flaws,
             room,

@@ -29,6 +29,9 @@ struct InHost {
     outcome: Option<FrameOutcome>,
 }
 
+/// Tag of a frame that the host made: a message, a fragment.
+const NO_TAG: u64 = u64::MAX;
+
 /// Everything that watches.
 pub(crate) struct Watch {
     config: Config,
@@ -47,13 +50,13 @@ pub(crate) struct Watch {
     in_host: BTreeMap<u64, InHost>,
     held: u64,
     start: Picos,
-    drops: [u64; 7],
+    drops: [u64; 9],
     recovery: Option<Recovery>,
     pub(super) record_outcomes: bool,
     pub(super) outcomes: Vec<FrameOutcome>,
 }
 
-const SOFTWARE_DROPS: [(&str, &str); 7] = [
+const SOFTWARE_DROPS: [(&str, &str); 9] = [
     (
         "conntrack",
         "refused by the IP layer or connection tracking",
@@ -69,6 +72,14 @@ const SOFTWARE_DROPS: [(&str, &str); 7] = [
     (
         "card-reset",
         "in the card or its rings when it began afresh",
+    ),
+    (
+        "too-long-answered",
+        "longer than the MTU of the next link: its sender was told",
+    ),
+    (
+        "too-long",
+        "longer than the MTU of the next link: nobody was told",
     ),
 ];
 
@@ -90,7 +101,7 @@ impl Watch {
             in_host: BTreeMap::new(),
             held: 0,
             start: Picos::from_micros(100),
-            drops: [0; 7],
+            drops: [0; 9],
             recovery: None,
             record_outcomes: false,
             outcomes: Vec::new(),
@@ -175,6 +186,7 @@ impl Watch {
                 reason: None,
                 leaving: false,
                 dropped: Some(reason),
+                answered: None,
                 latency: now - arrival,
             });
         }
@@ -196,6 +208,9 @@ impl Watch {
     }
 
     pub(super) fn host_frame_left(&mut self, tag: u64, at: Picos) {
+        if tag == NO_TAG {
+            return self.packets.made_ended(true);
+        }
         if let Some(frame) = self.in_host.get(&tag) {
             self.order.ended((frame.flow, frame.port), tag, Some(at));
         }
@@ -205,6 +220,9 @@ impl Watch {
     }
 
     pub(super) fn host_frame_dropped(&mut self, tag: u64, at: Picos) {
+        if tag == NO_TAG {
+            return self.packets.made_ended(false);
+        }
         self.drops[5] += 1;
         self.end(tag, at, "dropped at the egress port");
     }
@@ -226,6 +244,7 @@ impl Watch {
                 reason: None,
                 leaving: false,
                 dropped: Some(DropReason::Reset),
+                answered: None,
                 latency: Picos::ZERO,
             });
         }
@@ -260,6 +279,11 @@ impl Watch {
     }
 
     fn drop_of(&mut self, tag: u64, disposition: Disposition, now: Picos) {
+        if let Some(frame) = self.in_host.get_mut(&tag)
+            && let Some(outcome) = &mut frame.outcome
+        {
+            outcome.answered = answered(disposition);
+        }
         let cause = match disposition {
             Disposition::Sent(_) | Disposition::Held => return,
             Disposition::DroppedInvalid => 0,
@@ -268,6 +292,8 @@ impl Watch {
             Disposition::DroppedFragment => 3,
             Disposition::DroppedTtl => 4,
             Disposition::DroppedReset => 6,
+            Disposition::Answered => 7,
+            Disposition::DroppedTooLong => 8,
         };
         self.drops[cause] += 1;
         self.end(tag, now, "dropped by the host");
@@ -278,6 +304,11 @@ impl Watch {
             .iter()
             .zip(self.drops)
             .map(|((name, meaning), count)| reason_count(name, meaning, count, 0))
+    }
+
+    /// Frames that the host made (messages, fragments) and that left.
+    pub(super) const fn made_by_host(&self) -> u64 {
+        self.packets.made_left()
     }
 
     /// Fragments whose datagram was not complete when the run ended.
@@ -293,6 +324,9 @@ impl Watch {
         waiting.truncate(held);
         for tag in waiting {
             self.end(tag, now, "held as a fragment");
+        }
+        if self.recovery.is_none() {
+            self.packets.host_made(driver.made(), now);
         }
         self.packets.finish(now);
         self.orphans.settled(table, driver, now);
@@ -313,6 +347,15 @@ impl Watch {
         verdicts.push(self.order.verdict());
         verdicts.extend(self.recovery.as_ref().map(Recovery::verdict));
         verdicts
+    }
+}
+
+/// Whether a frame's sender was told that it is too long; `None` if it was not asked whether it is.
+const fn answered(disposition: Disposition) -> Option<bool> {
+    match disposition {
+        Disposition::Answered => Some(true),
+        Disposition::Sent(_) | Disposition::DroppedTooLong => Some(false),
+        _ => None,
     }
 }
 
@@ -343,6 +386,7 @@ impl Observer for Watch {
                 reason: Some(report.reason),
                 leaving: false,
                 dropped: None,
+                answered: None,
                 latency: Picos::ZERO,
             });
         }
@@ -361,6 +405,9 @@ impl Observer for Watch {
     }
 
     fn given_up(&mut self, ingress_tag: u64, now: Picos) {
+        if ingress_tag == NO_TAG {
+            self.packets.made_ended(false);
+        }
         if self.in_host.contains_key(&ingress_tag) {
             self.drops[6] += 1;
             self.end(ingress_tag, now, "lost in the card");

@@ -48,6 +48,7 @@ pub fn draw(seed: u64, run: u64) -> Table {
     habits(own, &mut nic, &mut driver);
     barrier(own, &mut driver);
     meters(own, &mut nic);
+    links(&mut stream(seed ^ LINKS, run), &mut nic, &mut driver);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
     let mut actions = actions(rng, duration_ms, translated);
@@ -146,6 +147,20 @@ fn meters(rng: &mut SourceRng, nic: &mut Table) {
     set(&mut meter, "group_per_s", one_of(rng, &[200, 5_000]));
     set(&mut meter, "group_burst_packets", one_of(rng, &[1, 32]));
     set(nic, "meter", meter);
+}
+
+/// So are links with an MTU of their own, and whether the driver is a router.
+const LINKS: u64 = 0x6c69_6e6b_73;
+
+fn links(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
+    if !chance(rng, 0.3) {
+        return;
+    }
+    let mut port = Table::new();
+    set(&mut port, "mtu_bytes", one_of(rng, &[576, 1_280, 1_500]));
+    set(&mut port, "mtu_1_bytes", one_of(rng, &[0, 296, 1_400]));
+    set(nic, "port", port);
+    set(driver, "route", chance(rng, 0.8));
 }
 
 const POLICIES: &[&str] = &[
