@@ -71,6 +71,6 @@ pub use stats::Stats;
 pub use status::Status;
 pub use sysctl::{Config, SysctlError};
 pub use timeout::Time;
-pub use tracker::{ChecksumStatus, Entered, Packet, Tracker};
+pub use tracker::{Ahead, ChecksumStatus, Entered, Packet, Tracker};
 pub use tuple::{Direction, Tuple, Zone, ZoneScope};
 pub use verdict::{CtInfo, Verdict};

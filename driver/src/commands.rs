@@ -37,8 +37,9 @@ pub(crate) struct Pending {
     /// What must be posted before it.
     before: Option<Words>,
     sequence: u32,
-    /// Its place: how many commands were posted before it.
+    /// Its place: how many commands were posted before it; that of when it was posted first.
     number: u32,
+    first: u32,
     posted_at: Picos,
     /// It was posted before.
     again: bool,
@@ -94,6 +95,8 @@ pub(crate) struct CommandQueue {
     flaws: Flaws,
     posted: u32,
     announced: u32,
+    /// Commands that the card has fetched, as far as completions tell.
+    fetched: u32,
     /// Places of the completion ring that were read.
     read: u32,
     next_sequence: u32,
@@ -127,11 +130,21 @@ impl CommandQueue {
         self.has_room(layout, (layout.command.entries() / 2).max(1))
     }
 
-    /// The place of a command is free once its completion, and all before it, have come.
+    /// The place of a command is free once the card has fetched it, and its completion, and all before it, have come: the card
+    /// remembers as many as the ring has places, and does nothing twice of these.
     fn free(&self, layout: &Layout) -> u32 {
         let oldest = self.pending.front().map_or(self.posted, |p| p.number);
-        let used = self.posted.wrapping_sub(oldest);
-        layout.command.entries().saturating_sub(used)
+        let used = [oldest, self.fetched].map(|first| self.posted.wrapping_sub(first));
+        let entries = layout.command.entries();
+        entries.saturating_sub(used[0].max(used[1]))
+    }
+
+    /// A completion tells that the command of a place, and all before it, were fetched.
+    const fn has_fetched(&mut self, place: u32) {
+        let end = place.wrapping_add(1);
+        if is_before(self.fetched, end) && !is_before(self.posted, end) {
+            self.fetched = end;
+        }
     }
 
     /// What waits, without numbers and times: opcode, entry, whether it was posted again.
@@ -309,6 +322,7 @@ impl CommandQueue {
         mut pending: Pending,
     ) -> Result<(), DeviceError> {
         pending.sequence = self.number();
+        pending.first = self.posted;
         self.post_numbered(platform, layout, pending)
     }
 
@@ -384,20 +398,17 @@ impl CommandQueue {
         Ok(has_come(first, ring, place) || self.next(platform, layout)?.is_some())
     }
 
-    /// Cookies of completions that have come and were not taken yet: of at most `most`, and not checked.
-    pub(crate) fn coming<'a>(
+    /// The cookie of the completion in a place, if it has come; it is not checked.
+    pub(crate) fn cookie_at(
         &self,
-        memory: &'a HostMemory,
-        layout: &'a Layout,
-        most: u32,
-    ) -> impl Iterator<Item = Cookie> + 'a {
-        let (ring, first) = (&layout.command_done, self.read);
-        (0..most).map_while(move |ahead| {
-            let place = first.wrapping_add(ahead);
-            let bytes: [u8; 12] = memory.read(ring.address(place)).ok()?;
-            let [phase, .., a, b, c, d] = bytes;
-            has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
-        })
+        memory: &HostMemory,
+        layout: &Layout,
+        place: u32,
+    ) -> Option<Cookie> {
+        let ring = &layout.command_done;
+        let bytes: [u8; 12] = memory.read(ring.address(place)).ok()?;
+        let [phase, .., a, b, c, d] = bytes;
+        has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
     }
 
     /// Completions read so far.
@@ -433,17 +444,17 @@ impl CommandQueue {
         ahead: u32,
     ) -> Result<Option<Words>, DeviceError> {
         let (ring, place) = (&layout.command_done, self.read.wrapping_add(ahead));
-        let bytes: Words = platform.memory().read(ring.address(place))?;
-        let completion = CommandCompletion::from_bytes(bytes);
-        if completion.phase() != ring.phase(place) {
+        let bytes: &Words = platform.memory().array(ring.address(place))?;
+        if !has_come([bytes[0]], ring, place) {
             return Ok(None);
         }
+        let completion = CommandCompletion::from_bytes(*bytes);
         // Where a completion was lost, that of two ways round before is still there, with the same phase, or nothing yet.
         let age = self.next_sequence.wrapping_sub(completion.sequence());
         let is_left_over =
             age > ring.entries() + ring.entries() / 2 && !self.is_waited_for(completion.sequence());
-        let is_whole = is_whole(&bytes) || self.flaws.has(Flaw::ChecksumIgnored);
-        Ok((!is_left_over && is_whole).then_some(bytes))
+        let is_whole = is_whole(bytes) || self.flaws.has(Flaw::ChecksumIgnored);
+        Ok((!is_left_over && is_whole).then_some(*bytes))
     }
 
     /// The next completion of a command that waits for one, and that command.
@@ -456,16 +467,27 @@ impl CommandQueue {
             platform.spend(Work::Completion, 1);
             self.read = self.read.wrapping_add(ahead + 1);
             let completion = CommandCompletion::from_bytes(bytes);
+            let tells = layout.version >= Layout::PLACES;
+            if tells {
+                self.has_fetched(completion.place());
+            }
             let Some(pending) = self.waits_for(&completion) else {
                 self.trouble.stale += u64::from(completion.opcode_or_err() != Ok(Opcode::Rewrite));
                 continue;
             };
+            // Of one that was posted more than once, this may be the completion of any.
+            let place = if tells {
+                completion.place()
+            } else {
+                pending.first
+            };
+            self.has_fetched(place);
             if completion.status_or_err() == Ok(Status::Damaged) {
                 self.trouble.damaged += 1;
                 self.again(platform, layout, pending)?;
                 continue;
             }
-            self.note_progress(pending.number, platform.now());
+            self.note_progress(place, platform.now());
             self.post_backlog(platform, layout)?;
             return Ok(Some((completion, pending)));
         }
@@ -565,6 +587,11 @@ impl CommandQueue {
         if !self.pending.is_empty() && !self.flaws.has(Flaw::DoorbellOnce) {
             // The doorbell may have been lost.
             self.ring(platform);
+        }
+        let heard = self.last.map(|(_, at)| at);
+        if self.pending.is_empty() && heard.is_none_or(|at| now.saturating_sub(at) > patience) {
+            // What was posted more than once has been fetched by now; its completions were lost.
+            self.fetched = self.posted;
         }
         self.post_backlog(platform, layout)?;
         Ok(Supervision::Well)

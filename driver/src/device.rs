@@ -174,6 +174,9 @@ impl Layout {
     /// Since which version there are an error log and images of the firmware.
     pub const IMAGES: u32 = 0x0002_0002;
 
+    /// Since which version completions tell how far the card has fetched commands.
+    pub const PLACES: u32 = 0x0002_0003;
+
     /// Bytes of DMA memory a layout needs, alignment included.
     pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
         let r = |entries: u32, size: usize| entries as usize * size + 64;

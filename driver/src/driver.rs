@@ -1,5 +1,6 @@
 //! The driver itself: one piece of work per poll, in the order in which work must not wait.
 
+mod ahead;
 mod card_log;
 mod collector;
 mod counting;
@@ -30,6 +31,7 @@ use crate::switch::{Egress, Received, Switch};
 use crate::sync::{self, Reading};
 use crate::too_long::{self, Fit, Router};
 use crate::translation::{self, Chance};
+use ahead::LookAhead;
 pub use card_log::CardError;
 use conntrack_core::{
     ChecksumStatus, Config, ConnectionId, CtInfo, DestroyCause, EventKind, HashKey, Packet, Time,
@@ -178,9 +180,6 @@ pub enum Progress {
     Idle,
 }
 
-/// Completions and counter records whose entries are fetched from memory at once.
-const ENTRIES_AHEAD: u32 = 16;
-
 /// The driver of one card.
 pub struct Driver {
     config: DriverConfig,
@@ -196,8 +195,7 @@ pub struct Driver {
     held: HeldFragments,
     chance: Chance,
     hand: Hand,
-    /// Up to which received frame, which counter record and which completion what they need was fetched.
-    fetched: [u32; 3],
+    ahead: LookAhead,
     /// Nothing is offloaded.
     stopped: bool,
     walk: collector::Walk,
@@ -239,7 +237,7 @@ impl Driver {
             held: HeldFragments::default(),
             chance: Chance::new(config.hash_key.0[0] ^ config.hash_key.0[1].rotate_left(32)),
             hand: Hand::default(),
-            fetched: [0; 3],
+            ahead: LookAhead::default(),
             stopped: false,
             walk: collector::Walk::default(),
             reading: counting::TableReading::default(),
@@ -437,40 +435,6 @@ impl Driver {
         };
         self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)
-    }
-
-    /// Every so many completions: fetches from memory what the next ones will need.
-    fn fetch_ahead_completions(&mut self, platform: &mut impl Platform) {
-        let taken = self.commands.taken();
-        if (self.fetched[2].wrapping_sub(taken) as i32) > 0 {
-            return;
-        }
-        let coming = self
-            .commands
-            .coming(platform.memory(), &self.layout, ENTRIES_AHEAD);
-        self.fetched[2] = taken.wrapping_add(self.fetch_entries(coming));
-    }
-
-    /// Every so many counter records: fetches from memory what the next ones will need.
-    fn fetch_ahead_counters(&mut self, platform: &mut impl Platform) {
-        let consumed = self.counters.consumed();
-        if (self.fetched[1].wrapping_sub(consumed) as i32) > 0 {
-            return;
-        }
-        let ring = &self.layout.counter;
-        let coming = self.counters.coming(platform.memory(), ring, ENTRIES_AHEAD);
-        self.fetched[1] = consumed.wrapping_add(self.fetch_entries(coming));
-    }
-
-    /// Fetches records and connections of entries from memory; of how many.
-    fn fetch_entries(&self, entries: impl Iterator<Item = Cookie>) -> u32 {
-        let mut count = 0;
-        for cookie in entries {
-            count += 1;
-            self.records.prefetch(cookie.index());
-            self.tracker.prefetch(cookie.index());
-        }
-        count
     }
 
     /// Counters whose entries are gone come to rest, and those that rested for long enough are free.

@@ -212,7 +212,8 @@ impl PlainBoard {
         let Ok(bytes) = self.memory.read::<64>(ring.address(self.fetched)) else {
             return false;
         };
-        self.fetched = self.fetched.wrapping_add(1);
+        let place = self.fetched;
+        self.fetched = place.wrapping_add(1);
         let command = Command::from_bytes(bytes);
         let before = self
             .log
@@ -226,6 +227,7 @@ impl PlainBoard {
         if self.log.len() == LOG {
             self.log.pop_front();
         }
+        let completion = completion.with_place(place);
         self.log.push_back(completion);
         self.completions.push_back(completion);
         true

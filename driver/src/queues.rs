@@ -58,26 +58,22 @@ impl ReceiveQueue {
         write(platform, reg::RECEIVE_TAIL, self.posted);
     }
 
-    /// Received frames that were not taken yet, without taking them: at most `most`.
-    pub(crate) fn coming<'a>(
+    /// The received frame of a place, if it has come, without taking it.
+    pub(crate) fn at<'a>(
         &self,
         memory: &'a HostMemory,
-        layout: &'a Layout,
-        most: u32,
-    ) -> impl Iterator<Item = (ReceiveCompletion, &'a [u8])> {
+        layout: &Layout,
+        place: u32,
+    ) -> Option<(ReceiveCompletion, &'a [u8])> {
         let ring = &layout.receive_done;
-        let first = self.consumed;
-        (0..most).map_while(move |ahead| {
-            let place = first.wrapping_add(ahead);
-            let bytes = memory.read(ring.address(place)).ok()?;
-            let completion = ReceiveCompletion::from_bytes(bytes);
-            if completion.phase() != ring.phase(place) {
-                return None;
-            }
-            let address = layout.buffer_address(completion.buffer());
-            let length = completion.captured_bytes().min(layout.buffer_bytes);
-            Some((completion, memory.slice(address, length as usize).ok()?))
-        })
+        let bytes = memory.read(ring.address(place)).ok()?;
+        let completion = ReceiveCompletion::from_bytes(bytes);
+        if completion.phase() != ring.phase(place) {
+            return None;
+        }
+        let address = layout.buffer_address(completion.buffer());
+        let length = completion.captured_bytes().min(layout.buffer_bytes);
+        Some((completion, memory.slice(address, length as usize).ok()?))
     }
 
     /// Frames taken so far.
@@ -219,39 +215,29 @@ pub(crate) struct ReportQueue {
 }
 
 impl ReportQueue {
-    /// The report in a place, if it has come whole. Where one was lost, that of two ways round before is still there, with the same
+    /// The number of the report in a place, if that has come whole. Where one was lost, that of two ways round before is still there, with the same
     /// phase (its number tells), or nothing yet, which may have the right phase too.
-    fn at(
+    fn number_at(
         &self,
-        platform: &mut impl Platform,
+        memory: &HostMemory,
         ring: &Ring,
         place: u32,
-    ) -> Result<Option<[u8; 64]>, DeviceError> {
-        let address = ring.address(place);
-        let first: [u8; 1] = platform.memory().read(address)?;
-        if !has_come(first, ring, place) {
+    ) -> Result<Option<u32>, DeviceError> {
+        let bytes: &[u8; 64] = memory.array(ring.address(place))?;
+        if !has_come([bytes[0]], ring, place) {
             return Ok(None);
         }
-        let bytes: [u8; 64] = platform.memory().read(address)?;
-        let age = self.expected.wrapping_sub(number_of(&bytes)) as i32;
+        let number = number_of(bytes);
+        let age = self.expected.wrapping_sub(number) as i32;
         let is_left_over = age > ring.entries() as i32;
-        Ok((!is_left_over && is_whole(&bytes)).then_some(bytes))
+        Ok((!is_left_over && is_whole(bytes)).then_some(number))
     }
 
-    /// Cookies of counter records that have come and were not taken yet: of at most `most`, and not checked.
-    pub(crate) fn coming<'a>(
-        &self,
-        memory: &'a HostMemory,
-        ring: &'a Ring,
-        most: u32,
-    ) -> impl Iterator<Item = Cookie> + 'a {
-        let first = self.consumed;
-        (0..most).map_while(move |ahead| {
-            let place = first.wrapping_add(ahead);
-            let bytes: [u8; 8] = memory.read(ring.address(place)).ok()?;
-            let [phase, .., a, b, c, d] = bytes;
-            has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
-        })
+    /// The cookie of the counter record in a place, if it has come; it is not checked.
+    pub(crate) fn cookie_at(&self, memory: &HostMemory, ring: &Ring, place: u32) -> Option<Cookie> {
+        let bytes: [u8; 8] = memory.read(ring.address(place)).ok()?;
+        let [phase, .., a, b, c, d] = bytes;
+        has_come([phase], ring, place).then(|| Cookie(u32::from_le_bytes([a, b, c, d])))
     }
 
     /// Reports taken so far.
@@ -266,18 +252,18 @@ impl ReportQueue {
         ring: &Ring,
     ) -> Result<Option<[u8; 64]>, DeviceError> {
         loop {
-            let Some(bytes) = self.at(platform, ring, self.consumed)? else {
+            let place = self.consumed;
+            let Some(number) = self.number_at(platform.memory(), ring, place)? else {
                 return Ok(None);
             };
-            self.consumed = self.consumed.wrapping_add(1);
-            let number = number_of(&bytes);
+            self.consumed = place.wrapping_add(1);
             let beyond = number.wrapping_sub(self.expected);
             if (beyond as i32) < 0 {
                 continue;
             }
             self.missing += u64::from(beyond);
             self.expected = number.wrapping_add(1);
-            return Ok(Some(bytes));
+            return Ok(Some(platform.memory().read(ring.address(place))?));
         }
     }
 
@@ -310,7 +296,8 @@ impl ReportQueue {
     ) -> Result<bool, DeviceError> {
         for ahead in 0..ring.entries() {
             let place = self.consumed.wrapping_add(ahead);
-            if self.at(platform, ring, place)?.is_some() {
+            let number = self.number_at(platform.memory(), ring, place)?;
+            if number.is_some() {
                 self.consumed = place;
                 return Ok(true);
             }

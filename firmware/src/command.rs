@@ -49,12 +49,13 @@ pub fn completion_ring(chip: &Chip) -> Ring {
 pub(crate) fn execute(
     processor: &mut Processor,
     now: Picos,
-    command: &Command,
+    (place, command): (u32, &Command),
     chip: &mut Chip,
     schedule: &mut impl Scheduler,
 ) -> Option<(CommandCompletion, Picos)> {
     processor.stats.commands += 1;
     let completion = CommandCompletion::new()
+        .with_place(place)
         .with_sequence(command.sequence())
         .with_cookie(command.cookie());
     let done = if !is_whole_command(&command.into_bytes()) {

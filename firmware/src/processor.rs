@@ -42,8 +42,8 @@ pub enum FirmwareEvent {
 /// One piece of work.
 #[derive(Debug)]
 pub enum Work {
-    /// Execute a command.
-    Command(Command),
+    /// Execute the command of a place.
+    Command(u32, Command),
     /// The completion of a command that needed more time than expected (search, moves, memory) is sent.
     Complete(CommandCompletion),
     /// Report an idle entry.
@@ -93,7 +93,8 @@ pub struct Processor {
     fetched: u32,
     fetching: bool,
     tail: u32,
-    commands: VecDeque<Command>,
+    /// Commands that were fetched, and their places.
+    commands: VecDeque<(u32, Command)>,
     /// Completions so far.
     completions: Outbox,
     /// Completions of the last commands, by their sequence numbers: what a command that is posted again is answered with.
@@ -346,7 +347,7 @@ impl Processor {
         let ring = command_ring(chip);
         for number in (0..count).map(|i| first.wrapping_add(i)) {
             match outside.memory().read(ring.address(number)) {
-                Ok(bytes) => self.commands.push_back(Command::from_bytes(bytes)),
+                Ok(bytes) => (self.commands).push_back((number, Command::from_bytes(bytes))),
                 Err(_) => return chip.dma_failed(),
             }
         }
@@ -360,12 +361,12 @@ impl Processor {
         if self.busy || !self.enabled || self.pulse.hung_until(now).is_some() {
             return;
         }
-        let (work, cycles, code) = if let Some(command) = self.commands.pop_front() {
+        let (work, cycles, code) = if let Some((place, command)) = self.commands.pop_front() {
             let code = command
                 .opcode_or_err()
                 .map_or(wave_code::INVALID, |opcode| opcode as u8);
             let cycles = command::cost_cycles(&command, &self.config);
-            (Work::Command(command), cycles, code)
+            (Work::Command(place, command), cycles, code)
         } else if let Some((cookie, slot)) = aging_service::next_damaged(self, now, chip) {
             let cycles = u64::from(self.config.aging_report_cycles);
             (Work::ReportDamaged(cookie, slot), cycles, wave_code::REPORT)
@@ -402,11 +403,11 @@ impl Processor {
 
     fn finish(&mut self, now: Picos, work: Work, chip: &mut Chip, schedule: &mut impl Scheduler) {
         match work {
-            Work::Command(command) => {
+            Work::Command(place, command) => {
                 let logged = self.logged(&command);
                 let done = match logged {
-                    Some(completion) => Some((completion, Picos::ZERO)),
-                    None => command::execute(self, now, &command, chip, schedule),
+                    Some(completion) => Some((completion.with_place(place), Picos::ZERO)),
+                    None => command::execute(self, now, (place, &command), chip, schedule),
                 };
                 let Some((completion, more)) = done else {
                     return;

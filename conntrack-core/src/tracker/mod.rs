@@ -100,6 +100,10 @@ pub struct Tracker {
     reassembled: Option<Vec<u8>>,
 }
 
+/// What a look at a packet before its turn told ([`Tracker::look_ahead`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead(u32);
+
 /// A packet's connection: one in the table, or a new one that is not yet.
 #[derive(Debug)]
 pub enum Entered {
@@ -261,23 +265,19 @@ impl Tracker {
         }
     }
 
-    /// Fetches from memory what tracking these packets will need: nothing but time changes. Up to 32 at once are worth it; what is
-    /// more is left alone. `also` is told the indices of their connections, as far as a look at the table shows them.
-    pub fn fetch_ahead<'a>(
-        &self,
-        packets: impl Iterator<Item = Packet<'a>>,
-        mut also: impl FnMut(u32),
-    ) {
-        let mut hashes = [None; AHEAD];
-        for (slot, packet) in hashes.iter_mut().zip(packets) {
-            *slot = self.plain_hash(&packet);
-            if let Some(hash) = *slot {
-                self.store.prefetch_table(hash);
-            }
-        }
-        for hash in hashes.into_iter().flatten() {
-            also(self.store.prefetch_connection(hash).index());
-        }
+    /// Begins to fetch from memory what tracking a packet will need, some packets before its turn: nothing but time changes.
+    /// [`Tracker::fetch`] goes on once that has come. `None` if this packet is not one that it helps.
+    #[inline]
+    pub fn look_ahead(&self, packet: &Packet<'_>) -> Option<Ahead> {
+        let hash = self.plain_hash(packet)?;
+        self.store.prefetch_table(hash);
+        Some(Ahead(hash))
+    }
+
+    /// Fetches the connection of a packet that was looked at; its index, as far as a look at the table shows it.
+    #[inline]
+    pub fn fetch(&self, ahead: Ahead) -> u32 {
+        self.store.prefetch_connection(ahead.0).index()
     }
 
     /// Fetches a connection from memory, by its index.

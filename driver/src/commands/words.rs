@@ -24,6 +24,7 @@ pub(super) const fn waiting(
         before: None,
         sequence: 0,
         number: 0,
+        first: 0,
         posted_at: since,
         again: false,
         stray: false,

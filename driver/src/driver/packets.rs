@@ -9,29 +9,7 @@ use packet::ethernet::ip_offset;
 /// Tag of a frame that was not received.
 const NO_TAG: u64 = u64::MAX;
 
-/// Received frames of which what tracking needs is fetched at once.
-const AHEAD: u32 = 32;
-
 impl Driver {
-    /// Every so many received frames: fetches from memory what tracking the next ones will need.
-    pub(super) fn fetch_ahead(&mut self, platform: &mut impl Platform) {
-        let consumed = self.receive.consumed();
-        if (self.fetched[0].wrapping_sub(consumed) as i32) > 0 {
-            return;
-        }
-        let memory = platform.memory();
-        let mut count = 0;
-        let coming = self.receive.coming(memory, &self.layout, AHEAD);
-        let packets = coming.filter_map(|(completion, frame)| {
-            count += 1;
-            packet_of(frame, &completion)
-        });
-        let records = &self.records;
-        self.tracker
-            .fetch_ahead(packets, |index| records.prefetch(index));
-        self.fetched[0] = consumed.wrapping_add(count);
-    }
-
     /// A frame the hardware left to software.
     pub(super) fn received<P: Platform, O: Observer>(
         &mut self,
@@ -43,6 +21,10 @@ impl Driver {
         self.stats.received += 1;
         let reason = Reason::from_code(completion.reason()).unwrap_or(Reason::Malformed);
         let now = self.time(platform);
+        let unseen = self.others_passed(&completion);
+        if let Some(id) = unseen {
+            self.tracker.passed_unseen(id, now);
+        }
         self.before_tracking(platform, &completion, reason, now)?;
         let (address, length) = self.frame_in(&completion);
         let frame = platform.memory().slice(address, length)?;
@@ -54,6 +36,10 @@ impl Driver {
             let rules = |original: &Tuple| switch.translation(original, completion.port());
             translation::track(&mut self.tracker, &packet, rules, &mut self.chance, now)
         });
+        if let Some(id) = unseen {
+            // Those that came after it have passed as well: nothing is learnt from this one.
+            self.tracker.passed_unseen(id, Time(0));
+        }
         let datagram = if reason == Reason::Fragment {
             fragments::datagram_of(frame)
         } else {
@@ -112,6 +98,16 @@ impl Driver {
         Ok(())
     }
 
+    /// The connection of an entry that a packet hit, if that was in although its completion has not come, or is out by now: other
+    /// packets have passed before this one, and after.
+    fn others_passed(&self, completion: &ReceiveCompletion) -> Option<ConnectionId> {
+        if !completion.hit() || self.config.flaws.has(Flaw::EarlyHitsIgnored) {
+            return None;
+        }
+        let id = self.records.was_hit(Cookie(completion.cookie()))?;
+        (self.life(id) != Life::Installed).then_some(id)
+    }
+
     /// A SYN, FIN or RST that hit an entry, or a segment outside its windows, ends the entry's life; software takes over before
     /// it judges the packet, because it has not seen what the hardware forwarded.
     pub(super) fn before_tracking(
@@ -121,14 +117,6 @@ impl Driver {
         reason: Reason,
         now: Time,
     ) -> Result<(), DeviceError> {
-        if completion.hit()
-            && !self.config.flaws.has(Flaw::EarlyHitsIgnored)
-            && let Some(id) = self.records.was_hit(Cookie(completion.cookie()))
-            && self.life(id) != Life::Installed
-        {
-            // The entry was in, although its completion had not come, or is out by now: others have passed.
-            self.tracker.passed_unseen(id, now);
-        }
         let cause = match reason {
             Reason::TcpSyn => RemoveCause::TcpSyn,
             Reason::TcpFin => RemoveCause::TcpFin,
@@ -377,7 +365,7 @@ fn last_of(descriptor: TransmitDescriptor, completion: &ReceiveCompletion) -> Tr
 }
 
 /// The packet in a frame that its connection is told by; `None` if it is not IP.
-fn packet_of<'a>(frame: &'a [u8], completion: &ReceiveCompletion) -> Option<Packet<'a>> {
+pub(super) fn packet_of<'a>(frame: &'a [u8], completion: &ReceiveCompletion) -> Option<Packet<'a>> {
     let begin = tracked_from(frame, completion)?;
     Some(Packet {
         bytes: frame.get(begin..)?,

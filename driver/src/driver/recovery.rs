@@ -240,7 +240,7 @@ impl Driver {
         self.events.reset();
         self.counters.reset();
         self.receive = ReceiveQueue::default();
-        self.fetched = [0; 3];
+        self.ahead = LookAhead::default();
         self.transmit = TransmitQueue::new(&self.layout);
         self.layout.lay_again(platform)?;
         self.post_all_buffers(platform)?;

@@ -221,7 +221,7 @@ descriptors! {
         packets_1: B32 "Packets higher to lower, modulo 2^32.";
         bytes_0: B48 "Bytes lower to higher, modulo 2^48.";
         bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
-        - B32;
+        place: B32 "Commands before it in the ring since that was enabled, modulo 2^32 (since 2.3): up to there, all have been fetched.";
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         evicted_cookie: B32 "Insert: the cookie of the entry that gave way.";
         records: B32 "Dump, ReadLog: records written; `slot` is where to go on, all ones at the end of the table, or of the log.";

@@ -84,12 +84,20 @@ impl HostMemory {
         Ok(())
     }
 
+    /// The `N` bytes at `address`, where they lie.
+    #[inline]
+    pub fn array<const N: usize>(&self, address: DmaAddress) -> Result<&[u8; N], DmaError> {
+        let error = DmaError {
+            address: address.0,
+            length: N,
+        };
+        self.slice(address, N)?.first_chunk().ok_or(error)
+    }
+
     /// The `N` bytes at `address`.
     #[inline]
     pub fn read<const N: usize>(&self, address: DmaAddress) -> Result<[u8; N], DmaError> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.slice(address, N)?);
-        Ok(out)
+        self.array(address).copied()
     }
 
     fn index(&self, address: DmaAddress, length: usize) -> Result<usize, DmaError> {

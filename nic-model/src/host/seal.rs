@@ -3,18 +3,27 @@
 //! Commands carry 16 bits, because their fields leave no more room: CRC-16 finds every damage of up to three bits in 64 bytes.
 //! What the card writes carries CRC-32C in its last four bytes.
 
-use crc::{CRC_16_IBM_3740, Crc, Table};
+use crc::{Algorithm, CRC_16_IBM_3740, Crc, Table};
 
-static CRC_16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_IBM_3740);
+/// CRC-16 (IBM-3740) but for its initial value, which [`command_sum`] puts into the message.
+const FROM_ZERO: Algorithm<u16> = Algorithm {
+    init: 0,
+    ..CRC_16_IBM_3740
+};
+static CRC_16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&FROM_ZERO);
 
 /// Where a command's checksum lies.
 const AT: usize = 14;
 
 fn command_sum(bytes: &[u8; 64]) -> [u8; 2] {
-    let mut digest = CRC_16.digest();
-    digest.update(&bytes[..AT]);
-    digest.update(&bytes[AT + 2..]);
-    digest.finalize().to_le_bytes()
+    // Two zeros in front change nothing and make it whole blocks of the table; an initial value is what its first bits are added to.
+    let [high, low] = CRC_16_IBM_3740.init.to_be_bytes();
+    let mut message = [0; 64];
+    message[2..AT + 2].copy_from_slice(&bytes[..AT]);
+    message[AT + 2..].copy_from_slice(&bytes[AT + 2..]);
+    message[2] ^= high;
+    message[3] ^= low;
+    CRC_16.checksum(&message).to_le_bytes()
 }
 
 /// Writes a command's checksum into it.
@@ -51,6 +60,16 @@ pub fn is_whole<const N: usize>(bytes: &[u8; N]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sum_of_a_command_is_the_published_one() {
+        let published = Crc::<u16>::new(&CRC_16_IBM_3740);
+        let command: [u8; 64] = std::array::from_fn(|at| (at * 37 + 11) as u8);
+        let mut digest = published.digest();
+        digest.update(&command[..AT]);
+        digest.update(&command[AT + 2..]);
+        assert_eq!(command_sum(&command), digest.finalize().to_le_bytes());
+    }
 
     #[test]
     fn every_damaged_bit_shows() {

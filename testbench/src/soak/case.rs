@@ -150,7 +150,7 @@ fn meters(rng: &mut SourceRng, nic: &mut Table) {
 }
 
 /// So are links with an MTU of their own, and whether the driver is a router.
-const LINKS: u64 = 0x6c69_6e6b_73;
+const LINKS: u64 = 0x6c_696e_6b73;
 
 fn links(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
     if !chance(rng, 0.3) {
