@@ -26,32 +26,41 @@ const LOOK_AHEAD: u32 = 4;
 /// A command as it lies in the ring, but for its number and its checksum.
 type Words = [u8; 64];
 
-/// A command on its way.
-#[derive(Debug, Clone, Copy)]
+/// A command on its way. What it says lies in the ring as long as it waits for its completion.
+#[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) opcode: Opcode,
     pub(crate) cookie: Cookie,
     /// When the driver decided on it.
     pub(crate) since: Picos,
-    command: Words,
-    /// What must be posted before it.
-    before: Option<Words>,
     sequence: u32,
     /// Its place: how many commands were posted before it; that of when it was posted first.
     number: u32,
     first: u32,
+    /// In its place is what must come before it, and in the next it itself.
+    is_second: bool,
     posted_at: Picos,
-    /// It was posted before.
-    again: bool,
+    /// What it says, if it was posted before.
+    again: Option<Box<Words>>,
     /// It is about an entry that no connection has: its cookie names nobody, or somebody else.
     pub(crate) stray: bool,
 }
 
 impl Pending {
-    /// The key that it is about.
-    pub(crate) fn key(&self) -> FlowKey {
-        Command::from_bytes(self.command).key()
+    /// The key that it is about, if it was posted more than once.
+    pub(crate) fn key_again(&self) -> Option<FlowKey> {
+        let words = self.again.as_ref()?;
+        Some(Command::from_bytes(**words).key())
     }
+}
+
+/// A command that is not in the ring.
+#[derive(Debug)]
+struct Unposted {
+    pending: Pending,
+    command: Words,
+    /// What must be posted before it.
+    before: Option<Words>,
 }
 
 /// What an insertion says.
@@ -103,7 +112,7 @@ pub(crate) struct CommandQueue {
     /// By their places.
     pending: VecDeque<Pending>,
     /// What found the ring full. Bounded by the number of entries: there is one deletion and one request for counters of each.
-    backlog: VecDeque<Pending>,
+    backlog: VecDeque<Unposted>,
     /// Place of the latest command of which a completion came, and when one came last.
     last: Option<(u32, Picos)>,
     /// How often in a row nothing came for as long as there is patience.
@@ -151,9 +160,11 @@ impl CommandQueue {
     pub(crate) fn outline(&self) -> String {
         let of = |pending: &Pending| {
             let cookie = pending.cookie;
-            (pending.opcode, cookie.index(), cookie.part(), pending.again)
+            let again = pending.again.is_some();
+            (pending.opcode, cookie.index(), cookie.part(), again)
         };
-        let waiting = self.pending.iter().chain(&self.backlog).map(of);
+        let backlog = self.backlog.iter().map(|unposted| &unposted.pending);
+        let waiting = self.pending.iter().chain(backlog).map(of);
         let waiting: Vec<_> = waiting.collect();
         format!("{waiting:?} {} {}", self.backlog.len(), self.silences)
     }
@@ -184,14 +195,14 @@ impl CommandQueue {
     ) -> Result<(), DeviceError> {
         let rewrite = &request.entry.rewrite;
         let before = *rewrite != Rewrite::default();
-        let mut pending = waiting(
+        let mut command = waiting(
             Opcode::Insert,
             request.cookie,
             insert_command(request).into_bytes(),
             request.since,
         );
-        pending.before = before.then(|| rewrite_command(rewrite, request.cookie));
-        self.post(platform, layout, pending)
+        command.before = before.then(|| rewrite_command(rewrite, request.cookie));
+        self.post(platform, layout, command)
     }
 
     /// Queues a deletion, now or when there is room.
@@ -202,8 +213,8 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
-        let pending = about(Opcode::Delete, key, cookie, platform.now());
-        self.post_or_wait(platform, layout, pending)
+        let command = about(Opcode::Delete, key, cookie, platform.now());
+        self.post_or_wait(platform, layout, command)
     }
 
     /// Queues the deletion of an entry that no connection has.
@@ -214,9 +225,9 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
-        let mut pending = about(Opcode::Delete, key, cookie, platform.now());
-        pending.stray = true;
-        self.post_or_wait(platform, layout, pending)
+        let mut command = about(Opcode::Delete, key, cookie, platform.now());
+        command.pending.stray = true;
+        self.post_or_wait(platform, layout, command)
     }
 
     /// Queues the reading of the table from a slot on.
@@ -227,8 +238,8 @@ impl CommandQueue {
         slot: u32,
     ) -> Result<(), DeviceError> {
         let room = (layout.dump, Layout::DUMP_RECORDS);
-        let pending = reading(Opcode::Dump, slot, room, platform.now());
-        self.post_or_wait(platform, layout, pending)
+        let command = reading(Opcode::Dump, slot, room, platform.now());
+        self.post_or_wait(platform, layout, command)
     }
 
     /// Queues the reading of the error log from an entry on; there must be room.
@@ -239,8 +250,8 @@ impl CommandQueue {
         from: u32,
     ) -> Result<(), DeviceError> {
         let room = (layout.log, Layout::LOG_RECORDS);
-        let pending = reading(Opcode::ReadLog, from, room, platform.now());
-        self.post(platform, layout, pending)
+        let command = reading(Opcode::ReadLog, from, room, platform.now());
+        self.post(platform, layout, command)
     }
 
     /// Queues the writing of a part of an image; there must be room.
@@ -257,8 +268,8 @@ impl CommandQueue {
             .with_part_bytes(part_bytes)
             .with_address(layout.part.0);
         let since = platform.now();
-        let pending = waiting(Opcode::WriteImage, Cookie(0), command.into_bytes(), since);
-        self.post(platform, layout, pending)
+        let command = waiting(Opcode::WriteImage, Cookie(0), command.into_bytes(), since);
+        self.post(platform, layout, command)
     }
 
     /// Queues the check of an image; there must be room.
@@ -269,8 +280,8 @@ impl CommandQueue {
     ) -> Result<(), DeviceError> {
         let command = Command::new().with_opcode(Opcode::AcceptImage);
         let since = platform.now();
-        let pending = waiting(Opcode::AcceptImage, Cookie(0), command.into_bytes(), since);
-        self.post(platform, layout, pending)
+        let command = waiting(Opcode::AcceptImage, Cookie(0), command.into_bytes(), since);
+        self.post(platform, layout, command)
     }
 
     /// Queues a request to keep an idle entry; `false` if there is no room.
@@ -284,8 +295,8 @@ impl CommandQueue {
         if !self.has_room(layout, 1) {
             return Ok(false);
         }
-        let pending = about(Opcode::Touch, key, cookie, platform.now());
-        self.post(platform, layout, pending)?;
+        let command = about(Opcode::Touch, key, cookie, platform.now());
+        self.post(platform, layout, command)?;
         Ok(true)
     }
 
@@ -297,20 +308,20 @@ impl CommandQueue {
         key: &FlowKey,
         cookie: Cookie,
     ) -> Result<(), DeviceError> {
-        let pending = about(Opcode::ReadCounters, key, cookie, platform.now());
-        self.post_or_wait(platform, layout, pending)
+        let command = about(Opcode::ReadCounters, key, cookie, platform.now());
+        self.post_or_wait(platform, layout, command)
     }
 
     fn post_or_wait(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
-        pending: Pending,
+        command: Unposted,
     ) -> Result<(), DeviceError> {
         if self.has_room(layout, 1) {
-            return self.post(platform, layout, pending);
+            return self.post(platform, layout, command);
         }
-        self.backlog.push_back(pending);
+        self.backlog.push_back(command);
         Ok(())
     }
 
@@ -319,11 +330,11 @@ impl CommandQueue {
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
-        mut pending: Pending,
+        mut command: Unposted,
     ) -> Result<(), DeviceError> {
-        pending.sequence = self.number();
-        pending.first = self.posted;
-        self.post_numbered(platform, layout, pending)
+        command.pending.sequence = self.number();
+        command.pending.first = self.posted;
+        self.post_numbered(platform, layout, command)
     }
 
     fn number(&mut self) -> u32 {
@@ -336,16 +347,18 @@ impl CommandQueue {
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
-        mut pending: Pending,
+        command: Unposted,
     ) -> Result<(), DeviceError> {
+        let mut pending = command.pending;
         pending.number = self.posted;
-        if let Some(before) = pending.before {
+        pending.is_second = command.before.is_some();
+        if let Some(before) = command.before {
             // Nobody waits for its completion: the insertion says whether it has come.
             let sequence = self.number();
             self.write(platform, layout, before, sequence, false)?;
         }
-        let again = pending.again && !self.flaws.has(Flaw::RetryUnmarked);
-        self.write(platform, layout, pending.command, pending.sequence, again)?;
+        let again = pending.again.is_some() && !self.flaws.has(Flaw::RetryUnmarked);
+        self.write(platform, layout, command.command, pending.sequence, again)?;
         pending.posted_at = platform.now();
         self.pending.push_back(pending);
         Ok(())
@@ -522,23 +535,36 @@ impl CommandQueue {
         layout: &Layout,
     ) -> Result<(), DeviceError> {
         while self.free(layout) > 0 {
-            let Some(pending) = self.backlog.pop_front() else {
+            let Some(command) = self.backlog.pop_front() else {
                 break;
             };
-            self.post(platform, layout, pending)?;
+            self.post(platform, layout, command)?;
         }
         Ok(())
     }
 
+    /// Posts a command that waits for its completion once more, as it lies in the ring: its places are not free before that.
     fn again(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
         mut pending: Pending,
     ) -> Result<(), DeviceError> {
-        pending.again = true;
+        let ring = &layout.command;
+        let (mut before, mut place) = (None, pending.number);
+        if pending.is_second {
+            before = Some(platform.memory().read(ring.address(place))?);
+            place = place.wrapping_add(1);
+        }
+        let command: Words = platform.memory().read(ring.address(place))?;
+        pending.again = Some(Box::new(command));
         self.trouble.retries += 1;
-        self.post_numbered(platform, layout, pending)
+        let command = Unposted {
+            pending,
+            command,
+            before,
+        };
+        self.post_numbered(platform, layout, command)
     }
 
     /// Looks after commands that wait for long. The card executes them in order, and its writes keep their order: one whose
@@ -557,7 +583,7 @@ impl CommandQueue {
         self.skip_hole(platform, layout)?;
         let now = platform.now();
         let mut counted = false;
-        while let Some(front) = self.pending.front().copied() {
+        while let Some(front) = self.pending.front() {
             let overtaken = if front.opcode == Opcode::WriteImage {
                 now.saturating_sub(front.posted_at) > patience
             } else {
@@ -581,7 +607,9 @@ impl CommandQueue {
             if self.free(layout) < 2 && !overtaken {
                 return Ok(Supervision::Hopeless);
             }
-            self.pending.pop_front();
+            let Some(front) = self.pending.pop_front() else {
+                break;
+            };
             self.again(platform, layout, front)?;
         }
         if !self.pending.is_empty() && !self.flaws.has(Flaw::DoorbellOnce) {

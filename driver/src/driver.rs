@@ -11,6 +11,7 @@ mod packets;
 mod recovery;
 mod requests;
 mod restart;
+mod sending;
 mod taken;
 mod update;
 
@@ -314,6 +315,9 @@ impl Driver {
             self.commands.announce(platform);
             return Ok(Progress::Worked);
         }
+        if self.skip_lost_reports(platform)? {
+            return Ok(Progress::Worked);
+        }
         self.transmit.announce(platform);
         self.receive.announce(platform);
         self.events
@@ -397,6 +401,15 @@ impl Driver {
             return Ok(true);
         }
         self.poll_counters(platform, observer)
+    }
+
+    /// Goes on behind reports that were lost, if the next ones have come: the card's writes keep their order.
+    fn skip_lost_reports(&mut self, platform: &mut impl Platform) -> Result<bool, DeviceError> {
+        /// More than these lost in a row are found with time.
+        const LOOK_AHEAD: u32 = 4;
+        let (event, counter) = (&self.layout.event, &self.layout.counter);
+        Ok(self.events.skip_hole(platform, event, LOOK_AHEAD)?
+            || self.counters.skip_hole(platform, counter, LOOK_AHEAD)?)
     }
 
     fn poll_aging(

@@ -275,7 +275,7 @@ impl ReportQueue {
         ring: &Ring,
         produced: u32,
     ) -> Result<(), DeviceError> {
-        if self.skip_hole(platform, ring)? {
+        if self.skip_hole(platform, ring, u32::MAX)? {
             self.produced = produced;
             return Ok(());
         }
@@ -288,13 +288,14 @@ impl ReportQueue {
         Ok(())
     }
 
-    /// Goes on to the next report that has come; whether there is one.
+    /// Goes on to the next report that has come, at most so many places ahead; whether there is one.
     pub(crate) fn skip_hole(
         &mut self,
         platform: &mut impl Platform,
         ring: &Ring,
+        most: u32,
     ) -> Result<bool, DeviceError> {
-        for ahead in 0..ring.entries() {
+        for ahead in 0..most.min(ring.entries()) {
             let place = self.consumed.wrapping_add(ahead);
             let number = self.number_at(platform.memory(), ring, place)?;
             if number.is_some() {

@@ -448,9 +448,9 @@ impl Simulation {
         !lives && self.driver.life(id) == Life::Removing
     }
 
-    /// How many messages and interrupts were lost, or harmed otherwise.
+    /// How many messages and interrupts were lost, or harmed otherwise, and how often the driver looked for what they cost.
     fn harmed(&self) -> u64 {
-        self.board.harmed() + self.world.cpu.interrupts_lost()
+        self.board.harmed() + self.world.cpu.interrupts_lost() + self.driver.stats().readings
     }
 
     fn host_step(&mut self) -> Result<(), DeviceError> {

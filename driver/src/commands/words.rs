@@ -1,6 +1,6 @@
 //! What each command says, word by word.
 
-use super::{InsertRequest, Pending, Words};
+use super::{InsertRequest, Pending, Unposted, Words};
 use crate::entries::Entry;
 use crate::offload::Cookie;
 use nic_model::clock::Picos;
@@ -15,24 +15,28 @@ pub(super) const fn waiting(
     cookie: Cookie,
     command: Words,
     since: Picos,
-) -> Pending {
-    Pending {
+) -> Unposted {
+    let pending = Pending {
         opcode,
         cookie,
         since,
-        command,
-        before: None,
         sequence: 0,
         number: 0,
         first: 0,
+        is_second: false,
         posted_at: since,
-        again: false,
+        again: None,
         stray: false,
+    };
+    Unposted {
+        pending,
+        command,
+        before: None,
     }
 }
 
 /// A command about an entry that is in the card.
-pub(super) fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> Pending {
+pub(super) fn about(opcode: Opcode, key: &FlowKey, cookie: Cookie, since: Picos) -> Unposted {
     let command = with_key(Command::new(), key)
         .with_opcode(opcode)
         .with_cookie(cookie.0);
@@ -45,7 +49,7 @@ pub(super) fn reading(
     from: u32,
     (address, most): (DmaAddress, u32),
     since: Picos,
-) -> Pending {
+) -> Unposted {
     let command = DumpCommand::new()
         .with_opcode(opcode)
         .with_slot(from)

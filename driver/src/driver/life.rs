@@ -149,10 +149,13 @@ impl Driver {
         if pending.opcode != Opcode::Insert || !is_in || self.is_recovering() {
             return Ok(());
         }
+        let Some(key) = pending.key_again() else {
+            // Posted once, it was executed before its removal.
+            return Ok(());
+        };
         self.stats.strays += 1;
-        let (key, cookie) = (pending.key(), pending.cookie);
         self.commands
-            .delete_stray(platform, &self.layout, &key, cookie)
+            .delete_stray(platform, &self.layout, &key, pending.cookie)
     }
 
     /// One of a connection's entries is in the card, or was refused. The connection is in hardware once all are; if one was

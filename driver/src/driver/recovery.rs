@@ -298,7 +298,10 @@ impl Driver {
             return self.polled(platform, completion, observer);
         }
         // What was read earlier must not come later.
-        while self.counters.skip_hole(platform, &self.layout.counter)? {
+        while self
+            .counters
+            .skip_hole(platform, &self.layout.counter, u32::MAX)?
+        {
             if !self.poll_counters(platform, observer)? {
                 break;
             }
