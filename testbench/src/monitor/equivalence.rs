@@ -5,9 +5,8 @@
 //! have let pass as part of the same connection in the same direction; of what goes to software both trackers must say the
 //! same. Some differences are by design, and counted as such; all others are violations.
 
-use super::Ledger;
+use super::{Ledger, Reference};
 use crate::action::{Action, ActionKind};
-use crate::bridge::Bridge;
 use crate::simulation::FrameOutcome;
 use crate::summary::{CauseCount, MonitorVerdict};
 use conntrack_core::{
@@ -15,7 +14,7 @@ use conntrack_core::{
     Tuple, Verdict, Zone,
 };
 use driver::Switch;
-use driver::too_long::{self, Fit};
+use driver::too_long::Fit;
 use driver::translation::{self, Chance};
 use nic_model::DropReason;
 use nic_model::clock::Picos;
@@ -44,36 +43,6 @@ struct Expected {
     changed: bool,
     /// What becomes of it at the link it would leave by.
     fit: Fit,
-}
-
-/// What the reference is to do beside connection tracking.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Reference {
-    /// Where packets go, and how addresses are translated.
-    pub bridge: Bridge,
-    /// Time stands still.
-    pub frozen: bool,
-    /// The card refuses what lies outside windows.
-    pub checks_windows: bool,
-    /// It is a router, which tells senders of packets that are too long, and cuts others.
-    pub routes: Option<Routes>,
-}
-
-/// What a router knows of its links.
-#[derive(Debug, Clone, Copy)]
-pub struct Routes {
-    /// Largest IP packet that each port sends, bytes.
-    pub mtus: [u32; 2],
-    /// Memory for a packet and what it is cut into, bytes.
-    pub buffer_bytes: u32,
-}
-
-impl Routes {
-    /// What becomes of a frame at the port it would leave by.
-    fn fit(&self, frame: &[u8], from: u8) -> Fit {
-        let mtu = self.mtus[usize::from(from ^ 1) % 2];
-        too_long::fit(frame, mtu, self.buffer_bytes as usize)
-    }
 }
 
 /// The reference, and how often the two agreed.
@@ -532,6 +501,7 @@ fn tracked_from(frame: &[u8], parsed: &Parsed) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::Bridge;
     use conntrack_core::{Config, HashKey};
     use packet::TcpFlags;
     use packet::build::FrameBuilder;

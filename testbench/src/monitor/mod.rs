@@ -8,15 +8,17 @@ mod no_orphan;
 mod order;
 mod packet_conservation;
 mod recovery;
+mod reference;
 
 pub use account_conservation::AccountConservation;
-pub use equivalence::{Equivalence, Reference, Routes};
+pub use equivalence::Equivalence;
 pub use live_connection::LiveConnection;
 pub use no_orphan::NoOrphan;
 pub use order::Order;
 pub use packet_conservation::PacketConservation;
 pub use recovery::Recovery;
 pub(crate) use recovery::{FOUND_WITHIN, SETTLED_WITHIN};
+pub use reference::{Reference, Routes};
 
 use crate::summary::MonitorVerdict;
 
