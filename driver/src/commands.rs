@@ -476,7 +476,11 @@ impl CommandQueue {
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<Option<(CommandCompletion, Pending)>, DeviceError> {
-        while let Some((ahead, bytes)) = self.next(platform, layout)? {
+        // Completions of nothing are no work: no more of them at once than there are places.
+        for _ in 0..layout.command_done.entries() {
+            let Some((ahead, bytes)) = self.next(platform, layout)? else {
+                break;
+            };
             platform.spend(Work::Completion, 1);
             self.read = self.read.wrapping_add(ahead + 1);
             let completion = CommandCompletion::from_bytes(bytes);

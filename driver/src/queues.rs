@@ -215,8 +215,8 @@ pub(crate) struct ReportQueue {
 }
 
 impl ReportQueue {
-    /// The number of the report in a place, if that has come whole. Where one was lost, that of two ways round before is still there, with the same
-    /// phase (its number tells), or nothing yet, which may have the right phase too.
+    /// The number of the report in a place, if that has come whole. Where one was lost, that of two ways round before is still
+    /// there, with the same phase (its number tells), or nothing yet, which may have the right phase too.
     fn number_at(
         &self,
         memory: &HostMemory,
@@ -228,9 +228,10 @@ impl ReportQueue {
             return Ok(None);
         }
         let number = number_of(bytes);
-        let age = self.expected.wrapping_sub(number) as i32;
-        let is_left_over = age > ring.entries() as i32;
-        Ok((!is_left_over && is_whole(bytes)).then_some(number))
+        // No more can have been lost than there are places.
+        let beyond = number.wrapping_sub(self.expected) as i32;
+        let is_one = beyond.unsigned_abs() <= ring.entries();
+        Ok((is_one && is_whole(bytes)).then_some(number))
     }
 
     /// The cookie of the counter record in a place, if it has come; it is not checked.
@@ -288,7 +289,7 @@ impl ReportQueue {
         Ok(())
     }
 
-    /// Goes on to the next report that has come, at most so many places ahead; whether there is one.
+    /// Goes on to the next new report that has come, at most so many places ahead; whether there is one.
     pub(crate) fn skip_hole(
         &mut self,
         platform: &mut impl Platform,
@@ -298,7 +299,7 @@ impl ReportQueue {
         for ahead in 0..most.min(ring.entries()) {
             let place = self.consumed.wrapping_add(ahead);
             let number = self.number_at(platform.memory(), ring, place)?;
-            if number.is_some() {
+            if number.is_some_and(|number| number.wrapping_sub(self.expected) as i32 >= 0) {
                 self.consumed = place;
                 return Ok(true);
             }
