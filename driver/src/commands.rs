@@ -484,20 +484,17 @@ impl CommandQueue {
             platform.spend(Work::Completion, 1);
             self.read = self.read.wrapping_add(ahead + 1);
             let completion = CommandCompletion::from_bytes(bytes);
-            let tells = layout.version >= Layout::PLACES;
-            if tells {
-                self.has_fetched(completion.place());
+            let told = (layout.version >= Layout::PLACES).then(|| completion.place());
+            if let Some(place) = told {
+                self.has_fetched(place);
             }
             let Some(pending) = self.waits_for(&completion) else {
                 self.trouble.stale += u64::from(completion.opcode_or_err() != Ok(Opcode::Rewrite));
                 continue;
             };
             // Of one that was posted more than once, this may be the completion of any.
-            let place = if tells {
-                completion.place()
-            } else {
-                pending.first
-            };
+            let told = told.filter(|place| self.may_be_of(*place, &pending));
+            let place = told.unwrap_or(pending.first);
             self.has_fetched(place);
             if completion.status_or_err() == Ok(Status::Damaged) {
                 self.trouble.damaged += 1;
@@ -509,6 +506,11 @@ impl CommandQueue {
             return Ok(Some((completion, pending)));
         }
         Ok(None)
+    }
+
+    /// Whether a command may lie in a place, since it was posted first.
+    const fn may_be_of(&self, place: u32, pending: &Pending) -> bool {
+        !is_before(place, pending.first) && is_before(place, self.posted)
     }
 
     fn is_waited_for(&self, sequence: u32) -> bool {

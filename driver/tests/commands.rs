@@ -5,10 +5,14 @@ use driver::device::Layout;
 use driver::observer::Blind;
 use driver::offload::RefuseCause;
 use driver::plain_board::{PlainBoard, ToHost};
-use driver::{Driver, DriverConfig, Progress, TwoPort, policy};
+use driver::{Driver, DriverConfig, Platform, Progress, TwoPort, policy};
 use nic_model::clock::Picos;
 use nic_model::config::{KeyConfig, RingConfig};
 use nic_model::datapath::trap::Reason;
+use nic_model::host::descriptors::CommandCompletion;
+use nic_model::host::memory::DmaAddress;
+use nic_model::host::registers as reg;
+use nic_model::host::seal::seal;
 use packet::build::FrameBuilder;
 
 const RING: u32 = 16;
@@ -135,4 +139,25 @@ fn a_ring_whose_last_answers_were_lost_has_room_again() {
         world.work();
         assert_eq!(world.driver.installed(), 7 + u64::from(RING));
     }
+}
+
+#[test]
+fn a_card_that_tells_wild_places_is_not_believed() {
+    let mut world = World::new(0x0002_0003);
+    world.connect(4);
+    assert_eq!(world.execute(4, false), 4);
+    let base = world.board.read_register(reg::COMMAND_DONE_LOW);
+    let first = DmaAddress(base.into());
+    let completion = world.board.memory().read(first).expect("it is there");
+    let wild = CommandCompletion::from_bytes(completion).with_place(1 << 30);
+    let mut bytes = wild.into_bytes();
+    seal(&mut bytes);
+    world.board.memory().write(first, &bytes).expect("written");
+    world.connect(4);
+    world.work();
+    world.wait(300);
+    world.execute(u32::MAX, false);
+    world.work();
+    assert_eq!(world.driver.installed(), 8);
+    assert_eq!(world.driver.stats().resets.iter().sum::<u64>(), 0);
 }
