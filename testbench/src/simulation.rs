@@ -449,7 +449,7 @@ impl Simulation {
     }
 
     /// How many messages and interrupts were lost, or harmed otherwise, and how often the driver looked for what they cost.
-    fn harmed(&self) -> u64 {
+    fn troubles(&self) -> u64 {
         self.board.harmed() + self.world.cpu.interrupts_lost() + self.driver.stats().readings
     }
 
@@ -522,7 +522,7 @@ impl Simulation {
         } else {
             Picos::ZERO
         };
-        let (mut calm_since, mut harmed) = (until.max(self.faults.over()), 0);
+        let (mut calm_since, mut troubles) = (until.max(self.faults.over()), 0);
         while until < deadline {
             if self.world.cpu.is_awake() {
                 // Its timer alone takes no longer than that.
@@ -534,11 +534,11 @@ impl Simulation {
             let is_repairing = self.driver.is_recovering() || self.driver.is_updating();
             let driver_is_quiet = !is_waiting && !is_repairing;
             let quiet = driver_is_quiet && self.board.is_quiet() && !self.world.cpu.is_awake();
-            let harmed_before = std::mem::replace(&mut harmed, self.harmed());
-            if harmed != harmed_before {
+            let before = std::mem::replace(&mut troubles, self.troubles());
+            if troubles != before {
                 deadline = deadline.max(until + SETTLED_WITHIN);
             }
-            if !quiet || harmed != harmed_before {
+            if !quiet || troubles != before {
                 calm_since = calm_since.max(until);
             } else if until >= calm_since + patience {
                 break;

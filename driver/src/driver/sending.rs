@@ -4,9 +4,6 @@ use super::*;
 use nic_model::host::memory::DmaAddress;
 use packet::ethernet::ip_offset;
 
-/// Tag of a frame that was not received.
-const NO_TAG: u64 = u64::MAX;
-
 impl Driver {
     /// Sends, holds or drops the frame in a buffer, and sees to the buffer; what was done in the end.
     pub(super) fn dispose(
@@ -106,7 +103,7 @@ impl Driver {
             .with_address(address.0)
             .with_captured_bytes(length as u32)
             .with_wire_bytes(length as u32)
-            .with_ingress_tag(NO_TAG);
+            .with_ingress_tag(TransmitDescriptor::NO_TAG);
         let message = last_of(message, completion).with_port(completion.port());
         let buffer = Some(completion.buffer());
         let is_posted = (self.transmit).post(platform, &self.layout.transmit, buffer, &message)?;
@@ -146,7 +143,7 @@ impl Driver {
                 let tag = completion.ingress_tag();
                 (last.with_ingress_tag(tag), Some(completion.buffer()))
             } else {
-                (fragment.with_ingress_tag(NO_TAG), None)
+                (fragment.with_ingress_tag(TransmitDescriptor::NO_TAG), None)
             };
             self.transmit.post(platform, ring, buffer, &fragment)?;
         }
@@ -173,7 +170,7 @@ impl Driver {
         Ok(translation::rewrite(&mut self.tracker, verdict, packet, now).is_ok())
     }
 
-    pub(super) fn send(
+    fn send(
         &mut self,
         platform: &mut impl Platform,
         completion: &ReceiveCompletion,

@@ -117,12 +117,9 @@ impl Chip {
         let wire_len = descriptor.wire_bytes().max(length).min(MAX_FRAME_BYTES);
         let ready = now + self.timing.cycle;
         let egress = usize::from(port) % PORTS;
-        let beyond = ip_bytes(frame, wire_len) > self.mtus[egress];
-        let departs = match beyond {
-            false => self.ports[egress].transmit(ready, wire_len),
-            true => None,
-        };
-        match departs {
+        let fits = ip_bytes(frame, wire_len) <= self.mtus[egress];
+        let departs = fits.then(|| self.ports[egress].transmit(ready, wire_len));
+        match departs.flatten() {
             Some(departs) => {
                 self.stats.host_sent_frames += 1;
                 self.probe.egress(port, departs, wire_len, None);

@@ -268,6 +268,11 @@ descriptors! {
     }
 }
 
+impl TransmitDescriptor {
+    /// Tag of a frame that was not received, but made by the host.
+    pub const NO_TAG: u64 = u64::MAX;
+}
+
 impl Command {
     /// The flow key that the command is about.
     pub fn key(&self) -> FlowKey {

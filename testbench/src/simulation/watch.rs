@@ -17,6 +17,7 @@ use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::trap::Reason;
 use nic_model::flow_table::FlowTable;
+use nic_model::host::descriptors::TransmitDescriptor;
 use std::collections::BTreeMap;
 
 /// A frame on its way through the host.
@@ -28,9 +29,6 @@ struct InHost {
     /// What became of it so far, once the driver has reported it.
     outcome: Option<FrameOutcome>,
 }
-
-/// Tag of a frame that the host made: a message, a fragment.
-const NO_TAG: u64 = u64::MAX;
 
 /// Everything that watches.
 pub(crate) struct Watch {
@@ -208,7 +206,7 @@ impl Watch {
     }
 
     pub(super) fn host_frame_left(&mut self, tag: u64, at: Picos) {
-        if tag == NO_TAG {
+        if tag == TransmitDescriptor::NO_TAG {
             return self.packets.made_ended(true);
         }
         if let Some(frame) = self.in_host.get(&tag) {
@@ -220,7 +218,7 @@ impl Watch {
     }
 
     pub(super) fn host_frame_dropped(&mut self, tag: u64, at: Picos) {
-        if tag == NO_TAG {
+        if tag == TransmitDescriptor::NO_TAG {
             return self.packets.made_ended(false);
         }
         self.drops[5] += 1;
@@ -405,7 +403,7 @@ impl Observer for Watch {
     }
 
     fn given_up(&mut self, ingress_tag: u64, now: Picos) {
-        if ingress_tag == NO_TAG {
+        if ingress_tag == TransmitDescriptor::NO_TAG {
             self.packets.made_ended(false);
         }
         if self.in_host.contains_key(&ingress_tag) {
