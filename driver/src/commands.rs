@@ -12,13 +12,13 @@ use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
 use crate::queues::has_come;
 use nic_model::clock::Picos;
-use nic_model::flow_table::{FlowKey, Rewrite};
+use nic_model::flow_table::{FlowKey, Marking, Rewrite};
 use nic_model::host::descriptors::{Command, CommandCompletion, ImageCommand, Opcode, Status};
 use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
-use words::{about, insert_command, reading, rewrite_command, waiting};
+use words::{about, insert_command, marking_command, reading, rewrite_command, waiting};
 
 /// Places of the completion ring looked at while commands wait: more than these lost in a row are found with time.
 const LOOK_AHEAD: u32 = 4;
@@ -37,8 +37,8 @@ pub(crate) struct Pending {
     /// Its place: how many commands were posted before it; that of when it was posted first.
     number: u32,
     first: u32,
-    /// In its place is what must come before it, and in the next it itself.
-    is_second: bool,
+    /// Commands that must come before it: they are in its place and the next ones, and it itself behind them.
+    before: u8,
     posted_at: Picos,
     /// What it says, if it was posted before.
     again: Option<Box<Words>>,
@@ -60,7 +60,14 @@ struct Unposted {
     pending: Pending,
     command: Words,
     /// What must be posted before it.
-    before: Option<Words>,
+    before: Vec<Words>,
+}
+
+impl Unposted {
+    /// Places of the ring that it takes.
+    const fn places(&self) -> u32 {
+        self.before.len() as u32 + 1
+    }
 }
 
 /// What an insertion says.
@@ -72,6 +79,8 @@ pub(crate) struct InsertRequest {
     pub(crate) decrement_ttl: bool,
     /// Packets go to the host until none of the flow is on its way through there.
     pub(crate) barrier: bool,
+    /// Mark and labels, if it gets any.
+    pub(crate) marking: Option<Marking>,
     /// Whether the card is to check windows: the window scales of both sides, by key direction.
     pub(crate) window_scales: Option<[u8; 2]>,
     /// When the driver decided on it.
@@ -111,7 +120,8 @@ pub(crate) struct CommandQueue {
     next_sequence: u32,
     /// By their places.
     pending: VecDeque<Pending>,
-    /// What found the ring full. Bounded by the number of entries: there is one deletion and one request for counters of each.
+    /// What found the ring full. Bounded by the number of entries: there is one deletion, one request for counters and one change
+    /// of mark and labels of each.
     backlog: VecDeque<Unposted>,
     /// Place of the latest command of which a completion came, and when one came last.
     last: Option<(u32, Picos)>,
@@ -194,14 +204,21 @@ impl CommandQueue {
         request: &InsertRequest,
     ) -> Result<(), DeviceError> {
         let rewrite = &request.entry.rewrite;
-        let before = *rewrite != Rewrite::default();
         let mut command = waiting(
             Opcode::Insert,
             request.cookie,
             insert_command(request).into_bytes(),
             request.since,
         );
-        command.before = before.then(|| rewrite_command(rewrite, request.cookie));
+        if *rewrite != Rewrite::default() {
+            command
+                .before
+                .push(rewrite_command(rewrite, request.cookie));
+        }
+        if let Some(marking) = &request.marking {
+            let marking = marking_command(marking, request.cookie);
+            command.before.push(marking);
+        }
         self.post(platform, layout, command)
     }
 
@@ -312,13 +329,25 @@ impl CommandQueue {
         self.post_or_wait(platform, layout, command)
     }
 
+    /// Queues the change of an entry's mark and labels, now or when there is room.
+    pub(crate) fn mark(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: &Layout,
+        (key, cookie, marking): (&FlowKey, Cookie, &Marking),
+    ) -> Result<(), DeviceError> {
+        let mut command = about(Opcode::Mark, key, cookie, platform.now());
+        command.before.push(marking_command(marking, cookie));
+        self.post_or_wait(platform, layout, command)
+    }
+
     fn post_or_wait(
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
         command: Unposted,
     ) -> Result<(), DeviceError> {
-        if self.has_room(layout, 1) {
+        if self.has_room(layout, command.places()) {
             return self.post(platform, layout, command);
         }
         self.backlog.push_back(command);
@@ -351,8 +380,8 @@ impl CommandQueue {
     ) -> Result<(), DeviceError> {
         let mut pending = command.pending;
         pending.number = self.posted;
-        pending.is_second = command.before.is_some();
-        if let Some(before) = command.before {
+        pending.before = command.before.len() as u8;
+        for before in command.before {
             // Nobody waits for its completion: the insertion says whether it has come.
             let sequence = self.number();
             self.write(platform, layout, before, sequence, false)?;
@@ -489,7 +518,8 @@ impl CommandQueue {
                 self.has_fetched(place);
             }
             let Some(pending) = self.waits_for(&completion) else {
-                self.trouble.stale += u64::from(completion.opcode_or_err() != Ok(Opcode::Rewrite));
+                let prepares = [Ok(Opcode::Rewrite), Ok(Opcode::Marking)];
+                self.trouble.stale += u64::from(!prepares.contains(&completion.opcode_or_err()));
                 continue;
             };
             // Of one that was posted more than once, this may be the completion of any.
@@ -540,7 +570,10 @@ impl CommandQueue {
         platform: &mut impl Platform,
         layout: &Layout,
     ) -> Result<(), DeviceError> {
-        while self.free(layout) > 0 {
+        while let Some(next) = self.backlog.front() {
+            if self.free(layout) < next.places() {
+                break;
+            }
             let Some(command) = self.backlog.pop_front() else {
                 break;
             };
@@ -557,9 +590,9 @@ impl CommandQueue {
         mut pending: Pending,
     ) -> Result<(), DeviceError> {
         let ring = &layout.command;
-        let (mut before, mut place) = (None, pending.number);
-        if pending.is_second {
-            before = Some(platform.memory().read(ring.address(place))?);
+        let (mut before, mut place) = (Vec::new(), pending.number);
+        for _ in 0..pending.before {
+            before.push(platform.memory().read(ring.address(place))?);
             place = place.wrapping_add(1);
         }
         let command: Words = platform.memory().read(ring.address(place))?;
@@ -610,7 +643,7 @@ impl CommandQueue {
             if self.silences > attempts {
                 return Ok(Supervision::Hopeless);
             }
-            if self.free(layout) < 2 && !overtaken {
+            if self.free(layout) <= front.before.into() && !overtaken {
                 return Ok(Supervision::Hopeless);
             }
             let Some(front) = self.pending.pop_front() else {

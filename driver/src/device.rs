@@ -102,6 +102,8 @@ pub struct Layout {
     pub counters: CounterConfig,
     /// Whether the card checks TCP windows.
     pub checks_windows: bool,
+    /// Whether its entries have a mark and labels.
+    pub carries_markings: bool,
     /// Largest IP packet that each port sends, bytes.
     pub mtus: [u32; 2],
     /// What the card does by itself.
@@ -177,6 +179,9 @@ impl Layout {
     /// Since which version completions tell how far the card has fetched commands.
     pub const PLACES: u32 = 0x0002_0003;
 
+    /// Since which version entries may have a mark and labels.
+    pub const MARKINGS: u32 = 0x0002_0004;
+
     /// Bytes of DMA memory a layout needs, alignment included.
     pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
         let r = |entries: u32, size: usize| entries as usize * size + 64;
@@ -241,6 +246,7 @@ impl Layout {
             mtus: reg::port_mtus(read(platform, reg::PORT_MTU)),
             key: reg::key_config(read(platform, reg::KEY_FORMAT)),
             checks_windows: read(platform, reg::FEATURES) & reg::WINDOW_CHECKER != 0,
+            carries_markings: carries_markings(platform, version),
             counters: reg::counter_config(read(platform, reg::COUNTER_FORMAT)),
         };
         layout.enable(platform);
@@ -268,6 +274,7 @@ impl Layout {
         platform: &mut impl Platform,
     ) -> Result<(), DeviceError> {
         self.version = identify(platform)?;
+        self.carries_markings = carries_markings(platform, self.version);
         self.services.check(self.version)
     }
 
@@ -339,6 +346,11 @@ fn identify(platform: &mut impl Platform) -> Result<u32, DeviceError> {
         return Err(DeviceError::NotOurs { found });
     }
     Layout::check_version(read(platform, reg::INTERFACE_VERSION))
+}
+
+/// Whether the card's entries have a mark and labels.
+fn carries_markings(platform: &mut impl Platform, version: u32) -> bool {
+    version >= Layout::MARKINGS && read(platform, reg::FEATURES) & reg::MARKING != 0
 }
 
 /// Reads a register and accounts for the work.

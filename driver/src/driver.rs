@@ -7,6 +7,7 @@ mod counting;
 mod decide;
 mod gauges;
 mod life;
+mod marking;
 mod packets;
 mod recovery;
 mod requests;
@@ -168,6 +169,8 @@ pub struct DriverStats {
     pub lost_entries: u64,
     /// Messages to senders of packets that were too long for the next link.
     pub answers: u64,
+    /// Entries that were given another mark or other labels.
+    pub marks_sent: u64,
     /// Fragments made of packets that were too long for the next link: of n that become of one packet, n - 1.
     pub fragments_made: u64,
 }
@@ -199,6 +202,8 @@ pub struct Driver {
     ahead: LookAhead,
     /// Nothing is offloaded.
     stopped: bool,
+    /// Where packets go depends on marks or labels.
+    markings_matter: bool,
     walk: collector::Walk,
     reading: counting::TableReading,
     /// Connections whose counters are to be asked for, each once.
@@ -240,6 +245,7 @@ impl Driver {
             hand: Hand::default(),
             ahead: LookAhead::default(),
             stopped: false,
+            markings_matter: false,
             walk: collector::Walk::default(),
             reading: counting::TableReading::default(),
             to_ask: VecDeque::new(),

@@ -64,6 +64,7 @@ reasons! {
     28 Stopped "stopped" "the driver was told to offload nothing"
     29 NoCounter "no-counter" "all counters were in use or at rest: waits for its next attempt"
     30 Unasked "unasked" "no packet came to software since it could be in hardware"
+    31 Marked "marked" "it has a mark or labels, rules ask for them, and the card's entries have none"
 }
 
 impl From<RefuseCause> for Why {

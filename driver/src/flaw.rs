@@ -46,11 +46,13 @@ pub enum Flaw {
     FragmentsDropped = 18,
     /// Packets too long for the next link are dropped, and nobody tells their sender.
     TooLongUnanswered = 19,
+    /// Entries keep the mark and labels that their connections had when they were inserted (`ct_mark.blocked` of OVN set later).
+    MarkingNotFollowed = 20,
 }
 
 impl Flaw {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CountersReadZero,
         Self::ExtensionNotApplied,
         Self::ShortTimeoutAfterTeardown,
@@ -71,6 +73,7 @@ impl Flaw {
         Self::DeletionNotFollowed,
         Self::FragmentsDropped,
         Self::TooLongUnanswered,
+        Self::MarkingNotFollowed,
     ];
 
     /// Its name in scenarios.
@@ -96,6 +99,7 @@ impl Flaw {
             Self::DeletionNotFollowed => "deletion-not-followed",
             Self::FragmentsDropped => "fragments-dropped",
             Self::TooLongUnanswered => "too-long-unanswered",
+            Self::MarkingNotFollowed => "marking-not-followed",
         }
     }
 

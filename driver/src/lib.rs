@@ -44,6 +44,7 @@ pub use flaw::{Flaw, Flaws};
 pub use habits::{AtClose, CollectorConfig, Counting, Habits};
 pub use observer::{Disposition, Observer, PacketReport, Recovery, ResetCause};
 pub use platform::{Platform, Work};
+pub use policy::Selection;
 pub use profile::{PROFILES, Profile};
 pub use room::{Eviction, RoomConfig};
 pub use switch::{Egress, Received, Switch, TwoPort};

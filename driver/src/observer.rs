@@ -141,6 +141,11 @@ pub trait Observer {
         let _ = (connection, direction, packets, bytes, found);
     }
 
+    /// Entries of a connection are to get another mark or other labels, or to be taken out for that (`on_its_way`); or have them.
+    fn marking(&mut self, id: ConnectionId, on_its_way: bool) {
+        let _ = (id, on_its_way);
+    }
+
     /// A connection is gone from software, and entries of it are still in the card or on their way: what they counted at last
     /// is to come, until it is removed.
     fn leaving(&mut self, connection: ConnectionId) {

@@ -267,6 +267,10 @@ pub(crate) struct Record {
     pub(crate) half: bool,
     /// Its original direction alone is in hardware until it is ASSURED.
     pub(crate) one_way: bool,
+    /// Requests on their way that change its entries' mark and labels.
+    pub(crate) marks: u8,
+    /// Mark or labels have changed since these were sent.
+    pub(crate) marks_again: bool,
 }
 
 impl Record {
@@ -308,7 +312,7 @@ impl Record {
     /// All but counts and generations, as text.
     pub(crate) fn outline(&self) -> String {
         format!(
-            "{:?} {:?} w{:?} p{:?} u{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{} a{:?} {:?} {:?}",
+            "{:?} {:?} w{:?} p{:?} u{:?} i{:?} n{} {:?} g{:?} s{:?} {} {:?} r{} a{:?} {:?} {:?} m{:?}",
             self.life,
             self.cause,
             self.wanted,
@@ -324,7 +328,8 @@ impl Record {
             self.refusals,
             self.asked,
             self.closing,
-            (self.half, self.one_way)
+            (self.half, self.one_way),
+            (self.marks, self.marks_again)
         )
     }
 
@@ -461,6 +466,7 @@ impl Records {
             (record.seen, record.gone) = (Parts::default(), Parts::default());
             (record.wanted, record.asked) = (Parts::default(), Parts::default());
             (record.closing, record.half, record.one_way) = (None, false, false);
+            (record.marks, record.marks_again) = (0, false);
         }
         record.life = life;
         match (was_installed, life == Life::Installed) {

@@ -4,15 +4,16 @@
 //! completion is written, when a packet hits an entry, and when time passes. It shares no code with the simulated card but the
 //! declarations of registers and descriptors, and so shows that these are all a driver needs.
 
+use crate::device::Layout;
 use crate::platform::{Platform, Work};
 use nic_model::clock::Picos;
 use nic_model::config::{CounterConfig, KeyConfig};
 use nic_model::datapath::trap::Reason;
-use nic_model::flow_table::FlowKey;
 use nic_model::flow_table::entry::KeyDirection;
+use nic_model::flow_table::{FlowKey, Marking};
 use nic_model::host::descriptors::{
-    AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, Opcode,
-    ReceiveBuffer, ReceiveCompletion, Status, TableRecord,
+    AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, MarkingCommand,
+    Opcode, ReceiveBuffer, ReceiveCompletion, Status, TableRecord,
 };
 use nic_model::host::memory::{DmaAddress, HostMemory};
 use nic_model::host::registers as reg;
@@ -31,6 +32,8 @@ pub struct PlainEntry {
     pub packets: [u32; 2],
     /// Bytes by key direction.
     pub bytes: [u64; 2],
+    /// Mark and labels.
+    pub marking: Marking,
     last_seen_ns: u64,
     dirty: bool,
 }
@@ -66,6 +69,8 @@ pub struct PlainBoard {
     completed: u32,
     completions: VecDeque<CommandCompletion>,
     log: VecDeque<CommandCompletion>,
+    /// What the last Marking has said, and for which cookie.
+    marking: Option<(u32, Marking)>,
     received: u32,
     sent: u32,
     events: u32,
@@ -106,6 +111,7 @@ impl PlainBoard {
             completed: 0,
             completions: VecDeque::new(),
             log: VecDeque::new(),
+            marking: None,
             received: 0,
             sent: 0,
             events: 0,
@@ -118,6 +124,13 @@ impl PlainBoard {
     pub fn of_version(mut self, version: u32) -> Self {
         self.registers.insert(reg::INTERFACE_VERSION, version);
         self
+    }
+
+    /// The same board with entries that have a mark and labels: it speaks the version in which that came.
+    #[must_use]
+    pub fn with_markings(mut self) -> Self {
+        self.registers.insert(reg::FEATURES, reg::MARKING);
+        self.of_version(Layout::MARKINGS)
     }
 
     /// The board begins afresh with another firmware, on trial, that speaks this version of the interface: unless it is
@@ -221,7 +234,10 @@ impl PlainBoard {
             .rfind(|completion| completion.sequence() == command.sequence());
         let completion = match before {
             Some(completion) if command.retry() => *completion,
-            _ if !is_whole_command(&bytes) => answer(&command).with_status(Status::Damaged),
+            _ if !is_whole_command(&bytes) => {
+                self.marking = None;
+                answer(&command).with_status(Status::Damaged)
+            }
             _ => self.do_command(&command),
         };
         if self.log.len() == LOG {
@@ -345,6 +361,24 @@ impl PlainBoard {
             });
         match command.opcode_or_err() {
             Ok(Opcode::Insert) => self.insert(key, command, answer),
+            Ok(Opcode::Marking) => {
+                let said = MarkingCommand::from_bytes(command.into_bytes());
+                let words = [said.mark().into(), said.labels_low(), said.labels_high()];
+                self.marking = Some((command.cookie(), Marking::of_words(words)));
+                answer
+            }
+            Ok(Opcode::Mark) => {
+                let said = self.said(command);
+                let entry = found.and_then(|slot| self.slots[slot].as_mut());
+                match (entry, said) {
+                    (None, _) => answer.with_status(Status::NotFound),
+                    (_, None) => answer.with_status(Status::Invalid),
+                    (Some(entry), Some(marking)) => {
+                        entry.marking = marking;
+                        answer
+                    }
+                }
+            }
             Ok(Opcode::Delete | Opcode::Touch | Opcode::ReadCounters | Opcode::Update) => {
                 let Some(slot) = found else {
                     return answer.with_status(Status::NotFound);
@@ -365,12 +399,28 @@ impl PlainBoard {
         }
     }
 
+    /// Mark and labels that were said for a command, if they were.
+    fn said(&mut self, command: &Command) -> Option<Marking> {
+        let said = self.marking.take();
+        let said = said.filter(|(cookie, _)| *cookie == command.cookie());
+        said.map(|(_, marking)| marking)
+    }
+
     fn insert(
         &mut self,
         key: FlowKey,
         command: &Command,
         answer: CommandCompletion,
     ) -> CommandCompletion {
+        let said = self.said(command);
+        let marking = if command.marked() {
+            said
+        } else {
+            Some(Marking::NONE)
+        };
+        let Some(marking) = marking else {
+            return answer.with_status(Status::Invalid);
+        };
         if self.by_key.contains_key(&key.0) {
             return answer.with_status(Status::Duplicate);
         }
@@ -383,6 +433,7 @@ impl PlainBoard {
             cookie: command.cookie(),
             packets: [0; 2],
             bytes: [0; 2],
+            marking,
             last_seen_ns: self.now.as_nanos(),
             dirty: false,
         });
@@ -507,7 +558,8 @@ fn record_of(entry: &PlainEntry, slot: u32) -> [u8; 96] {
         .with_packets_1(entry.packets[1])
         .with_bytes_0(entry.bytes[0])
         .with_bytes_1(entry.bytes[1])
-        .with_last_seen_ns(entry.last_seen_ns);
+        .with_last_seen_ns(entry.last_seen_ns)
+        .with_marking_crc(entry.marking.checksum());
     let mut bytes = record.into_bytes();
     seal(&mut bytes);
     bytes

@@ -1,7 +1,8 @@
 //! Where packets go: the part an integrator writes.
 
 use crate::translation::Translation;
-use conntrack_core::{Tuple, Verdict};
+use conntrack_core::{Connection, Tuple, Verdict};
+use nic_model::flow_table::Marking;
 
 /// A packet the hardware left to software.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,8 @@ pub struct Received<'a> {
     pub wire_bytes: u32,
     /// What connection tracking says; `None` if it is not IP.
     pub verdict: Option<&'a Verdict>,
+    /// Mark and labels of its connection.
+    pub marking: Marking,
 }
 
 /// What to do with a packet.
@@ -32,6 +35,23 @@ pub enum Egress {
 pub trait Switch {
     /// Where this packet goes.
     fn egress(&mut self, packet: &Received<'_>) -> Egress;
+
+    /// Whether new connections are marked. Without such rules no time is spent on it.
+    fn marks(&self) -> bool {
+        false
+    }
+
+    /// Mark and labels of a new connection whose first packet arrived at `port`.
+    fn marking(&mut self, connection: &Connection, port: u8) -> Marking {
+        let _ = (connection, port);
+        Marking::NONE
+    }
+
+    /// Whether where packets go depends on marks or labels. Of connections that have any, only a card forwards packets that
+    /// carries them in its entries: the rules behind its flow table must say what this switch says.
+    fn reads_markings(&self) -> bool {
+        false
+    }
 
     /// Whether there are rules that translate addresses. Without them no time is spent on it.
     fn translates(&self) -> bool {

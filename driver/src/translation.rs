@@ -1,7 +1,8 @@
 //! Address translation in software: what rules want for new connections, and the packets of those that have it.
 
+use crate::switch::Switch;
 use conntrack_core::nat::{Manip, Target};
-use conntrack_core::{Entered, Packet, Reason, Time, Tracker, Tuple, Verdict};
+use conntrack_core::{Direction, Entered, Packet, Reason, Time, Tracker, Verdict};
 use nic_model::random::Xorshift;
 use std::ops::RangeInclusive;
 
@@ -32,18 +33,29 @@ impl Chance {
     }
 }
 
-/// Tracks a packet as a router does that translates: `rules` are asked about a new connection. The packet itself is rewritten
-/// by [`rewrite`]. What helpers would announce or change in payloads is left alone.
+/// Tracks a packet that arrived at `port` as a router does that has rules: `switch` is asked about a new connection, and whether it
+/// is translated only if `translates`. The packet itself is rewritten by [`rewrite`]. What helpers would announce or change in
+/// payloads is left alone.
 pub fn track(
     tracker: &mut Tracker,
-    packet: &Packet<'_>,
-    rules: impl FnOnce(&Tuple) -> Translation,
+    (packet, port): (&Packet<'_>, u8),
+    switch: &mut impl Switch,
+    translates: bool,
     chance: &mut Chance,
     now: Time,
 ) -> Verdict {
     let mut entered = tracker.enter(packet, now);
     if let Entered::Unconfirmed(connection, _) = &entered {
-        let wanted = rules(&connection.tuple(conntrack_core::Direction::Original));
+        let marking = switch.marking(connection, port);
+        let wanted = if translates {
+            switch.translation(&connection.tuple(Direction::Original), port)
+        } else {
+            Translation::default()
+        };
+        if !marking.is_none() {
+            tracker.mark(&mut entered, marking.mark);
+            tracker.label(&mut entered, marking.labels, u128::MAX);
+        }
         let mut random = |among: RangeInclusive<u16>| chance.among(&among);
         for (manip, target) in [
             (Manip::Destination, wanted.destination),

@@ -6,9 +6,9 @@ use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::FirmwareConfig;
 use nic_model::flow_table::entry::{EntryAction, KeyDirection, RewriteWords, VlanAction, flag};
-use nic_model::flow_table::{InsertError, Rewrite, Slot};
+use nic_model::flow_table::{InsertError, Marking, Rewrite, Slot};
 use nic_model::host::descriptors::{
-    Command, CommandCompletion, LogCode, Opcode, RewriteCommand, Status,
+    Command, CommandCompletion, LogCode, MarkingCommand, Opcode, RewriteCommand, Status,
 };
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
@@ -22,12 +22,13 @@ const UDP: u8 = 17;
 pub fn cost_cycles(command: &Command, config: &FirmwareConfig) -> u64 {
     let own = match command.opcode_or_err() {
         Ok(Opcode::Insert) => config.insert_cycles,
-        Ok(Opcode::Update) => config.update_cycles,
+        Ok(Opcode::Update | Opcode::Mark) => config.update_cycles,
         Ok(Opcode::Delete) => config.delete_cycles,
         Ok(Opcode::ReadCounters | Opcode::Touch) => config.counter_read_cycles,
         Ok(
             Opcode::Nop
             | Opcode::Rewrite
+            | Opcode::Marking
             | Opcode::Dump
             | Opcode::ReadLog
             | Opcode::WriteImage
@@ -74,7 +75,11 @@ pub(crate) fn execute(
         (completion.with_status(Status::Invalid), Picos::ZERO)
     };
     match done.0.status_or_err() {
-        Ok(Status::Damaged) => processor.note(now, LogCode::CommandDamaged, command.sequence()),
+        Ok(Status::Damaged) => {
+            // What was said for a command that does not come is for no later one.
+            (processor.rewrite, processor.marking) = (None, None);
+            processor.note(now, LogCode::CommandDamaged, command.sequence());
+        }
         Ok(Status::Invalid) => processor.note(now, LogCode::CommandInvalid, command.sequence()),
         _ => {}
     }
@@ -96,6 +101,13 @@ fn execute_opcode(
             processor.rewrite = Some((command.cookie(), words_of(command)));
             (completion, Picos::ZERO)
         }
+        Opcode::Marking | Opcode::Mark if !chip.config().table.marking => {
+            (completion.with_status(Status::Invalid), Picos::ZERO)
+        }
+        Opcode::Marking => {
+            processor.marking = Some((command.cookie(), marking_of(command)));
+            (completion, Picos::ZERO)
+        }
         Opcode::Dump => dump::dump(processor, now, command, completion, chip, schedule),
         Opcode::ReadLog => error_log::read(processor, now, command, completion, chip, schedule),
         Opcode::AcceptImage => flash::accept(processor, now, completion),
@@ -103,14 +115,16 @@ fn execute_opcode(
             let part = flash::fetch_part(processor, now, command, completion, chip, schedule)?;
             (part, Picos::ZERO)
         }
-        Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update => on_entry(
-            processor,
-            now,
-            (opcode, command),
-            completion,
-            chip,
-            schedule,
-        ),
+        Opcode::Delete | Opcode::ReadCounters | Opcode::Touch | Opcode::Update | Opcode::Mark => {
+            on_entry(
+                processor,
+                now,
+                (opcode, command),
+                completion,
+                chip,
+                schedule,
+            )
+        }
     })
 }
 
@@ -126,12 +140,19 @@ fn on_entry(
     let slot = find(command, chip);
     let reached = chip.reach(now, &command.key(), slot) - now;
     let Some(slot) = slot else {
-        processor.rewrite = None;
+        (processor.rewrite, processor.marking) = (None, None);
         return (completion.with_status(Status::NotFound), reached);
     };
     let completion = match opcode {
         Opcode::Delete => delete(now, slot, completion, chip, schedule),
         Opcode::Update => update(processor, now, slot, command, completion, chip),
+        Opcode::Mark => match take_marking(processor, command) {
+            Some(marking) => {
+                chip.mark(now, slot, marking);
+                completion.with_slot(slot.0)
+            }
+            None => completion.with_status(Status::Invalid),
+        },
         Opcode::Touch => {
             chip.touch(now, slot, schedule);
             completion
@@ -154,6 +175,19 @@ fn words_of(command: &Command) -> RewriteWords {
         command.word_4(),
         command.word_5(),
     ])
+}
+
+fn marking_of(command: &Command) -> Marking {
+    let command = MarkingCommand::from_bytes(command.into_bytes());
+    let [low, high] = [command.labels_low(), command.labels_high()];
+    Marking::of_words([command.mark().into(), low, high])
+}
+
+/// Mark and labels that were said for a command, if they were.
+fn take_marking(processor: &mut Processor, command: &Command) -> Option<Marking> {
+    let marking = processor.marking.take();
+    let marking = marking.filter(|(cookie, _)| *cookie == command.cookie());
+    marking.map(|(_, marking)| marking)
 }
 
 /// What an insertion's entry writes into packets; `None` if nobody has said what.
@@ -244,11 +278,17 @@ fn insert(
     }
 }
 
-/// What an entry is to do; `None` if nobody has said what it writes into packets.
+/// What an entry is to do; `None` if nobody has said what it writes into packets, or which mark and labels it has.
 fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction> {
     let words = processor.rewrite.take();
     let words = words.filter(|(cookie, _)| *cookie == command.cookie());
     let rewrite = rewrite_of(command, words.map(|(_, words)| words))?;
+    let said = take_marking(processor, command);
+    let marking = if command.marked() {
+        said?
+    } else {
+        Marking::NONE
+    };
     let only = command.one_way().then_some(if command.from_higher() {
         KeyDirection::HigherToLower
     } else {
@@ -264,6 +304,7 @@ fn action_of(processor: &mut Processor, command: &Command) -> Option<EntryAction
         originator_is_lower: command.originator_is_lower(),
         only,
         rewrite,
+        marking,
         barrier: command.barrier(),
         window_scales: command
             .check_window()

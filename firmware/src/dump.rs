@@ -65,7 +65,8 @@ fn record(now: Picos, slot: Slot, chip: &Chip) -> Option<[u8; 96]> {
         .with_bytes_0(counters.bytes[0])
         .with_bytes_1(counters.bytes[1])
         .with_last_seen_ns(counters.last_seen.as_nanos_up())
-        .with_idle(state.has(flag::AGE_REPORTED));
+        .with_idle(state.has(flag::AGE_REPORTED))
+        .with_marking_crc(chip.table().marking(slot).checksum());
     let mut bytes = record.into_bytes();
     seal(&mut bytes);
     Some(bytes)

@@ -10,7 +10,7 @@ use nic_model::chip::{Chip, ChipEvent, Notice};
 use nic_model::clock::{ClockDomain, Picos};
 use nic_model::config::FirmwareConfig;
 use nic_model::event::Schedule;
-use nic_model::flow_table::{RewriteWords, Slot};
+use nic_model::flow_table::{Marking, RewriteWords, Slot};
 use nic_model::host::descriptors::{Command, CommandCompletion, ImageCommand, LogCode, Status};
 use nic_model::host::rings::Ring;
 use nic_model::host::{Outside, registers as reg};
@@ -101,6 +101,8 @@ pub struct Processor {
     log: VecDeque<CommandCompletion>,
     /// What the entry of the next insertion writes into packets, and that entry's cookie.
     pub(crate) rewrite: Option<(u32, RewriteWords)>,
+    /// What the last Marking has said, and for which cookie.
+    pub(crate) marking: Option<(u32, Marking)>,
     pub(crate) reports: VecDeque<Slot>,
     /// Cookies and slots of entries that were damaged.
     pub(crate) damaged: VecDeque<(u32, Slot)>,
@@ -130,6 +132,7 @@ impl Processor {
             completions: Outbox::default(),
             log: VecDeque::new(),
             rewrite: None,
+            marking: None,
             reports: VecDeque::new(),
             damaged: VecDeque::new(),
             events: Outbox::default(),

@@ -2,7 +2,7 @@
 //! driver may give the card up, but it neither panics nor works for ever.
 #![no_main]
 
-use conntrack_core::HashKey;
+use conntrack_core::{HashKey, Tracker};
 use driver::device::Layout;
 use driver::observer::Blind;
 use driver::plain_board::{PlainBoard, ToHost};
@@ -45,8 +45,13 @@ fn start(kind: u8) -> Option<(PlainBoard, Driver)> {
         key.entries = Entries::EachWay;
     }
     let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
-    let version = [0x0002_0001, 0x0002_0002, 0x0002_0003][usize::from(kind >> 3) % 3];
-    let mut board = PlainBoard::new(32, &key, bytes).of_version(version);
+    let version = [0x0002_0001, 0x0002_0002, 0x0002_0003, 0x0002_0004][usize::from(kind >> 3) % 4];
+    let mut board = PlainBoard::new(32, &key, bytes);
+    board = if version == 0x0002_0004 {
+        board.with_markings()
+    } else {
+        board.of_version(version)
+    };
     board.write_register(reg::PORT_MTU, if kind & 64 != 0 { 576 } else { 0 });
     let policy = policy::by_name("established")?;
     let driver = Driver::start(&mut board, config, policy).ok()?;
@@ -133,7 +138,18 @@ fn step<'a>(
                 board.report_idle(&key, c & 1 != 0);
             }
         }
-        _ => work(board, driver)?,
+        _ => {
+            if c & 1 != 0 {
+                let change = |tracker: &mut Tracker, now| {
+                    let found = tracker.iter().nth(usize::from(a >> 1)).map(|(id, _)| id);
+                    if let Some(id) = found {
+                        tracker.set_mark(id, c.into(), now);
+                    }
+                };
+                driver.remark(board, &mut Blind, change).ok()?;
+            }
+            work(board, driver)?;
+        }
     }
     Some(rest)
 }

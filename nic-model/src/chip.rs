@@ -206,11 +206,13 @@ pub enum DropReason {
     MeteredGroup = 9,
     /// The packet was longer than the MTU of the port it should leave by.
     BeyondMtu = 10,
+    /// A rule behind the flow table.
+    BehindCt = 11,
 }
 
 impl DropReason {
     /// All reasons in order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReceiveFifoFull,
         Self::NoReceiveBuffer,
         Self::HostBufferFull,
@@ -222,6 +224,7 @@ impl DropReason {
         Self::Reset,
         Self::MeteredGroup,
         Self::BeyondMtu,
+        Self::BehindCt,
     ];
 
     /// Short name, as in reports and traces.
@@ -238,6 +241,7 @@ impl DropReason {
             Self::Reset => "reset",
             Self::MeteredGroup => "metered-group",
             Self::BeyondMtu => "beyond-mtu",
+            Self::BehindCt => "behind-ct",
         }
     }
 
@@ -257,6 +261,7 @@ impl DropReason {
                 "more of its group of flows went to the host than its meter allows"
             }
             Self::BeyondMtu => "longer than the MTU of the port it would leave by",
+            Self::BehindCt => "a rule behind the flow table, by mark or labels of its connection",
         }
     }
 }
@@ -289,6 +294,7 @@ pub struct Chip {
     meters: Meters,
     parser_stage: Stage,
     classifier_stage: Stage,
+    behind_stage: Stage,
     hash_stage: Stage,
     counter_stage: Stage,
     counter_format: CounterFormat,
@@ -332,6 +338,7 @@ impl Chip {
             meters: Meters::new(&config.meter),
             parser_stage: Stage::new(clock.cycles(p.parser_latency_cycles.into())),
             classifier_stage: Stage::new(Picos::ZERO),
+            behind_stage: Stage::new(Picos::ZERO),
             hash_stage: Stage::new(clock.cycles(p.hash_latency_cycles.into())),
             counter_stage: Stage::new(Picos::ZERO),
             counter_format: CounterFormat::new(&config.counter),
@@ -441,7 +448,7 @@ impl Chip {
             registers::TABLE_CAPACITY => self.table.capacity(),
             registers::COUNTER_FORMAT => registers::counter_format(&self.config.counter),
             registers::PORT_MTU => registers::port_mtu(&self.config.port),
-            registers::FEATURES if self.config.window.check => registers::WINDOW_CHECKER,
+            registers::FEATURES => registers::features(&self.config),
             registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),
         }

@@ -31,6 +31,8 @@ fn main() -> Result<(), String> {
         frozen: false,
         check_equivalence: false,
         network: None,
+        marks: Vec::new(),
+        drop_marked: None,
         faults: Vec::new(),
         actions: Vec::new(),
         seed: 1,

@@ -1,5 +1,6 @@
 //! What administrators do while traffic flows: scripted in a scenario as `[[action]]`.
 
+use crate::marks::MarkRule;
 use crate::scenario::ScenarioError;
 use crate::traffic::translated::Network;
 use nic_model::clock::Picos;
@@ -21,6 +22,8 @@ pub enum ActionKind {
     Stop,
     /// The card gets another firmware.
     UpdateFirmware,
+    /// Marks or labels of connections change.
+    Mark,
 }
 
 /// What is the matter with an image of the firmware.
@@ -87,10 +90,16 @@ pub(crate) struct ActionTable {
     network: Option<String>,
     #[serde(default)]
     image: Option<FirmwareImage>,
+    #[serde(default, rename = "match")]
+    which: Option<String>,
+    #[serde(default)]
+    mark: Option<String>,
+    #[serde(default)]
+    labels: Option<String>,
 }
 
 /// One action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// What is done.
     pub kind: ActionKind,
@@ -100,6 +109,8 @@ pub struct Action {
     pub network: Option<Network>,
     /// The new firmware, where there is one.
     pub image: Option<FirmwareImage>,
+    /// Which connections get which mark and labels, where any do.
+    pub mark: Option<MarkRule>,
 }
 
 impl ActionTable {
@@ -127,7 +138,25 @@ impl ActionTable {
                 .map_or("(missing)".to_owned(), |image| format!("{} KiB", image.kib));
             return Err(ScenarioError::value("image", found, expected));
         }
+        let is_mark = self.kind == ActionKind::Mark;
+        let says = self.which.is_some() || self.mark.is_some() || self.labels.is_some();
+        if is_mark != says {
+            let expected = "kind = \"mark\", and no other, has a match such as \"tcp/443\", and mark or labels";
+            let found = self.which.as_deref().unwrap_or("(missing)");
+            return Err(ScenarioError::value("match", found, expected));
+        }
+        let parse =
+            |which: &String| MarkRule::parse(which, self.mark.as_deref(), self.labels.as_deref());
+        let mark = self.which.as_ref().map(parse).transpose()?;
+        if is_mark && mark.is_none() {
+            return Err(ScenarioError::value(
+                "match",
+                "(missing)",
+                "such as \"tcp/443\"",
+            ));
+        }
         Ok(Action {
+            mark,
             kind: self.kind,
             at: Picos::from_millis(self.at_ms),
             network,
@@ -145,7 +174,7 @@ impl ActionPlan {
     pub(crate) fn new(actions: &[Action], start: Picos) -> Self {
         let shifted = |action: &Action| Action {
             at: Picos(action.at.0.saturating_add(start.0)),
-            ..*action
+            ..action.clone()
         };
         let mut coming: Vec<Action> = actions.iter().map(shifted).collect();
         coming.sort_by_key(|action| std::cmp::Reverse(action.at));
@@ -197,6 +226,21 @@ mod tests {
     }
 
     #[test]
+    fn only_a_change_of_marks_says_which() {
+        let read = |text: &str| toml::from_str::<ActionTable>(text).expect(text).read();
+        let right = "kind = \"mark\"\nat_ms = 3\nmatch = \"tcp/80\"\nmark = \"1\"";
+        assert!(read(right).is_ok_and(|action| action.mark.is_some()));
+        for wrong in [
+            "kind = \"mark\"\nat_ms = 3\nmark = \"1\"",
+            "kind = \"mark\"\nat_ms = 3\nmatch = \"tcp/80\"",
+            "kind = \"mark\"\nat_ms = 3",
+            "kind = \"flush\"\nat_ms = 3\nlabels = \"1\"",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn only_an_update_has_an_image() {
         let read = |text: &str| toml::from_str::<ActionTable>(text).expect(text).read();
         assert!(read("kind = \"update-firmware\"\nat_ms = 3\nimage = { minor = 3 }").is_ok());
@@ -242,6 +286,7 @@ mod tests {
             at: Picos::from_millis(ms),
             network: None,
             image: None,
+            mark: None,
         };
         let mut plan = ActionPlan::new(&[at(7), at(2)], Picos::from_millis(1));
         assert_eq!(plan.next_due(), Picos::from_millis(3));

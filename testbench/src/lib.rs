@@ -11,6 +11,7 @@ pub mod frame;
 pub mod host_cpu;
 #[cfg(target_os = "linux")]
 mod huge_pages;
+pub mod marks;
 pub mod metrics;
 pub mod monitor;
 #[cfg(target_os = "linux")]

@@ -13,6 +13,7 @@ use crate::bridge::Bridge;
 use crate::fault::{Fault, FaultPlan};
 use crate::frame::{Burst, FrameMeta, Traffic};
 use crate::host_cpu::{HostCosts, HostCpu, HostStep, TICK};
+use crate::marks::MarkRule;
 use crate::monitor::{Equivalence, FOUND_WITHIN, Reference, Routes, SETTLED_WITHIN};
 use crate::summary::MonitorVerdict;
 use crate::traffic::translated::Network;
@@ -45,6 +46,10 @@ pub struct RunConfig {
     pub frozen: bool,
     /// A network that clients of IPv4 seem to be in, one host for one (NETMAP).
     pub network: Option<Network>,
+    /// What new connections are marked with.
+    pub marks: Vec<MarkRule>,
+    /// Packets of connections with this mark are dropped; the second number is the bits of it that count.
+    pub drop_marked: Option<(u32, u32)>,
     /// The same traffic goes through connection tracking in software alone as well, and both are compared.
     pub check_equivalence: bool,
     /// What goes wrong.
@@ -66,6 +71,10 @@ pub struct FrameOutcome {
     pub hardware: Option<bool>,
     /// Its connection was deleted, and the removal of the entry that forwarded it is on its way.
     pub leaving: bool,
+    /// Its connection's entries were about to get another mark or other labels, or to be taken out for that.
+    pub remarking: bool,
+    /// A rule about marks or labels dropped it, in hardware or in software.
+    pub refused: bool,
     /// Original tuple of its connection, if it has one.
     pub tuple: Option<Tuple>,
     /// Why it went to the host.
@@ -189,11 +198,13 @@ impl Simulation {
         };
         let bridge = Bridge {
             network: config.network,
+            marks: config.marks,
+            drop_marked: config.drop_marked,
         };
         if config.check_equivalence {
             let tracker = Tracker::new(config.driver.conntrack.clone(), config.driver.hash_key);
             let reference = Reference {
-                bridge,
+                bridge: bridge.clone(),
                 frozen: config.frozen,
                 checks_windows: config.nic.window.check,
                 routes: config.driver.route.then(|| Routes {
@@ -371,6 +382,8 @@ impl Simulation {
                         verdict: None,
                         hardware: Some(from_originator),
                         leaving: id.is_some_and(|id| self.is_deleted(id)),
+                        remarking: id.is_some_and(|id| self.world.watch.is_remarking(id)),
+                        refused: false,
                         tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
                         reason: None,
                         dropped: None,
@@ -387,15 +400,16 @@ impl Simulation {
             }
             Fate::NotSent {
                 reason,
+                cookie,
                 from_originator,
-                ..
             } => {
+                let id = self.driver.connection_of_cookie(cookie);
                 self.world
                     .watch
                     .counted(meta, parsed, from_originator, front.lookup_at);
                 self.world
                     .watch
-                    .dropped_in_hardware(meta, reason, front.lookup_at, arrival);
+                    .dropped_at((meta, id), reason, front.lookup_at, arrival);
             }
             Fate::Dropped(reason) => {
                 self.world

@@ -79,6 +79,11 @@ const STORIES: &[Story] = &[
         right: &["--set", "trap.mtu=true"],
     },
     Story {
+        name: "blocked-goes-on",
+        tells: Monitor(5),
+        right: &["--no-flaws"],
+    },
+    Story {
         name: "rule-storm",
         tells: HitRate(0.3, 0.7),
         right: &["--policy", "packets:20"],

@@ -91,6 +91,29 @@ preset = "fpga-small"
 port = { mtu_1_bytes = 1_400 }
 "#;
 
+/// Packets of connections with a mark are dropped, in software and behind the flow table.
+const MARKED: &str = r#"
+drop_marked = "0x1/0x1"
+[stop]
+duration_ms = 500
+[[traffic]]
+kind = "tcp-sessions"
+sessions_per_second = 400
+clients = 40
+servers = 4
+max_concurrent_sessions = 5_000
+requests_per_session_mean = 6
+[nic]
+preset = "fpga-small"
+[[nic.classifier.rule]]
+action = "ct"
+chain_to = 1
+[[nic.classifier.rule]]
+action = "drop"
+chain = 1
+ct_mark = "0x1/0x1"
+"#;
+
 const PLANTED: &[(Planted, &str)] = &[
     (planted(Flaw::CountersReadZero, 2, SESSIONS), ""),
     (planted(Flaw::ExtensionNotApplied, 3, STREAMS), ""),
@@ -142,6 +165,10 @@ const PLANTED: &[(Planted, &str)] = &[
     (
         planted(Flaw::DeletionNotFollowed, 4, SESSIONS),
         "[[action]]\nkind = \"flush\"\nat_ms = 500",
+    ),
+    (
+        planted(Flaw::MarkingNotFollowed, 5, MARKED),
+        "[[action]]\nkind = \"mark\"\nat_ms = 300\nmatch = \"tcp/443\"\nmark = \"1/1\"",
     ),
 ];
 

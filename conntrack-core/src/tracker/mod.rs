@@ -213,6 +213,14 @@ impl Tracker {
             .or(ended.map(|(_, translation)| translation.tuples[0]))
     }
 
+    /// Mark and labels of a connection in the table, or of the one that ended last, other than by its age.
+    pub fn marking(&self, id: ConnectionId) -> Option<(u32, u128)> {
+        let ended = self.ended.filter(|(ended, _)| *ended == id);
+        self.connection(id)
+            .map(|connection| (connection.mark(), connection.labels()))
+            .or(ended.map(|(_, translation)| translation.marking))
+    }
+
     /// All connections in the order of their indices.
     pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
         (0..self.store.index_end()).filter_map(|index| self.store.at(index))

@@ -19,6 +19,7 @@ use crate::verdict::{CtInfo, Verdict};
 pub(super) struct Translation {
     pub(super) tuples: [Tuple; 2],
     pub(super) status: Status,
+    pub(super) marking: (u32, u128),
     pub(super) interface: Option<u32>,
 }
 
@@ -27,6 +28,7 @@ impl Translation {
         Self {
             tuples: Direction::ALL.map(|direction| connection.tuple(direction)),
             status: connection.status,
+            marking: (connection.mark(), connection.labels()),
             interface: connection
                 .extension
                 .as_ref()

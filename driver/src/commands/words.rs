@@ -5,8 +5,8 @@ use crate::entries::Entry;
 use crate::offload::Cookie;
 use nic_model::clock::Picos;
 use nic_model::flow_table::entry::{KeyDirection, VlanAction};
-use nic_model::flow_table::{FlowKey, Rewrite};
-use nic_model::host::descriptors::{Command, DumpCommand, Opcode, RewriteCommand};
+use nic_model::flow_table::{FlowKey, Marking, Rewrite};
+use nic_model::host::descriptors::{Command, DumpCommand, MarkingCommand, Opcode, RewriteCommand};
 use nic_model::host::memory::DmaAddress;
 
 /// A command that was not posted yet.
@@ -23,7 +23,7 @@ pub(super) const fn waiting(
         sequence: 0,
         number: 0,
         first: 0,
-        is_second: false,
+        before: 0,
         posted_at: since,
         again: None,
         stray: false,
@@ -31,7 +31,7 @@ pub(super) const fn waiting(
     Unposted {
         pending,
         command,
-        before: None,
+        before: Vec::new(),
     }
 }
 
@@ -90,6 +90,7 @@ pub(super) fn insert_command(request: &InsertRequest) -> Command {
         .with_originator_is_lower(originator_is_lower)
         .with_decrement_ttl(request.decrement_ttl)
         .with_barrier(request.barrier)
+        .with_marked(request.marking.is_some())
         .with_one_way(only.is_some())
         .with_from_higher(only == Some(KeyDirection::HigherToLower))
         .with_rewrite_source(rewrite.source.is_some())
@@ -117,5 +118,16 @@ pub(super) fn rewrite_command(rewrite: &Rewrite, cookie: Cookie) -> Words {
         .with_word_3(words[3])
         .with_word_4(words[4])
         .with_word_5(words[5])
+        .into_bytes()
+}
+
+pub(super) fn marking_command(marking: &Marking, cookie: Cookie) -> Words {
+    let [_, low, high] = marking.words();
+    MarkingCommand::new()
+        .with_opcode(Opcode::Marking)
+        .with_cookie(cookie.0)
+        .with_mark(marking.mark)
+        .with_labels_low(low)
+        .with_labels_high(high)
         .into_bytes()
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::entries::{Entry, Plan, Ways};
-use crate::explain::{Why, unfit};
+use crate::explain::Why;
 use crate::offload::Parts;
 use crate::policy::{Candidate, Pressure};
 use crate::room::Eviction;
@@ -93,7 +93,7 @@ impl Driver {
         let Some(connection) = self.tracker.connection(id) else {
             return Ok(false);
         };
-        let fit = unfit(connection).is_none();
+        let fit = self.unfit(connection).is_none();
         let now_ms = millis(platform);
         if self.is_recovering() {
             return Ok(false);
@@ -211,6 +211,7 @@ impl Driver {
         let (decrement_ttl, barrier) = (self.config.route, self.config.habits.barrier_us > 0);
         let since = platform.now();
         let scales = self.window_scales(id);
+        let marking = self.marking_for_card(id);
         let of = |(part, entry): (usize, Entry)| InsertRequest {
             entry,
             cookie: Cookie(0).of_part(part),
@@ -223,6 +224,7 @@ impl Driver {
             },
             decrement_ttl,
             barrier,
+            marking,
             window_scales: scales.filter(|_| plan.len() == 1).map(|[original, reply]| {
                 if entry.originator_is_lower {
                     [original, reply]
@@ -232,7 +234,9 @@ impl Driver {
             }),
             since,
         };
-        if !self.commands.has_room(&self.layout, plan.commands()) {
+        let markings = plan.len() as u32 * u32::from(marking.is_some());
+        let commands = plan.commands() + markings;
+        if !self.commands.has_room(&self.layout, commands) {
             self.refuse(id, RefuseCause::CommandRingFull, platform.now(), observer);
             return Ok(());
         }

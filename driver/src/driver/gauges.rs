@@ -1,7 +1,7 @@
 //! What the driver shows of itself: where each connection is and why, and how full everything is.
 
 use super::*;
-use crate::explain::{Explanation, unfit};
+use crate::explain::Explanation;
 
 /// How full everything is, at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +52,8 @@ impl Driver {
             Life::Installed => Why::Half,
             Life::Inserting => Why::Inserting,
             Life::Removing => Why::Removing,
-            Life::Software => unfit(connection)
+            Life::Software => self
+                .unfit(connection)
                 .or(self.is_recovering().then_some(Why::Recovering))
                 .or(record.why)
                 .unwrap_or(Why::Unasked),

@@ -3,7 +3,7 @@
 use super::taken::Gone;
 use super::*;
 use crate::entries::Plan;
-use crate::explain::{Why, unfit};
+use crate::explain::Why;
 use crate::habits::AtClose;
 use crate::offload::Parts;
 
@@ -134,6 +134,7 @@ impl Driver {
                 Ok(())
             }
             Opcode::ReadCounters => self.answered(platform, pending.cookie, completion, observer),
+            Opcode::Mark => self.marked(platform, id, completion, observer),
             _ => Ok(()),
         }
     }
@@ -235,7 +236,7 @@ impl Driver {
         self.stats.installed += 1;
         observer.installed(id, since, platform.now());
         let connection = self.tracker.connection(id);
-        let still_wanted = connection.is_some_and(|connection| unfit(connection).is_none());
+        let still_wanted = connection.is_some_and(|connection| self.unfit(connection).is_none());
         if !still_wanted {
             // It closed while the insertion was on its way.
             self.stats.refused[RefuseCause::Overtaken as usize] += 1;
@@ -444,7 +445,10 @@ impl Driver {
                     let live = self.tracker.len() as u64;
                     self.stats.peak_connections = self.stats.peak_connections.max(live);
                 }
-                EventKind::Update(_) | EventKind::Expect(_) | EventKind::Unexpect(_) => {}
+                EventKind::Update(changes) => {
+                    self.follow_marking(platform, event.connection, changes, observer)?;
+                }
+                EventKind::Expect(_) | EventKind::Unexpect(_) => {}
                 EventKind::Destroy { cause, last } => {
                     observer.destroyed(event.connection, &last, cause, platform.now());
                     if self.life(event.connection) != Life::Software {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::offload::Record;
-use conntrack_core::Tuple;
+use nic_model::flow_table::Marking;
 use packet::ethernet::ip_offset;
 
 impl Driver {
@@ -26,11 +26,11 @@ impl Driver {
         let frame = platform.memory().slice(address, length)?;
         let translates = switch.translates() && completion.tunnel() == 0;
         let verdict = packet_of(frame, &completion).map(|packet| {
-            if !translates {
+            if !translates && !switch.marks() {
                 return self.tracker.track(&packet, now);
             }
-            let rules = |original: &Tuple| switch.translation(original, completion.port());
-            translation::track(&mut self.tracker, &packet, rules, &mut self.chance, now)
+            let (tracker, arrived) = (&mut self.tracker, (&packet, completion.port()));
+            translation::track(tracker, arrived, switch, translates, &mut self.chance, now)
         });
         if let Some(id) = unseen {
             // Those that came after it have passed as well: nothing is learnt from this one.
@@ -42,7 +42,9 @@ impl Driver {
             None
         };
         let expired = self.config.route && ttl(frame).is_some_and(|ttl| ttl <= 1);
+        self.markings_matter = switch.reads_markings();
         let egress = switch.egress(&Received {
+            marking: self.marking_of_packet(verdict.as_ref()),
             port: completion.port(),
             frame,
             wire_bytes: completion.wire_bytes(),
@@ -92,6 +94,16 @@ impl Driver {
             self.consider(platform, verdict, &completion, port, observer)?;
         }
         Ok(())
+    }
+
+    /// Mark and labels of a packet's connection, if anybody asks for them.
+    fn marking_of_packet(&self, verdict: Option<&Verdict>) -> Marking {
+        if !self.markings_matter {
+            return Marking::NONE;
+        }
+        let id = verdict.and_then(|verdict| verdict.connection);
+        let marking = id.and_then(|id| self.tracker.marking(id));
+        marking.map_or(Marking::NONE, |(mark, labels)| Marking { mark, labels })
     }
 
     /// The connection of an entry that a packet hit, if that was in although its completion has not come, or is out by now: other

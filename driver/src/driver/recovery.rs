@@ -15,7 +15,6 @@ use super::*;
 use crate::commands::Supervision;
 use crate::device::{read, write};
 use crate::entries::Plan;
-use crate::explain::unfit;
 use crate::offload::{Parts, Record};
 use nic_model::flow_table::FlowKey;
 use nic_model::host::descriptors::TableRecord;
@@ -281,6 +280,7 @@ impl Driver {
             if let Some(record) = self.records.get_mut(id) {
                 record.waiting = 0;
                 record.asked = Parts::default();
+                (record.marks, record.marks_again) = (0, false);
             }
         }
         self.give_asks_up();
@@ -350,7 +350,7 @@ impl Driver {
             self.health.strays.push((key_of(entry), cookie));
             return;
         }
-        let Some((record, _)) = self.records.by_cookie(cookie) else {
+        let Some((record, generation)) = self.records.by_cookie(cookie) else {
             self.health.strays.push((key_of(entry), cookie));
             return;
         };
@@ -365,6 +365,8 @@ impl Driver {
         if record.life == Life::Removing {
             self.health.condemned.push((key_of(entry), cookie));
         }
+        let id = ConnectionId::from_parts(cookie.index(), generation);
+        self.compare_marking(id, entry);
         self.records
             .set_present(cookie.index(), cookie.part(), true);
         if !self.layout.counters.clear_on_read {
@@ -429,6 +431,7 @@ impl Driver {
                     left |= !self.remove_condemned(platform, id, entries)?;
                 }
             }
+            self.settle_marking(platform, id, observer)?;
         }
         if left {
             self.health.state = State::Draining;
@@ -517,7 +520,7 @@ impl Driver {
             return self.remove(platform, id, RemoveCause::Lost);
         }
         let connection = self.tracker.connection(id);
-        let still_wanted = connection.is_some_and(|connection| unfit(connection).is_none());
+        let still_wanted = connection.is_some_and(|connection| self.unfit(connection).is_none());
         if record.idle == record.due() {
             return self.remove(platform, id, RemoveCause::Aged);
         }

@@ -48,6 +48,25 @@ impl Driver {
         Ok(count)
     }
 
+    /// Changes marks and labels of connections in software, as `conntrack -U --mark` does it, and sends what changed to their
+    /// entries.
+    ///
+    /// # Errors
+    /// As [`Driver::poll`].
+    pub fn remark(
+        &mut self,
+        platform: &mut impl Platform,
+        observer: &mut impl Observer,
+        change: impl FnOnce(&mut Tracker, Time),
+    ) -> Result<(), DeviceError> {
+        let now = self.time(platform);
+        change(&mut self.tracker, now);
+        platform.spend(Work::Expire, self.tracker.len() as u32);
+        self.follow_events(platform, observer)?;
+        self.commands.announce(platform);
+        Ok(())
+    }
+
     /// Asks for the counters of all connections in hardware that `which` names, as `conntrack -L` on a driver with
     /// [`crate::Counting::OnDemand`] has to; they come with [`Driver::poll`].
     ///

@@ -12,6 +12,7 @@ mod rate;
 mod rule;
 
 pub use never::Never;
+pub use rule::Selection;
 
 use crate::explain::Why;
 use conntrack_core::{Connection, ConnectionId, Direction, Time};
@@ -104,7 +105,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Policy>> {
     }
     if let Some((kind, argument)) = name.split_once(':') {
         if kind == "rule" {
-            return Some(Box::new(rule::Rules::parse(argument)?));
+            return Some(Box::new(rule::Selection::parse(argument)?));
         }
         let amount = argument.parse().ok()?;
         return match kind {

@@ -45,34 +45,36 @@ fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     (!ports.is_empty()).then_some(ports)
 }
 
-/// Any of these.
-pub(super) struct Rules {
+/// Connections that one of some rules names: `tcp/443`, `udp/5000-5999`, `zone/7`, `mark/1`, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
     text: String,
     rules: Vec<Rule>,
 }
 
-impl Rules {
+impl Selection {
     /// Rules, separated by commas.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let rules: Option<Vec<Rule>> = text.split(',').map(Rule::parse).collect();
         Some(Self {
             text: text.to_owned(),
             rules: rules?,
         })
     }
+
+    /// Whether one of the rules names a connection.
+    pub fn names(&self, connection: &Connection) -> bool {
+        self.rules.iter().any(|rule| rule.names(connection))
+    }
 }
 
-impl Policy for Rules {
+impl Policy for Selection {
     fn name(&self) -> String {
         format!("rule:{}", self.text)
     }
 
     fn wants(&mut self, candidate: &Candidate<'_>) -> Result<(), Why> {
-        let named = self
-            .rules
-            .iter()
-            .any(|rule| rule.names(candidate.connection));
-        if named {
+        if self.names(candidate.connection) {
             return Ok(());
         }
         Err(Why::NoRule)
@@ -98,7 +100,7 @@ mod tests {
             ("zone/1,mark/1", false),
             ("mark/0", true),
         ] {
-            let mut policy = Rules::parse(rules).expect(rules);
+            let mut policy = Selection::parse(rules).expect(rules);
             let said = ask(
                 &mut policy,
                 (&tracker, ids[0]),

@@ -66,10 +66,15 @@ fn explore(system: System, depth: usize) -> Result<Explored, String> {
     Ok(explored)
 }
 
+/// How deep to explore.
+fn depth() -> usize {
+    let depth = std::env::var("CTNIC_EXPLORE_DEPTH").ok();
+    depth.and_then(|depth| depth.parse().ok()).unwrap_or(6)
+}
+
 #[test]
 fn the_life_of_two_connections_ends_well_from_every_state() {
-    let depth = std::env::var("CTNIC_EXPLORE_DEPTH").ok();
-    let depth = depth.and_then(|depth| depth.parse().ok()).unwrap_or(6);
+    let depth = depth();
     for entries in [Entries::Both, Entries::EachWay] {
         let explored = explore(System::of(entries), depth);
         let explored = explored.unwrap_or_else(|wrong| panic!("{entries:?}: {wrong}"));
@@ -112,6 +117,26 @@ fn other_habits_end_well_too() {
             eprintln!("{:?}, {entries:?}: {explored:?}", habits.counting);
             assert!(explored.states > 500, "{explored:?}");
         }
+    }
+}
+
+/// Marks change while entries come and go: in the end every entry has that of its connection.
+#[test]
+fn marks_come_to_the_entries_in_every_order() {
+    for entries in [Entries::Both, Entries::EachWay] {
+        let system = System {
+            markings: true,
+            ..System::of(entries)
+        };
+        let explored = explore(system, depth());
+        let explored = explored.unwrap_or_else(|wrong| panic!("{system:?}: {wrong}"));
+        eprintln!("marks, {entries:?}, depth {}: {explored:?}", depth());
+        assert!(explored.states > 1_000, "{explored:?}");
+        let flawed = System {
+            flaws: Flaws::default().with(Flaw::MarkingNotFollowed),
+            ..system
+        };
+        explore(flawed, 4).expect_err("an entry has an old mark");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is explored: a card, a driver and two connections, what can happen to them, and what must hold in the end.
 
-use conntrack_core::{Config, Connection, ConnectionId, DestroyCause, Direction, HashKey};
+use conntrack_core::{Config, Connection, ConnectionId, DestroyCause, Direction, HashKey, Tracker};
 use driver::observer::{Disposition, Observer, PacketReport};
 use driver::offload::{Life, RefuseCause};
 use driver::plain_board::{PlainBoard, ToHost};
@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Counters,
     /// A connection is deleted.
     Delete(usize),
+    /// A connection gets another mark, and another label.
+    Mark(usize),
     /// The card begins afresh; its table stays.
     Reset,
     /// The card begins afresh with an empty table.
@@ -46,7 +48,7 @@ pub(crate) enum Step {
 
 use Step::*;
 
-pub(crate) const STEPS: [Step; 16] = [
+pub(crate) const STEPS: [Step; 18] = [
     Packet(0),
     Packet(1),
     Execute,
@@ -61,6 +63,8 @@ pub(crate) const STEPS: [Step; 16] = [
     LoseIdle(1),
     Delete(0),
     Delete(1),
+    Mark(0),
+    Mark(1),
     Reset,
     FullReset,
 ];
@@ -143,6 +147,8 @@ pub(crate) struct System {
     pub(crate) entries: Entries,
     pub(crate) flaws: Flaws,
     pub(crate) habits: Habits,
+    /// Connections are marked, and entries of the card have marks.
+    pub(crate) markings: bool,
 }
 
 impl System {
@@ -151,6 +157,7 @@ impl System {
             entries,
             flaws: Flaws::default(),
             habits: Habits::default(),
+            markings: false,
         }
     }
 }
@@ -247,6 +254,9 @@ impl World {
         let config = config(system);
         let bytes = Layout::memory_bytes(&config.rings, config.buffer_bytes);
         let mut board = PlainBoard::new(4, &key, bytes);
+        if system.markings {
+            board = board.with_markings();
+        }
         let policy = policy::by_name("established").expect("a policy");
         let mut driver = Driver::start(&mut board, config, policy).expect("it starts");
         driver.set_stopped(true);
@@ -351,6 +361,7 @@ impl World {
                 self.board.entry(&key).is_some()
             }
             Delete(connection) => self.lives(connection),
+            Mark(connection) => self.system.markings && self.lives(connection),
             Counters => matches!(self.system.habits.counting, Counting::Push(_)),
             Poll | Tick | Reset | FullReset => true,
         }
@@ -397,6 +408,20 @@ impl World {
                 let (board, told) = (&mut self.board, &mut self.told);
                 self.driver.delete(board, told, which).expect("it deletes");
             }
+            Mark(connection) => {
+                let port = ends(connection)[0].1;
+                let (board, told) = (&mut self.board, &mut self.told);
+                let change = |tracker: &mut Tracker, now| {
+                    let named = |c: &Connection| c.tuple(Direction::Original).source_id == port;
+                    let found = tracker.iter().find(|(_, c)| named(c));
+                    if let Some((id, mark)) = found.map(|(id, c)| (id, c.mark())) {
+                        tracker.set_mark(id, (mark + 1) % 3, now);
+                        tracker.set_labels(id, u128::from(mark) << 100, u128::MAX, now);
+                    }
+                };
+                let marked = self.driver.remark(board, told, change);
+                marked.expect("it marks");
+            }
             Reset | FullReset => {
                 self.dropped |= !self.unseen.is_empty();
                 self.board.reset(step == FullReset);
@@ -413,7 +438,11 @@ impl World {
         self.board.waiting().hash(&mut hasher);
         for entry in self.board.entries().copied().collect::<Vec<_>>() {
             let known = self.driver.connection_of_cookie(entry.cookie).is_some();
-            (entry.key.0, entry.packets, known).hash(&mut hasher);
+            let marking = entry.marking.words();
+            (entry.key.0, entry.packets, known, marking).hash(&mut hasher);
+        }
+        for (_, connection) in self.driver.tracker().iter() {
+            connection.mark().hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -461,6 +490,11 @@ impl World {
             });
             if !installed {
                 return Err(format!("an entry without a connection: {entry:?}"));
+            }
+            let connection = id.and_then(|id| self.driver.tracker().connection(id));
+            let marking = connection.map(|c| (c.mark(), c.labels()));
+            if marking != Some((entry.marking.mark, entry.marking.labels)) {
+                return Err(format!("an entry with an old mark, {marking:?}: {entry:?}"));
             }
         }
         let believed = self.driver.entries();

@@ -1,6 +1,7 @@
 //! A packet's way through the pipeline.
 
 use super::*;
+use crate::datapath::classifier::Class;
 use crate::datapath::meter::{Excess, Metered};
 use crate::datapath::{rewrite, trap};
 use crate::frame::FrameBuffer;
@@ -121,16 +122,21 @@ impl Chip {
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> Fate {
         if let Some(port) = front.mirror_to {
-            self.mirror(front, port, wire_len);
+            self.mirror(front.lookup_at.max(front.last_bit), port, wire_len);
         }
         let (found, looked_up) = self.find(front, parsed);
-        let decided = looked_up + self.timing.trap;
-        let verdict = self.look_up(front, parsed, found, schedule);
+        let trapped = looked_up + self.timing.trap;
+        let behind = self.classify_behind(parsed, port, frame.bytes(), found);
+        let decided = self.classified_behind(trapped, behind.searches);
+        let verdict = self.look_up(front, parsed, found, &behind, schedule);
         self.probe
             .decided(decided, verdict.err().map(|(reason, _)| reason));
         let (reason, cookie) = match verdict {
             Err(verdict) => verdict,
-            Ok(slot) => return self.forward(front, parsed, frame, wire_len, slot, decided),
+            Ok(slot) => {
+                let hit = (slot, &behind);
+                return self.forward(front, parsed, frame, wire_len, hit, decided);
+            }
         };
         let in_whole = decided.max(front.last_bit);
         if front.damaged {
@@ -233,6 +239,23 @@ impl Chip {
         }
     }
 
+    /// What rules behind the flow table say of a packet that has an entry, if there are any.
+    #[inline]
+    fn classify_behind(
+        &mut self,
+        parsed: &Parsed,
+        port: u8,
+        frame: &[u8],
+        found: Option<Slot>,
+    ) -> Class {
+        let (Some(slot), Some(chain)) = (found, parsed.class.behind_ct) else {
+            return Class::default();
+        };
+        let marking = self.table.marking(slot);
+        self.classifier
+            .classify_tracked(port, frame, chain, &marking)
+    }
+
     /// The slot of the entry that forwards the packet; else why not, and the cookie of an entry it hit.
     #[inline]
     fn look_up(
@@ -240,6 +263,7 @@ impl Chip {
         front: &Front,
         parsed: &Parsed,
         found: Option<Slot>,
+        behind: &Class,
         schedule: &mut impl Schedule<ChipEvent>,
     ) -> LookUp {
         let now = front.lookup_at;
@@ -248,6 +272,7 @@ impl Chip {
         }
         let protocol = parsed.key.protocol();
         if let Some(slot) = found
+            && !behind.host
             && let Some(cookie) = self.outside_window(slot, parsed, now)
         {
             return Err((Reason::Window, Some(cookie)));
@@ -272,6 +297,7 @@ impl Chip {
                 barriers.end(state.cookie());
                 state.clear(flag::BARRIER);
             }
+            let reason = reason.or(behind.host.then_some(Reason::Classifier));
             let before = *state;
             if reason.is_none() {
                 state.count(parsed.direction, parsed.ip_bytes, now, format);
@@ -318,23 +344,17 @@ impl Chip {
     /// When the classifier is done with a packet: each chain is a search of its own, one a cycle.
     #[inline]
     fn classified(&mut self, parsed: Picos, searches: u8) -> Passage {
-        if searches == 0 {
-            return Passage {
-                start: parsed,
-                done: parsed,
-            };
-        }
-        let times = |time: Picos| Picos(time.0 * u64::from(searches));
-        let passage = (self.classifier_stage).admit(parsed, times(self.timing.cycle));
-        Passage {
-            start: passage.start,
-            done: passage.start + times(self.timing.classify),
-        }
+        searched(&mut self.classifier_stage, parsed, searches, &self.timing)
+    }
+
+    /// The same behind the flow table, where another memory holds the rules.
+    #[inline]
+    fn classified_behind(&mut self, trapped: Picos, searches: u8) -> Picos {
+        searched(&mut self.behind_stage, trapped, searches, &self.timing).done
     }
 
     /// A copy of a frame, as it came, leaves by a port.
-    fn mirror(&mut self, front: &Front, port: u8, wire_len: u32) {
-        let ready = front.lookup_at.max(front.last_bit);
+    fn mirror(&mut self, ready: Picos, port: u8, wire_len: u32) {
         let sent = self.ports[usize::from(port) % PORTS].transmit(ready, wire_len);
         self.stats.mirrored[usize::from(sent.is_none())] += 1;
         if let Some(departs) = sent {
@@ -349,7 +369,7 @@ impl Chip {
         parsed: &Parsed,
         frame: &mut FrameBuffer<'_>,
         wire_len: u32,
-        (slot, state): (Slot, EntryState),
+        ((slot, state), behind): ((Slot, EntryState), &Class),
         decided: Picos,
     ) -> Fate {
         let counted = self
@@ -360,6 +380,22 @@ impl Chip {
         self.stats.stomped_frames += u64::from(front.damaged);
         self.stats.counted_packets += 1;
         self.stats.counted_bytes += u64::from(parsed.ip_bytes);
+        let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
+        let from_originator =
+            originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
+        let cookie = state.cookie();
+        if let Some(port) = behind.mirror_to {
+            self.mirror(decided.max(front.last_bit), port, wire_len);
+        }
+        if behind.drop {
+            self.stats.count_drop(DropReason::BehindCt);
+            self.probe.dropped(decided, DropReason::BehindCt);
+            return Fate::NotSent {
+                reason: DropReason::BehindCt,
+                cookie,
+                from_originator,
+            };
+        }
         if state.has(flag::DECREMENT_TTL) {
             rewrite::decrement_ttl(frame.bytes_mut(), parsed.l3_offset.into());
         }
@@ -378,10 +414,6 @@ impl Chip {
         } else {
             rewritten
         };
-        let originator_is_lower = state.has(flag::ORIGINATOR_IS_LOWER);
-        let from_originator =
-            originator_is_lower == (parsed.direction == KeyDirection::LowerToHigher);
-        let cookie = state.cookie();
         let egress = usize::from(port) % PORTS;
         let departs = if parsed.outer_ip_bytes > self.mtus[egress] {
             Err(DropReason::BeyondMtu)
@@ -410,5 +442,22 @@ impl Chip {
             cookie,
             from_originator,
         }
+    }
+}
+
+/// When a memory of rules has been searched so many times for a packet.
+#[inline]
+fn searched(stage: &mut Stage, ready: Picos, searches: u8, timing: &Timing) -> Passage {
+    if searches == 0 {
+        return Passage {
+            start: ready,
+            done: ready,
+        };
+    }
+    let times = |time: Picos| Picos(time.0 * u64::from(searches));
+    let passage = stage.admit(ready, times(timing.cycle));
+    Passage {
+        start: passage.start,
+        done: passage.start + times(timing.classify),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::datapath::window::WindowWords;
+use crate::flow_table::Marking;
 
 impl Chip {
     /// Puts an entry into the table (firmware only).
@@ -17,6 +18,9 @@ impl Chip {
         if state.rewrites() {
             self.table
                 .set_rewrite(inserted.slot, action.rewrite.words());
+        }
+        if !action.marking.is_none() {
+            self.table.set_marking(inserted.slot, action.marking);
         }
         if let Some(scales) = action.window_scales {
             self.table.with_window(inserted.slot, |window| {
@@ -58,6 +62,12 @@ impl Chip {
         self.table
             .with_state(slot, |state| state.take_action(&fresh));
         self.table.set_rewrite(slot, action.rewrite.words());
+        self.memory.written(now, slot, &mut self.pcie);
+    }
+
+    /// Gives the entry in a slot another mark and other labels (firmware only).
+    pub fn mark(&mut self, now: Picos, slot: Slot, marking: Marking) {
+        self.table.set_marking(slot, marking);
         self.memory.written(now, slot, &mut self.pcie);
     }
 

@@ -1,7 +1,8 @@
 //! The rules of the classifier: a list of tables `[[classifier.rule]]`, the first that matches a packet wins.
 
-use super::ConfigError;
+use super::{ConfigError, TableConfig};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Rows a classifier may have.
@@ -11,10 +12,13 @@ const MOST_RULES: usize = 4_096;
 pub const RULE_KEYS: &[(&str, &str)] = &[
     (
         "action",
-        "ct (the flow table decides, as without a rule), drop, host, mirror (a copy leaves by mirror_to), chain (the rules of chain_to decide, in another search)",
+        "ct (the flow table decides, as without a rule; of what it would forward, the rules of chain_to decide, if there is one), drop, host, mirror (a copy leaves by mirror_to), chain (the rules of chain_to decide, in another search)",
     ),
     ("mirror_to", "port that a copy leaves by"),
-    ("chain_to", "chain that goes on; larger than the rule's own"),
+    (
+        "chain_to",
+        "chain that goes on (chain), or decides of packets that the flow table would forward (ct); larger than the rule's own",
+    ),
     ("zone", "conntrack zone the packet belongs to from here on"),
     (
         "chain",
@@ -29,13 +33,22 @@ pub const RULE_KEYS: &[(&str, &str)] = &[
     ("destination", "destination network"),
     ("source_port", "source port of TCP or UDP"),
     ("destination_port", "destination port of TCP or UDP"),
+    (
+        "ct_mark",
+        "mark of its connection, and the bits that count, such as \"0x1/0x1\"; in chains behind ct",
+    ),
+    (
+        "ct_labels",
+        "labels of its connection, and those that count, such as \"0x20/0x20\"; in chains behind ct",
+    ),
 ];
 
 /// What a rule does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleAction {
-    /// The flow table decides, as it does where no rule matches.
+    /// The flow table decides, as it does where no rule matches. Of packets that it would forward, the rules of the chain
+    /// `chain_to` decide, if that is not 0: there mark and labels of the connection can be asked for.
     Ct,
     /// Dropped.
     Drop,
@@ -56,7 +69,7 @@ pub struct Rule {
     /// Port that a copy leaves by (mirror).
     #[serde(default)]
     pub mirror_to: u8,
-    /// Chain that goes on (chain); larger than the rule's own, so that there is an end.
+    /// Chain that goes on (chain, ct); larger than the rule's own, so that there is an end.
     #[serde(default)]
     pub chain_to: u8,
     /// Conntrack zone the packet belongs to from here on; without any rule that says one, 0.
@@ -82,6 +95,10 @@ pub struct Rule {
     pub source_port: Option<u16>,
     /// Destination port of TCP or UDP.
     pub destination_port: Option<u16>,
+    /// Mark of its connection, such as "0x1/0x1": value and the bits of it that count.
+    pub ct_mark: Option<String>,
+    /// Labels of its connection, such as "0x20/0x20".
+    pub ct_labels: Option<String>,
 }
 
 /// The classifier, which only a card with rules has.
@@ -106,9 +123,48 @@ pub(crate) fn network(text: &str) -> Option<(IpAddr, u32)> {
     (length <= most).then_some((address, length))
 }
 
+/// A value and the bits of it that count, `bits` wide at most: `5`, `0x1/0x1`.
+pub fn masked(text: &str, bits: u32) -> Option<(u128, u128)> {
+    let most = u128::MAX >> (128 - bits.clamp(1, 128));
+    let number = |text: &str| {
+        let text = text.trim();
+        let number = match text.strip_prefix("0x") {
+            Some(hex) => u128::from_str_radix(hex, 16),
+            None => text.parse(),
+        };
+        number.ok().filter(|number| *number <= most)
+    };
+    match text.split_once('/') {
+        Some((value, mask)) => Some((number(value)?, number(mask)?)),
+        None => Some((number(text)?, most)),
+    }
+}
+
+/// The chains that rules lead to behind the flow table.
+fn chains_behind_ct(rules: &[Rule]) -> BTreeSet<u8> {
+    let leads = |rule: &&Rule| rule.action == RuleAction::Ct && rule.chain_to != 0;
+    let mut behind: BTreeSet<u8> = rules
+        .iter()
+        .filter(leads)
+        .map(|rule| rule.chain_to)
+        .collect();
+    // Chains lead to larger ones only.
+    let mut chaining: Vec<&Rule> = rules
+        .iter()
+        .filter(|rule| rule.action == RuleAction::Chain)
+        .collect();
+    chaining.sort_by_key(|rule| rule.chain);
+    for rule in chaining {
+        if behind.contains(&rule.chain) {
+            behind.insert(rule.chain_to);
+        }
+    }
+    behind
+}
+
 impl ClassifierConfig {
     /// What is wrong with the rules.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self, table: &TableConfig) -> Result<(), ConfigError> {
         if self.rule.len() > MOST_RULES {
             return Err(ConfigError::OutOfRange {
                 key: "classifier.rule",
@@ -116,8 +172,14 @@ impl ClassifierConfig {
                 allowed: format!("at most {MOST_RULES} rules"),
             });
         }
+        let behind = chains_behind_ct(&self.rule);
         for (at, rule) in self.rule.iter().enumerate() {
-            if let Some(what) = rule.wrong() {
+            let asks = rule.ct_mark.is_some() || rule.ct_labels.is_some();
+            let in_vain = (asks && !table.marking).then(|| {
+                "it asks for mark or labels, and entries have none (table.marking)".to_owned()
+            });
+            let early = || rule.asks_too_early(&behind);
+            if let Some(what) = rule.wrong().or_else(early).or(in_vain) {
                 return Err(ConfigError::Rule {
                     number: at + 1,
                     what,
@@ -129,6 +191,25 @@ impl ClassifierConfig {
 }
 
 impl Rule {
+    /// The mark it asks for, and the bits of it that count.
+    pub(crate) fn mark(&self) -> Option<(u128, u128)> {
+        masked(self.ct_mark.as_deref()?, 32)
+    }
+
+    /// The labels it asks for, and those that count.
+    pub(crate) fn labels(&self) -> Option<(u128, u128)> {
+        masked(self.ct_labels.as_deref()?, 128)
+    }
+
+    fn asks_too_early(&self, behind: &BTreeSet<u8>) -> Option<String> {
+        let asks = self.ct_mark.is_some() || self.ct_labels.is_some();
+        (asks && !behind.contains(&self.chain)).then(|| {
+            "it asks for mark or labels before the flow table has found the connection: give it a chain, \
+             and let a rule with action = \"ct\" have that chain as its chain_to"
+                .to_owned()
+        })
+    }
+
     fn wrong(&self) -> Option<String> {
         for text in [&self.source, &self.destination].into_iter().flatten() {
             if network(text).is_none() {
@@ -162,11 +243,26 @@ impl Rule {
         {
             return Some(format!("the card has the ports 0 to {}", ports - 1));
         }
-        if self.action == RuleAction::Chain && self.chain_to <= self.chain {
+        let leads = match self.action {
+            RuleAction::Chain => true,
+            RuleAction::Ct => self.chain_to != 0,
+            _ => false,
+        };
+        if leads && self.chain_to <= self.chain {
             return Some(format!(
                 "chain_to must be larger than the rule's own chain, {}",
                 self.chain
             ));
+        }
+        if self.ct_mark.is_some() && self.mark().is_none() {
+            return Some(
+                "ct_mark is a number of 32 bits and a mask, such as \"0x1/0x1\"".to_owned(),
+            );
+        }
+        if self.ct_labels.is_some() && self.labels().is_none() {
+            return Some(
+                "ct_labels are a number of 128 bits and a mask, such as \"0x20/0x20\"".to_owned(),
+            );
         }
         None
     }
@@ -177,9 +273,40 @@ mod tests {
     use super::*;
 
     fn check(rule: &str) -> Result<(), String> {
-        let config: ClassifierConfig =
-            toml::from_str(&format!("rule = [{{ {rule} }}]")).map_err(|error| error.to_string())?;
-        config.check().map_err(|error| error.to_string())
+        check_all(&[rule])
+    }
+
+    fn check_all(rules: &[&str]) -> Result<(), String> {
+        let rules: Vec<String> = rules.iter().map(|rule| format!("{{ {rule} }}")).collect();
+        let text = format!("rule = [{}]", rules.join(", "));
+        let config: ClassifierConfig = toml::from_str(&text).map_err(|error| error.to_string())?;
+        let table = TableConfig::default();
+        config.check(&table).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn marks_can_be_asked_for_behind_the_flow_table_alone() {
+        let ct = "action = \"ct\", chain_to = 1";
+        let on = "action = \"chain\", chain = 1, chain_to = 3";
+        let asks = "action = \"drop\", chain = 3, ct_mark = \"1\"";
+        assert_eq!(check_all(&[asks, on, ct]), Ok(()));
+        for rules in [
+            &[asks, ct][..],
+            &[asks, on],
+            &["action = \"drop\", ct_labels = \"1\"", ct],
+        ] {
+            let error = check_all(rules).expect_err("nothing leads there");
+            assert!(error.contains("chain_to"), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_have_masks() {
+        assert_eq!(masked("5", 32), Some((5, 0xffff_ffff)));
+        assert_eq!(masked("0x10 / 0xf0", 32), Some((0x10, 0xf0)));
+        assert_eq!(masked("0x100000000", 32), None);
+        assert_eq!(masked("1/", 32), None);
+        assert_eq!(masked("0x1/0x1", 128), Some((1, 1)));
     }
 
     #[test]
@@ -188,10 +315,15 @@ mod tests {
             let value = match *key {
                 "action" => continue,
                 "source" | "destination" => "\"10.0.0.0/8\"",
+                "ct_mark" | "ct_labels" => "\"0x1/0x1\", chain = 2",
                 "ip_version" => "4",
                 _ => "1",
             };
-            check(&format!("action = \"host\", {key} = {value}")).expect(key);
+            check_all(&[
+                "action = \"ct\", chain_to = 2",
+                &format!("action = \"host\", {key} = {value}"),
+            ])
+            .expect(key);
         }
         let unknown = check("action = \"host\", colour = 1").expect_err("no such key");
         let told = unknown.matches('`').count() / 2;
@@ -214,6 +346,9 @@ mod tests {
             ("action = \"drop\", vlan = 4096", "4095"),
             ("action = \"mirror\", mirror_to = 2", "ports 0 to 1"),
             ("action = \"chain\", chain = 2, chain_to = 2", "larger"),
+            ("action = \"ct\", chain = 2, chain_to = 1", "larger"),
+            ("action = \"drop\", ct_mark = \"one\"", "32 bits"),
+            ("action = \"drop\", ct_labels = \"1/x\"", "128 bits"),
         ] {
             let error = check(rule).expect_err(rule);
             assert!(error.contains(why) && error.contains("number 1"), "{error}");

@@ -23,7 +23,7 @@ mod window;
 
 pub use aging::{AgingAction, AgingConfig, AgingMethod};
 pub(crate) use classifier::network;
-pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction};
+pub use classifier::{ClassifierConfig, RULE_KEYS, Rule, RuleAction, masked};
 pub use counter::{CounterConfig, Overflow};
 pub use firmware::FirmwareConfig;
 pub use key::{Entries, KeyConfig};
@@ -209,7 +209,7 @@ impl NicConfig {
         self.key.check()?;
         self.window.check(&self.key)?;
         self.memory.check()?;
-        self.classifier.check()?;
+        self.classifier.check(&self.table)?;
         self.aging.check()?;
         self.table.check()
     }

@@ -64,6 +64,8 @@ section! {
         victim: Victim = Victim::None, Names(Victim::NAMES), "", "assumed";
         /// Buckets that chains go on in (chained).
         overflow_buckets: u32 = 0, Range(0, 1 << 26), "buckets", "assumed";
+        /// Whether entries have a mark and labels, which rules behind the flow table can ask for.
+        marking: bool = true, Flag, "", "assumed";
         /// Hash function of the first choice; the stored tag is the top of its result.
         hash_1: HashFunction = HashFunction::Crc32c, Names(HashFunction::NAMES), "", "assumed";
         /// Hash function of the second choice.

@@ -1,4 +1,5 @@
-//! The classifier: a ternary CAM in front of the flow table that says where connection tracking applies.
+//! The classifier: a ternary CAM in front of the flow table that says where connection tracking applies, and behind it what
+//! becomes of packets of connections with certain marks and labels.
 //!
 //! Headers are taken as they come, whether or not the parser makes a key of them, so that rules can speak of ICMP, fragments
 //! (which have no ports) and frames that are not IP.
@@ -6,12 +7,13 @@
 use crate::config::{ClassifierConfig, Rule, RuleAction, network};
 use crate::flow_table::cam::CamActivity;
 use crate::flow_table::entry::Endpoint;
+use crate::flow_table::marking::Marking;
 use crate::flow_table::tcam::{Row, Tcam};
 use packet::{EtherType, Ethernet, Ipv4, Ipv6, Protocol};
 
-const WORDS: usize = 6;
+const WORDS: usize = 9;
 
-/// Words 0 and 1 hold the source address, 2 and 3 the destination; the fields of words 4 and 5 lie here.
+/// Words 0 and 1 hold the source address, 2 and 3 the destination, 6 and 7 the labels; the other fields lie here.
 mod at {
     pub(super) const SOURCE_PORT: (usize, u32) = (4, 0);
     pub(super) const DESTINATION_PORT: (usize, u32) = (4, 16);
@@ -24,6 +26,10 @@ mod at {
     /// Bits that say whether there is a VLAN tag, and whether there are ports.
     pub(super) const HAS_VLAN: (usize, u32) = (5, 32);
     pub(super) const HAS_PORTS: (usize, u32) = (5, 33);
+    /// The bit that says that the flow table has found the connection.
+    pub(super) const TRACKED: (usize, u32) = (5, 34);
+    pub(super) const LABELS: usize = 6;
+    pub(super) const MARK: (usize, u32) = (8, 0);
 }
 
 /// What the classifier decided.
@@ -37,6 +43,8 @@ pub struct Class {
     pub mirror_to: Option<u8>,
     /// Conntrack zone the packet belongs to.
     pub zone: u16,
+    /// The chain that decides of the packet if the flow table would forward it.
+    pub behind_ct: Option<u8>,
     /// Searches it took: chains visited.
     pub searches: u8,
 }
@@ -70,8 +78,27 @@ impl Classifier {
 
     /// What the rules say of a frame that came in by `port`.
     pub fn classify(&mut self, port: u8, frame: &[u8]) -> Class {
-        let mut class = Class::default();
+        self.walk(key(port, frame))
+    }
+
+    /// What the rules of a chain say of a frame that came in by `port`, and whose connection the flow table has found.
+    pub fn classify_tracked(
+        &mut self,
+        port: u8,
+        frame: &[u8],
+        chain: u8,
+        marking: &Marking,
+    ) -> Class {
         let mut key = key(port, frame);
+        key[at::CHAIN.0] |= u64::from(chain) << at::CHAIN.1 | 1 << at::TRACKED.1;
+        key[at::MARK.0] |= u64::from(marking.mark) << at::MARK.1;
+        let [_, low, high] = marking.words();
+        (key[at::LABELS], key[at::LABELS + 1]) = (low, high);
+        self.walk(key)
+    }
+
+    fn walk(&mut self, mut key: [u64; WORDS]) -> Class {
+        let mut class = Class::default();
         loop {
             class.searches = class.searches.saturating_add(1);
             let Some(rule) = self.tcam.search(&key).map(|row| &self.rules[row]) else {
@@ -79,7 +106,9 @@ impl Classifier {
             };
             class.zone = rule.zone.unwrap_or(class.zone);
             match rule.action {
-                RuleAction::Ct => {}
+                RuleAction::Ct => {
+                    class.behind_ct = (rule.chain_to != 0).then_some(rule.chain_to);
+                }
                 RuleAction::Drop => class.drop = true,
                 RuleAction::Host => class.host = true,
                 RuleAction::Mirror => class.mirror_to = Some(rule.mirror_to),
@@ -117,6 +146,17 @@ fn row(rule: &Rule) -> Row<WORDS> {
         rule.destination_port.map(u64::from),
         0xffff,
     );
+    let [mark, labels] = [rule.mark(), rule.labels()];
+    if let Some((value, mask)) = mark {
+        demand(at::MARK, Some(value as u64), mask as u64);
+    }
+    if let Some((value, mask)) = labels {
+        for (word, shift) in [(at::LABELS, 0), (at::LABELS + 1, 64)] {
+            let part = |number: u128| (number >> shift) as u64;
+            demand((word, 0), Some(part(value)), part(mask));
+        }
+    }
+    demand(at::TRACKED, mark.or(labels).map(|_| 1), 1);
     let ports = rule.source_port.or(rule.destination_port);
     demand(at::HAS_PORTS, ports.map(|_| 1), 1);
     for (first, text) in [(0, &rule.source), (2, &rule.destination)] {
@@ -243,6 +283,31 @@ mod tests {
         assert!(of(0, &arp).host);
         // Protocol 1 is one of an IP packet, not of whatever else has no protocol.
         assert!(!of(0, &[0; 60]).drop);
+    }
+
+    #[test]
+    fn marks_and_labels_decide_behind_the_flow_table() {
+        let mut classifier = classifier(
+            r#"
+            rule = [
+                { action = "ct", chain_to = 5, destination_port = 80 },
+                { action = "drop", chain = 5, ct_mark = "0x1/0x1" },
+                { action = "host", chain = 5, ct_labels = "0x80000000000000000000000000000001" },
+                { action = "mirror", mirror_to = 1, chain = 5, source = "10.0.0.7" },
+            ]
+            "#,
+        );
+        assert_eq!(classifier.classify(0, &frame(7, 80)).behind_ct, Some(5));
+        assert_eq!(classifier.classify(0, &frame(7, 81)).behind_ct, None);
+        let mut of = |mark, labels| {
+            let marking = Marking { mark, labels };
+            let class = classifier.classify_tracked(0, &frame(7, 80), 5, &marking);
+            (class.drop, class.host, class.mirror_to)
+        };
+        assert_eq!(of(3, 0), (true, false, None));
+        assert_eq!(of(2, 1 << 127 | 1), (false, true, None));
+        assert_eq!(of(2, 1), (false, false, Some(1)));
+        assert_eq!(of(0, 0), (false, false, Some(1)));
     }
 
     proptest::proptest! {

@@ -4,7 +4,7 @@
 //! few keys for which the main table finds no place, so that one unlucky key does not have to be refused (Kirsch,
 //! Mitzenmacher, Wieder: "More Robust Hashing: Cuckoo Hashing with a Stash", 2008).
 
-use super::entry::{EntryState, FlowKey, RewriteWords};
+use super::entry::{EntryState, FlowKey, Marking, RewriteWords};
 use crate::datapath::window::WindowWords;
 use bitvec::vec::BitVec;
 use serde::Serialize;
@@ -33,6 +33,7 @@ pub struct Cam {
     keys: Vec<FlowKey>,
     states: Vec<EntryState>,
     rewrites: Vec<RewriteWords>,
+    markings: Vec<Marking>,
     windows: Vec<WindowWords>,
     occupied: usize,
     searched: FlowKey,
@@ -54,6 +55,7 @@ impl Cam {
             keys: vec![FlowKey::default(); entries],
             states: vec![EntryState::default(); entries],
             rewrites: vec![RewriteWords::default(); entries],
+            markings: vec![Marking::NONE; entries],
             windows: vec![WindowWords::default(); entries],
             occupied: 0,
             searched: FlowKey::default(),
@@ -161,6 +163,18 @@ impl Cam {
     pub fn set_rewrite(&mut self, cell: usize, rewrite: RewriteWords) {
         if let Some(there) = self.rewrites.get_mut(cell) {
             *there = rewrite;
+        }
+    }
+
+    /// Mark and labels of the entry in a cell; meaningful where its state says that there are any.
+    pub fn marking(&self, cell: usize) -> Marking {
+        self.markings.get(cell).copied().unwrap_or_default()
+    }
+
+    /// Sets mark and labels of the entry in a cell.
+    pub fn set_marking(&mut self, cell: usize, marking: Marking) {
+        if let Some(there) = self.markings.get_mut(cell) {
+            *there = marking;
         }
     }
 

@@ -1,10 +1,10 @@
-//! The bit layout of a flow: 48 bytes of key, 32 bytes of state, 48 bytes of rewrite.
+//! The bit layout of a flow: 48 bytes of key, 32 bytes of state, 48 bytes of rewrite, 24 bytes of marking.
 //!
 //! One entry can serve both directions of a connection. The key holds the two endpoints in ascending order then,
 //! so that both directions give the same key; which endpoint sent a packet is its [`KeyDirection`]. On a card with
 //! an entry for each direction the source comes first, and every packet goes from "lower" to "higher".
 //!
-//! [`KEY_FIELDS`], [`STATE_FIELDS`] and [`REWRITE_FIELDS`] list the fields.
+//! [`KEY_FIELDS`], [`STATE_FIELDS`], [`REWRITE_FIELDS`] and [`MARKING_FIELDS`] list the fields.
 //! The first field named lies in the low bits. Bytes are IP packet lengths, as conntrack counts them.
 
 use super::rewrite::REWRITES;
@@ -13,6 +13,7 @@ use crate::datapath::counter::CounterFormat;
 use crate::layout::{FieldLayout, field};
 
 pub use super::key::{Endpoint, FlowKey, KEY_FIELDS, KeyDirection, Tunnel, Way};
+pub use super::marking::{MARKING_FIELDS, Marking};
 pub use super::rewrite::{REWRITE_FIELDS, Rewrite, RewriteWords, VlanAction};
 
 /// The state: four 64-bit words.
@@ -65,6 +66,7 @@ pub mod flag {
         VLAN_PUSH = 12 "A VLAN tag is put on; with VLAN_POP, the identifier of the tag there is changes.";
         WINDOW = 13 "Segments outside the windows go to the host.";
         BARRIER = 14 "Packets go to the host until none of the flow is on its way through there.";
+        MARKED = 15 "The connection has a mark or labels.";
     }
 }
 
@@ -95,6 +97,8 @@ pub struct EntryAction {
     pub rewrite: Rewrite,
     /// Whether windows are checked: the window scales of both sides, by [`KeyDirection`].
     pub window_scales: Option<[u8; 2]>,
+    /// Mark and labels of its connection.
+    pub marking: Marking,
     /// Packets go to the host until none of the flow is on its way through there.
     pub barrier: bool,
 }
@@ -132,6 +136,9 @@ impl EntryState {
         if action.barrier {
             flags |= flag::BARRIER;
         }
+        if !action.marking.is_none() {
+            flags |= flag::MARKED;
+        }
         Self([
             0,
             u64::from(flags) << 48,
@@ -162,6 +169,14 @@ impl EntryState {
     #[inline]
     pub const fn clear(&mut self, mask: u16) {
         self.0[1] &= !((mask as u64) << 48);
+    }
+
+    /// Whether the connection has a mark or labels.
+    pub const fn note_marking(&mut self, marking: &Marking) {
+        self.clear(flag::MARKED);
+        if !marking.is_none() {
+            self.set(flag::MARKED);
+        }
     }
 
     /// Whether packets are rewritten in more than their TTL.

@@ -11,6 +11,7 @@ pub mod dleft;
 pub mod entry;
 pub mod hash;
 pub mod key;
+pub mod marking;
 pub mod rewrite;
 pub mod set_associative;
 pub mod slots;
@@ -19,6 +20,7 @@ pub mod toeplitz;
 
 pub use entry::{EntryAction, EntryCounters, EntryState, FlowKey, KeyDirection, RewriteWords};
 pub use hash::Hashes;
+pub use marking::Marking;
 pub use rewrite::Rewrite;
 
 use crate::config::{Organisation, TableConfig};
@@ -270,6 +272,28 @@ impl FlowTable {
         }
     }
 
+    /// Mark and labels of the entry in a slot in use.
+    #[inline]
+    pub fn marking(&self, slot: Slot) -> Marking {
+        let marked = |state: EntryState| state.has(entry::flag::MARKED);
+        if !self.state(slot).is_some_and(marked) {
+            return Marking::NONE;
+        }
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.marking(cell),
+            None => self.slots.marking(slot.0),
+        }
+    }
+
+    /// Sets mark and labels of the entry in a slot in use.
+    pub fn set_marking(&mut self, slot: Slot, marking: Marking) {
+        self.with_state(slot, |state| state.note_marking(&marking));
+        match self.stash_cell(slot) {
+            Some(cell) => self.stash.set_marking(cell, marking),
+            None => self.slots.set_marking(slot.0, marking),
+        }
+    }
+
     /// Changes the window checker's state of the entry in a slot in use, and gives what `change` gives.
     pub fn with_window<R>(
         &mut self,
@@ -417,6 +441,7 @@ impl FlowTable {
         };
         if let Some(free) = free {
             let rewrite = self.stash.rewrite(cell);
+            let marking = self.stash.marking(cell);
             let window = self.stash.window_mut(cell).map(|window| window.0);
             let Some((key, state)) = self.stash.remove(cell) else {
                 return;
@@ -424,6 +449,9 @@ impl FlowTable {
             self.slots.write(free, hashes.tag(), key, state);
             if state.rewrites() {
                 self.slots.set_rewrite(free, rewrite);
+            }
+            if state.has(entry::flag::MARKED) {
+                self.slots.set_marking(free, marking);
             }
             if let Some(window) = window.filter(|_| state.has(entry::flag::WINDOW)) {
                 *self.slots.window_mut(free) = window;

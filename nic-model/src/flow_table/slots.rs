@@ -3,7 +3,7 @@
 //! Memory is laid out for look-ups in bursts: the tags of a bucket lie in words that are compared four tags at a time, and an
 //! entry, key and state together, in two lines of the cache that follow each other.
 
-use super::entry::{EntryState, FlowKey, RewriteWords, flag};
+use super::entry::{EntryState, FlowKey, Marking, RewriteWords, flag};
 use super::hash::{Hashes, MAX_CHOICES};
 use crate::config::TableConfig;
 use packet::prefetch;
@@ -116,6 +116,7 @@ pub struct SlotMemory {
     last_lanes: u64,
     entries: Vec<Entry>,
     rewrites: Vec<[u64; 6]>,
+    markings: Vec<[u64; 3]>,
     windows: Vec<[u64; 4]>,
     /// One bit per slot: whether its counters have changed since they were read.
     dirty: Vec<u64>,
@@ -135,6 +136,7 @@ impl SlotMemory {
             last_lanes: TOPS >> (16 * (TAGS_PER_WORD - in_last.min(TAGS_PER_WORD))),
             entries: vec![[0; 10]; slots],
             rewrites: vec![[0; 6]; slots],
+            markings: vec![[0; 3]; slots],
             windows: vec![[0; 4]; slots],
             dirty: vec![0; slots.div_ceil(64)],
             occupied: 0,
@@ -323,6 +325,17 @@ impl SlotMemory {
         self.rewrites[slot as usize] = rewrite.0;
     }
 
+    /// Mark and labels of the entry in a slot; meaningful where its state says that there are any.
+    #[inline]
+    pub fn marking(&self, slot: u32) -> Marking {
+        Marking::of_words(self.markings[slot as usize])
+    }
+
+    /// Sets mark and labels of the entry in a slot.
+    pub fn set_marking(&mut self, slot: u32, marking: Marking) {
+        self.markings[slot as usize] = marking.words();
+    }
+
     /// The window checker's state of the entry in a slot.
     #[inline]
     pub fn window_mut(&mut self, slot: u32) -> &mut [u64; 4] {
@@ -359,6 +372,9 @@ impl SlotMemory {
         self.write(to, self.tag(from), key_of(&entry), state);
         if state.rewrites() {
             self.rewrites[to as usize] = self.rewrites[from as usize];
+        }
+        if state.has(flag::MARKED) {
+            self.markings[to as usize] = self.markings[from as usize];
         }
         if state.has(flag::WINDOW) {
             self.windows[to as usize] = self.windows[from as usize];

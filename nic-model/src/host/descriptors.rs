@@ -61,6 +61,8 @@ descriptors! {
         ReadLog = 8 "Writes entries of the error log to host memory (a DumpCommand; `slot` is the number of the first, from 0).";
         WriteImage = 9 "Writes a part of a firmware image into the slot that does not run (an ImageCommand). Not while an image is on trial.";
         AcceptImage = 10 "Checks the image in the slot that does not run; if it is whole and for this card, it begins at the next reset.";
+        Marking = 11 "Says the mark and labels of the next insertion's entry, or for the next Mark (a MarkingCommand; since 2.4).";
+        Mark = 12 "Gives an entry the mark and labels that the Marking before it has said (since 2.4).";
     }
 
     64 Command "A command to the firmware." {
@@ -80,7 +82,8 @@ descriptors! {
         scale_lower: B4 "Insert: window scale of the key's lower endpoint.";
         scale_higher: B4 "Insert: window scale of the key's higher endpoint.";
         barrier: bool "Insert: packets go to the host until none of the flow is on its way through there (register BARRIER).";
-        - B5;
+        marked: bool "Insert: the entry gets the mark and labels that the Marking before it has said (since 2.4).";
+        - B4;
         sequence: B32 "Comes back in the completion.";
         cookie: B32 "Insert: name of the entry. All others: the entry must carry this name.";
         egress_lower_to_higher: B8 "Insert: egress port of packets from the key's lower endpoint.";
@@ -108,6 +111,22 @@ descriptors! {
         word_3: B64 "Word 3.";
         word_4: B64 "Word 4.";
         word_5: B64 "Word 5.";
+    }
+
+    64 MarkingCommand "A command (opcode Marking) that says mark and labels for the next insertion or Mark." {
+        opcode: Opcode "Marking.";
+        retry: bool "As in Command.";
+        - B27;
+        sequence: B32 "Comes back in the completion.";
+        cookie: B32 "The cookie of that command: no other uses it.";
+        - B16;
+        crc: B16 "As in Command.";
+        mark: B32 "The mark.";
+        - B32;
+        labels_low: B64 "Labels 0 to 63.";
+        labels_high: B64 "Labels 64 to 127.";
+        - B64;
+        - B128;
     }
 
     64 DumpCommand "A command (opcode Dump) that reads the table." {
@@ -192,7 +211,7 @@ descriptors! {
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         idle: bool "It was reported idle and was not hit since.";
         - B31;
-        - B32;
+        marking_crc: B32 "CRC-32C of its mark and labels, 24 bytes as they lie in the entry; 0 if it has none (since 2.4).";
         crc: B32 "CRC-32C of the first 92 bytes.";
     }
 

@@ -3,7 +3,7 @@
 //! Registers are 32 bits wide. Ring base addresses take two registers, low half first; the pair takes effect
 //! when the ring is enabled by [`CONTROL`].
 
-use crate::config::{CounterConfig, Entries, KeyConfig, Overflow, PortConfig};
+use crate::config::{CounterConfig, Entries, KeyConfig, NicConfig, Overflow, PortConfig};
 
 /// How software may use a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ register_map! {
     0x0ac Write     COUNTER_HEAD         "Counter records consumed so far, modulo 2^32."
     0x0c0 Write     INTERRUPT_ARM        "Writing any value allows one interrupt: at once if something was delivered since the last one."
     0x0c4 Read      PORT_MTU             "Largest IP packet a port sends, bytes. Bits 15:0: port 0. Bits 31:16: port 1. What is longer is dropped there. 0: not known."
-    0x0d0 Read      FEATURES             "Bit 0: the card checks TCP windows."
+    0x0d0 Read      FEATURES             "Bit 0: the card checks TCP windows. Bit 1: entries have a mark and labels (since 2.4)."
     0x0d4 Read      HEARTBEAT            "Milliseconds of the firmware's life: stands still when it hangs."
     0x0d8 Read      BOOT_COUNT           "How often the card began afresh: by request, by its watchdog, or otherwise."
     0x0dc Read      FIRMWARE_VERSION     "Version of the firmware, major in the high half, minor in the low half."
@@ -102,10 +102,10 @@ pub const DOORBELLS: [u32; 6] = [
 
 /// Value of [`DEVICE_ID`].
 pub const DEVICE_ID_VALUE: u32 = 0x6374_6e69;
-/// Value of [`INTERFACE_VERSION`] with the image that a card comes with: 2.3.
-pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0003;
-/// Value of [`FIRMWARE_VERSION`] with the image that a card comes with: 2.3.
-pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0003;
+/// Value of [`INTERFACE_VERSION`] with the image that a card comes with: 2.4.
+pub const INTERFACE_VERSION_VALUE: u32 = 0x0002_0004;
+/// Value of [`FIRMWARE_VERSION`] with the image that a card comes with: 2.4.
+pub const FIRMWARE_VERSION_VALUE: u32 = 0x0002_0004;
 /// Bit of [`CONTROL`] and [`STATUS`].
 pub const ENABLE: u32 = 1 << 0;
 /// Bit of [`CONTROL`].
@@ -131,6 +131,20 @@ pub const IMAGE_GIVEN_UP: u32 = 1 << 3;
 
 /// Bit of [`FEATURES`].
 pub const WINDOW_CHECKER: u32 = 1 << 0;
+/// Bit of [`FEATURES`].
+pub const MARKING: u32 = 1 << 1;
+
+/// The value of [`FEATURES`].
+pub const fn features(config: &NicConfig) -> u32 {
+    let mut features = 0;
+    if config.window.check {
+        features |= WINDOW_CHECKER;
+    }
+    if config.table.marking {
+        features |= MARKING;
+    }
+    features
+}
 
 /// The value of [`PORT_MTU`].
 pub const fn port_mtu(port: &PortConfig) -> u32 {

@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::fault::Fault;
 use crate::host_cpu::HostCosts;
+use crate::marks::MarkRule;
 use crate::scenario::Scenario;
 use crate::simulation::RunConfig;
 use crate::traffic::replay::Network;
@@ -74,6 +75,8 @@ pub(super) struct FromScenario {
     pub(super) flaws: Flaws,
     pub(super) room: RoomConfig,
     pub(super) nat: Option<translated::Network>,
+    pub(super) marks: Vec<MarkRule>,
+    pub(super) drop_marked: Option<(u32, u32)>,
     pub(super) check_equivalence: bool,
 }
 
@@ -98,6 +101,8 @@ impl FromScenario {
             flaws: scenario.flaws,
             room: scenario.room.clone(),
             nat: scenario.nat,
+            marks: scenario.marks.clone(),
+            drop_marked: scenario.drop_marked,
             check_equivalence: scenario.check_equivalence,
         }
     }
@@ -233,6 +238,8 @@ impl SystemArgs {
             frozen,
             check_equivalence: scenario.check_equivalence,
             network: scenario.nat,
+            marks: scenario.marks.clone(),
+            drop_marked: scenario.drop_marked,
             faults: scenario.faults.clone(),
             actions: scenario.actions.clone(),
             seed: self.seed(scenario),

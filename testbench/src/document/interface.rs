@@ -3,11 +3,13 @@
 use nic_model::chip::DropReason;
 use nic_model::datapath::trap::Reason;
 use nic_model::datapath::window::WINDOW_FIELDS;
-use nic_model::flow_table::entry::{KEY_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag};
+use nic_model::flow_table::entry::{
+    KEY_FIELDS, MARKING_FIELDS, REWRITE_FIELDS, STATE_FIELDS, flag,
+};
 use nic_model::host::descriptors::{
     AgingReport, Command, CommandCompletion, CounterRecord, DumpCommand, Idle, ImageCommand,
-    ImageHeader, LogCode, LogRecord, Opcode, ReceiveBuffer, ReceiveCompletion, RewriteCommand,
-    Status, TableRecord, TransmitDescriptor,
+    ImageHeader, LogCode, LogRecord, MarkingCommand, Opcode, ReceiveBuffer, ReceiveCompletion,
+    RewriteCommand, Status, TableRecord, TransmitDescriptor,
 };
 use nic_model::host::registers::{Access, INTERFACE_VERSION_VALUE, MAP};
 use nic_model::layout::{DescriptorLayout, FieldLayout};
@@ -60,6 +62,7 @@ pub fn document() -> String {
         TransmitDescriptor::LAYOUT,
         Command::LAYOUT,
         RewriteCommand::LAYOUT,
+        MarkingCommand::LAYOUT,
         DumpCommand::LAYOUT,
         ImageCommand::LAYOUT,
         ImageHeader::LAYOUT,
@@ -98,6 +101,7 @@ pub fn document() -> String {
     fields(&mut out, "Key, 48 bytes", KEY_FIELDS);
     fields(&mut out, "State, 32 bytes", STATE_FIELDS);
     fields(&mut out, "Rewrite, 48 bytes", REWRITE_FIELDS);
+    fields(&mut out, "Marking, 24 bytes", MARKING_FIELDS);
     fields(&mut out, "Window, 32 bytes", WINDOW_FIELDS);
     let flags = flag::ALL.iter();
     let flags = flags.map(|(bit, name, meaning)| (*bit, (*name).to_owned(), *meaning));

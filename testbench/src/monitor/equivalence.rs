@@ -20,7 +20,7 @@ use nic_model::DropReason;
 use nic_model::clock::Picos;
 use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::rewrite::decrement_ttl;
-use nic_model::flow_table::entry::{Endpoint, Tunnel};
+use nic_model::flow_table::entry::{Endpoint, Marking, Tunnel};
 use packet::ethernet::ip_offset;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -43,6 +43,8 @@ struct Expected {
     changed: bool,
     /// What becomes of it at the link it would leave by.
     fit: Fit,
+    /// A rule about marks drops it.
+    refused: bool,
 }
 
 /// The reference, and how often the two agreed.
@@ -65,6 +67,10 @@ pub struct Equivalence {
     acts: Option<Action>,
     /// When all connections were deleted last.
     deleted_at: Option<Picos>,
+    /// When marks changed last.
+    marked_at: Option<Picos>,
+    /// Connections that began when marks changed: before that here, and in the system after it.
+    began_marked: BTreeSet<Tuple>,
     ledger: Ledger,
     by_design: BTreeMap<&'static str, u64>,
 }
@@ -107,6 +113,8 @@ impl Equivalence {
             collect_at: COLLECT_EVERY,
             acts: None,
             deleted_at: None,
+            marked_at: None,
+            began_marked: BTreeSet::new(),
             ledger: Ledger::default(),
             by_design: BTreeMap::new(),
         }
@@ -117,8 +125,17 @@ impl Equivalence {
         if deletes(&action) {
             self.deleted_at = Some(action.at);
         }
+        if action.mark.is_some() {
+            self.marked_at = Some(action.at);
+        }
         if let Some(before) = self.acts.replace(action) {
             self.act(&before);
+        }
+        if self.acts.as_ref().is_some_and(marks) {
+            let waiting: Vec<Expected> = self.expected.values().copied().collect();
+            waiting
+                .iter()
+                .for_each(|expected| self.remember_begun(expected));
         }
         if self.acts.as_ref().is_some_and(deletes) {
             // What has come and was not looked at yet will be part of new connections.
@@ -132,14 +149,30 @@ impl Equivalence {
     fn act(&mut self, action: &Action) {
         let network = &mut self.setup.bridge.network;
         *network = action.network.or(*network);
+        let now = if self.setup.frozen {
+            0
+        } else {
+            action.at.as_nanos()
+        };
         if deletes(action) {
-            let now = if self.setup.frozen {
-                0
-            } else {
-                action.at.as_nanos()
-            };
             self.tracker.flush(Time(now));
         }
+        if let Some(rule) = &action.mark {
+            rule.apply(&mut self.tracker, Time(now));
+        }
+    }
+
+    /// Whether a packet was looked at between the change of its connection's mark and the end of that change: in software it had
+    /// come before, in hardware the entry was about to change.
+    fn is_about_marking(&self, expected: &Expected, outcome: &FrameOutcome) -> bool {
+        let in_hardware = outcome.hardware.is_some() || outcome.dropped.is_some();
+        self.marked_at.is_some_and(|marked| {
+            if in_hardware {
+                outcome.remarking
+            } else {
+                expected.at <= marked
+            }
+        })
     }
 
     /// Whether a packet came before all connections were deleted and was looked at after that, or was forwarded by an entry
@@ -180,12 +213,16 @@ impl Equivalence {
                 checksum: ChecksumStatus::Unknown,
             };
             let bridge = &mut self.setup.bridge;
-            if !bridge.translates() || parsed.way.tunnel != Tunnel::None {
+            let translates = bridge.translates() && parsed.way.tunnel == Tunnel::None;
+            if !translates && !bridge.marks() {
                 return Some((self.tracker.track(&packet, now), None));
             }
-            let rules = |original: &Tuple| bridge.translation(original, port);
-            let tracker = &mut self.tracker;
-            let verdict = translation::track(tracker, &packet, rules, &mut self.chance, now);
+            let (tracker, arrived) = (&mut self.tracker, (&packet, port));
+            let chance = &mut self.chance;
+            let verdict = translation::track(tracker, arrived, bridge, translates, chance, now);
+            if !translates {
+                return Some((verdict, None));
+            }
             self.packet.clear();
             self.packet.extend_from_slice(packet.bytes);
             translation::rewrite(tracker, &verdict, &mut self.packet, now).ok()?;
@@ -200,6 +237,8 @@ impl Equivalence {
         let digest = digest.flatten().filter(|_| fit == Fit::Whole);
         let connection = verdict.and_then(|verdict| verdict.connection);
         let tuple = connection.and_then(|id| self.tracker.original_tuple(id));
+        let marking = connection.and_then(|id| self.tracker.marking(id));
+        let (mark, labels) = marking.unwrap_or_default();
         let expected = Expected {
             verdict,
             tuple,
@@ -207,9 +246,13 @@ impl Equivalence {
             digest,
             changed: false,
             fit,
+            refused: self.setup.bridge.refuses(&Marking { mark, labels }),
         };
         if self.acts.as_ref().is_some_and(deletes) {
             self.remember_loss(&expected);
+        }
+        if self.acts.as_ref().is_some_and(marks) {
+            self.remember_begun(&expected);
         }
         self.expected.insert(number, expected);
     }
@@ -275,6 +318,14 @@ impl Equivalence {
             self.lossy.extend(expected.tuple);
             let mapped = expected.tuple.and_then(|tuple| self.mapped(tuple));
             self.lossy.extend(mapped);
+        }
+    }
+
+    /// A packet that the system has not looked at when marks change: if it begins a connection, that will not have the new mark.
+    fn remember_begun(&mut self, expected: &Expected) {
+        let begins = expected.verdict.is_some_and(|verdict| verdict.created);
+        if begins && self.began_marked.len() < MOST_LOSSY {
+            self.began_marked.extend(expected.tuple);
         }
     }
 
@@ -351,6 +402,18 @@ impl Equivalence {
         let is_told = expected.fit == Fit::Answered;
         if is_told && outcome.dropped == Some(DropReason::BeyondMtu) {
             return Difference::Wrong("the card dropped it and its sender does not learn the MTU");
+        }
+        let stays = outcome.dropped.is_none() || outcome.refused;
+        if stays && outcome.refused != expected.refused {
+            let began = (expected.tuple).is_some_and(|tuple| self.began_marked.contains(&tuple));
+            return if began || self.is_about_marking(expected, outcome) {
+                Difference::ByDesign("its connection's mark was being changed")
+            } else {
+                Difference::Wrong("a rule about marks dropped it in one of them alone")
+            };
+        }
+        if outcome.refused && outcome.dropped.is_some() {
+            return Difference::None;
         }
         if outcome.dropped.is_some() {
             return Difference::ByDesign("dropped by the card: a rule, a meter, no room, damaged");
@@ -452,6 +515,11 @@ const fn deletes(action: &Action) -> bool {
     matches!(action.kind, ActionKind::Flush | ActionKind::Nat)
 }
 
+/// Whether an action changes marks.
+const fn marks(action: &Action) -> bool {
+    matches!(action.kind, ActionKind::Mark)
+}
+
 /// A sum over a packet that tells it from others (FNV-1a, 64 bits).
 fn digest(packet: &[u8]) -> u64 {
     packet.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
@@ -477,6 +545,16 @@ fn story(outcome: &FrameOutcome, expected: &Expected, wrong: &str) -> String {
         Some(_) => "the card forwarded it".to_owned(),
         None => format!("software said {}", said(&outcome.verdict)),
     };
+    let alone = if expected.refused {
+        "a rule about marks drops it".to_owned()
+    } else {
+        said(&expected.verdict)
+    };
+    let here = if outcome.refused {
+        "here a rule about marks dropped it".to_owned()
+    } else {
+        here
+    };
     let connection = expected.tuple.or(outcome.tuple);
     let connection = connection.map_or("no connection".to_owned(), |tuple| tuple.to_string());
     let micros = expected.at.as_nanos() as f64 / 1e3;
@@ -484,7 +562,7 @@ fn story(outcome: &FrameOutcome, expected: &Expected, wrong: &str) -> String {
         "frame {} of {connection} at {}: {wrong}; software alone says {}, {here} (look at it with --wave-window {:.0}us..{:.0}us)",
         outcome.number,
         expected.at,
-        said(&expected.verdict),
+        alone,
         (micros - 20.0).max(0.0),
         micros + 30.0,
     )
@@ -502,6 +580,7 @@ fn tracked_from(frame: &[u8], parsed: &Parsed) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::bridge::Bridge;
+    use crate::marks::MarkRule;
     use conntrack_core::{Config, HashKey};
     use packet::TcpFlags;
     use packet::build::FrameBuilder;
@@ -561,6 +640,8 @@ mod tests {
             tuple: None,
             reason: None,
             leaving: false,
+            remarking: false,
+            refused: false,
             dropped: None,
             answered: None,
             latency: Picos::ZERO,
@@ -594,9 +675,47 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_about_marks_must_drop_the_same_in_hardware_but_while_the_mark_changes() {
+        let marked = |mark: &str| {
+            let rule = MarkRule::parse("tcp/80", Some(mark), None).expect("a rule");
+            Action {
+                kind: ActionKind::Mark,
+                at: Picos::from_micros(40),
+                network: None,
+                image: None,
+                mark: Some(rule),
+            }
+        };
+        let next = frame(false, TcpFlags::ACK, 101, 501);
+        for (mark, refused, remarking, expected) in [
+            ("0x1/0x1", true, false, (0, 0)),
+            ("0x1/0x1", false, false, (1, 0)),
+            ("0x1/0x1", false, true, (0, 1)),
+            ("0x2/0x2", true, false, (1, 0)),
+            ("0x2/0x2", false, false, (0, 0)),
+        ] {
+            let (mut monitor, _) = with(&next, false);
+            monitor.setup.bridge.drop_marked = Some((1, 1));
+            monitor.expected.clear();
+            monitor.acts(marked(mark));
+            let length = next.len() as u32;
+            let at = Picos::from_micros(50);
+            monitor.arrived((9, 0), &next, length, &Parsed::default(), at);
+            monitor.judge(&FrameOutcome {
+                refused,
+                remarking,
+                dropped: refused.then_some(DropReason::BehindCt),
+                ..outcome(9, (!refused).then_some(true), None)
+            });
+            assert_eq!(counted(&monitor), expected, "{mark} {refused} {remarking}");
+        }
+    }
+
+    #[test]
     fn a_packet_must_leave_with_the_bytes_that_translation_gives_it() {
         let bridge = Bridge {
             network: crate::traffic::translated::Network::parse("100.64.0.0/10"),
+            ..Bridge::default()
         };
         let syn = frame(false, TcpFlags::SYN, 100, 0);
         let mut mapped = FrameBuilder::new().ethernet([2; 6], [4; 6]);
@@ -605,7 +724,7 @@ mod tests {
         for (left, wrong) in [(&mapped, 0), (&syn, 1)] {
             let tracker = Tracker::new(Config::default(), HashKey([1, 2]));
             let setup = Reference {
-                bridge,
+                bridge: bridge.clone(),
                 ..Reference::default()
             };
             let mut monitor = Equivalence::new(tracker, setup);

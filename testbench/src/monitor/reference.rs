@@ -4,7 +4,7 @@ use crate::bridge::Bridge;
 use driver::too_long::{self, Fit};
 
 /// What the reference is to do beside connection tracking.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Reference {
     /// Where packets go, and how addresses are translated.
     pub bridge: Bridge,

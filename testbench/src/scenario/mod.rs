@@ -8,6 +8,7 @@ use crate::action::{Action, ActionKind, ActionTable};
 use crate::fault::Fault;
 use crate::frame::Traffic;
 use crate::host_cpu::HostCosts;
+use crate::marks::{MarkRule, MarkTable, read_drop};
 use crate::traffic::translated::Network;
 use crate::traffic::{Stop, TrafficConfig, build_all, validate_all};
 use driver::{Counting, Eviction, Flaw, Flaws, PROFILES, Profile, RoomConfig, Router};
@@ -55,6 +56,8 @@ struct Document {
     #[serde(default)]
     nat: Option<String>,
     #[serde(default)]
+    mark: Vec<MarkTable>,
+    #[serde(default)]
     check_equivalence: bool,
 }
 
@@ -73,6 +76,7 @@ struct DriverTable {
     router_ipv4: Option<Ipv4Addr>,
     router_ipv6: Option<Ipv6Addr>,
     flaws: Vec<String>,
+    drop_marked: Option<String>,
     evict: Option<String>,
     high_water: Option<f64>,
     zone_limits: BTreeMap<String, u32>,
@@ -194,6 +198,10 @@ pub struct Scenario {
     pub actions: Vec<Action>,
     /// A network that clients' IPv4 addresses are translated into.
     pub nat: Option<Network>,
+    /// What new connections are marked with (`[[mark]]`).
+    pub marks: Vec<MarkRule>,
+    /// Packets of connections with this mark are dropped (`[driver] drop_marked`); the second number is the bits of it that count.
+    pub drop_marked: Option<(u32, u32)>,
     /// Whether the run is compared with connection tracking in software alone.
     pub check_equivalence: bool,
     traffic: Vec<TrafficConfig>,
@@ -260,6 +268,13 @@ impl Scenario {
             })?),
             None => None,
         };
+        let drops = document.driver.drop_marked.as_deref();
+        let drop_marked = drops.map(read_drop).transpose().map_err(in_driver)?;
+        let mut marks = Vec::new();
+        for (i, mark) in document.mark.iter().enumerate() {
+            let inside = |error: ScenarioError| error.inside(&format!("{place}: mark[{i}]"));
+            marks.push(mark.read().map_err(inside)?);
+        }
         let mut actions = Vec::new();
         for (i, action) in document.action.iter().enumerate() {
             let inside = |error: ScenarioError| error.inside(&format!("{place}: action[{i}]"));
@@ -292,6 +307,8 @@ impl Scenario {
             faults: document.fault,
             actions,
             nat,
+            marks,
+            drop_marked,
             check_equivalence: document.check_equivalence,
             traffic,
             stop,

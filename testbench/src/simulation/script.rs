@@ -55,7 +55,7 @@ impl Simulation {
         if let Some(equivalence) = &mut watch.equivalence {
             equivalence.acts(Action {
                 at: cpu.now,
-                ..action
+                ..action.clone()
             });
         }
         let driver = &mut self.driver;
@@ -74,6 +74,11 @@ impl Simulation {
             ActionKind::Stop => {
                 driver.set_stopped(true);
                 driver.take_out(&mut machine, RemoveCause::Stopped, |_| true)?;
+            }
+            ActionKind::Mark => {
+                if let Some(rule) = &action.mark {
+                    driver.remark(&mut machine, watch, |tracker, now| rule.apply(tracker, now))?;
+                }
             }
             ActionKind::UpdateFirmware => {
                 let image = action.image.map(|image| image.build());

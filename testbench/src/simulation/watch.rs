@@ -10,7 +10,7 @@ use crate::monitor::{
 };
 use crate::summary::{MonitorVerdict, ReasonCount};
 use conntrack_core::{Config, Connection, ConnectionId, CtInfo, DestroyCause, Direction};
-use driver::offload::RemoveCause;
+use driver::offload::{RefuseCause, RemoveCause};
 use driver::{Disposition, Driver, Observer, PacketReport};
 use nic_model::chip::DropReason;
 use nic_model::clock::Picos;
@@ -18,7 +18,7 @@ use nic_model::datapath::parser::Parsed;
 use nic_model::datapath::trap::Reason;
 use nic_model::flow_table::FlowTable;
 use nic_model::host::descriptors::TransmitDescriptor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A frame on its way through the host.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,8 @@ pub(crate) struct Watch {
     start: Picos,
     drops: [u64; 9],
     recovery: Option<Recovery>,
+    /// Connections whose entries are about to get another mark or other labels, or to be taken out for that.
+    remarking: BTreeSet<ConnectionId>,
     pub(super) record_outcomes: bool,
     pub(super) outcomes: Vec<FrameOutcome>,
 }
@@ -101,6 +103,7 @@ impl Watch {
             start: Picos::from_micros(100),
             drops: [0; 9],
             recovery: None,
+            remarking: BTreeSet::new(),
             record_outcomes: false,
             outcomes: Vec::new(),
         }
@@ -174,7 +177,24 @@ impl Watch {
         now: Picos,
         arrival: Picos,
     ) {
+        self.dropped_at((meta, None), reason, now, arrival);
+    }
+
+    /// Whether a connection's entries are about to get another mark or other labels.
+    pub(super) fn is_remarking(&self, id: ConnectionId) -> bool {
+        self.remarking.contains(&id)
+    }
+
+    /// The hardware dropped a frame, of which it knew the connection or not.
+    pub(super) fn dropped_at(
+        &mut self,
+        (meta, id): (&FrameMeta, Option<ConnectionId>),
+        reason: DropReason,
+        now: Picos,
+        arrival: Picos,
+    ) {
         self.packets.ended_in_hardware();
+        let remarking = id.is_some_and(|id| self.is_remarking(id));
         if self.wants_outcomes() {
             self.tell(FrameOutcome {
                 number: meta.number,
@@ -183,6 +203,8 @@ impl Watch {
                 tuple: None,
                 reason: None,
                 leaving: false,
+                remarking,
+                refused: reason == DropReason::BehindCt,
                 dropped: Some(reason),
                 answered: None,
                 latency: now - arrival,
@@ -241,6 +263,8 @@ impl Watch {
                 tuple: None,
                 reason: None,
                 leaving: false,
+                remarking: false,
+                refused: false,
                 dropped: Some(DropReason::Reset),
                 answered: None,
                 latency: Picos::ZERO,
@@ -281,6 +305,7 @@ impl Watch {
             && let Some(outcome) = &mut frame.outcome
         {
             outcome.answered = answered(disposition);
+            outcome.refused = disposition == Disposition::DroppedBySwitch;
         }
         let cause = match disposition {
             Disposition::Sent(_) | Disposition::Held => return,
@@ -383,6 +408,8 @@ impl Observer for Watch {
                 tuple: report.original,
                 reason: Some(report.reason),
                 leaving: false,
+                remarking: false,
+                refused: false,
                 dropped: None,
                 answered: None,
                 latency: Picos::ZERO,
@@ -440,6 +467,7 @@ impl Observer for Watch {
         let last_hit = flow.and_then(|flow| self.live.last_hit(flow));
         self.lingering.removed(connection, cause, last_hit, now);
         self.accounts.left_hardware(connection);
+        self.remarking.remove(&connection);
     }
 
     fn destroyed(
@@ -457,6 +485,18 @@ impl Observer for Watch {
         let flow = self.accounts.flow_of(connection);
         self.live.destroyed(flow, last, cause, &self.config, now);
         self.accounts.settled(connection, last);
+    }
+
+    fn refused(&mut self, id: ConnectionId, _cause: RefuseCause, _now: Picos) {
+        self.remarking.remove(&id);
+    }
+
+    fn marking(&mut self, id: ConnectionId, on_its_way: bool) {
+        if on_its_way {
+            self.remarking.insert(id);
+        } else {
+            self.remarking.remove(&id);
+        }
     }
 
     fn leaving(&mut self, connection: ConnectionId) {

@@ -49,12 +49,17 @@ pub fn draw(seed: u64, run: u64) -> Table {
     barrier(own, &mut driver);
     meters(own, &mut nic);
     links(&mut stream(seed ^ LINKS, run), &mut nic, &mut driver);
+    let own_marks = &mut stream(seed ^ MARKS, run);
+    let marked = marks(own_marks, &mut case, &mut nic, &mut driver);
     set(&mut case, "driver", driver);
     let translated = case.contains_key("nat");
     let mut actions = actions(rng, duration_ms, translated);
     if !clears_counters(&nic) {
         let own = &mut stream(seed ^ FIRMWARE, run);
         actions.extend(update(own, duration_ms));
+    }
+    if marked {
+        actions.extend(marking(own_marks, duration_ms));
     }
     set(&mut case, "action", actions);
     set(&mut case, "sysctl", sysctl(rng));
@@ -161,6 +166,85 @@ fn links(rng: &mut SourceRng, nic: &mut Table, driver: &mut Table) {
     set(&mut port, "mtu_1_bytes", one_of(rng, &[0, 296, 1_400]));
     set(nic, "port", port);
     set(driver, "route", chance(rng, 0.8));
+}
+
+/// So are marks, what drops packets of marked connections, and when marks change.
+const MARKS: u64 = 0x6d_6172_6b73;
+const MARKABLE: &[&str] = &["tcp/80", "tcp/443", "udp/53", "zone/0", "mark/2"];
+
+fn marks(rng: &mut SourceRng, case: &mut Table, nic: &mut Table, driver: &mut Table) -> bool {
+    if !chance(rng, 0.3) {
+        return false;
+    }
+    let rule = |rng: &mut SourceRng| {
+        let mut rule = Table::new();
+        set(&mut rule, "match", pick(rng, MARKABLE).to_owned());
+        set(
+            &mut rule,
+            "mark",
+            pick(rng, &["1", "2", "0x2/0x6", "6"]).to_owned(),
+        );
+        set(
+            &mut rule,
+            "labels",
+            pick(
+                rng,
+                &[
+                    "1",
+                    "0x80000000000000000000000000000000/0x80000000000000000000000000000000",
+                ],
+            )
+            .to_owned(),
+        );
+        Value::from(rule)
+    };
+    let rules: Vec<Value> = (0..below(rng, 3)).map(|_| rule(rng)).collect();
+    set(case, "mark", rules);
+    set(driver, "drop_marked", "0x1/0x1".to_owned());
+    let carries = chance(rng, 0.8);
+    if let Some(table) = nic
+        .entry("table")
+        .or_insert(Table::new().into())
+        .as_table_mut()
+    {
+        set(table, "marking", carries);
+    }
+    if carries {
+        let rule = |text: &str| text.parse::<Table>().map(Value::from).ok();
+        let mut rules = vec![
+            "action = \"ct\"\nchain_to = 1",
+            "action = \"drop\"\nchain = 1\nct_mark = \"0x1/0x1\"",
+        ];
+        if chance(rng, 0.3) {
+            rules.push("action = \"host\"\nchain = 1\nct_labels = \"0x1/0x1\"");
+        }
+        let rules: Vec<Value> = rules.into_iter().filter_map(rule).collect();
+        let mut classifier = Table::new();
+        set(&mut classifier, "rule", rules);
+        set(nic, "classifier", classifier);
+    }
+    true
+}
+
+fn marking(rng: &mut SourceRng, duration_ms: u64) -> Vec<Value> {
+    let many = 1 + below(rng, 4);
+    let action = |_| {
+        let mut action = Table::new();
+        set(&mut action, "kind", "mark".to_owned());
+        set(
+            &mut action,
+            "at_ms",
+            i64::from(below(rng, duration_ms as u32)),
+        );
+        set(&mut action, "match", pick(rng, MARKABLE).to_owned());
+        set(
+            &mut action,
+            "mark",
+            pick(rng, &["0x1/0x1", "0x0/0x1", "2", "0"]).to_owned(),
+        );
+        action.into()
+    };
+    (0..many).map(action).collect()
 }
 
 const POLICIES: &[&str] = &[

@@ -19,7 +19,7 @@ pub fn shrink(scenario: &Table, mut fails: impl FnMut(&Table) -> bool) -> Table 
 /// Scenarios with one thing less, those with much less first.
 fn candidates(scenario: &Table) -> Vec<Table> {
     let mut list = Vec::new();
-    for key in ["fault", "traffic"] {
+    for key in ["fault", "traffic", "action", "mark"] {
         let fewest = usize::from(key == "traffic");
         let entries = scenario.get(key).and_then(Value::as_array);
         let count = entries.map_or(0, Vec::len);
@@ -47,7 +47,13 @@ fn candidates(scenario: &Table) -> Vec<Table> {
         }
     }
     let nic = scenario.get("nic").and_then(Value::as_table);
-    for (section, values) in nic.into_iter().flatten() {
+    // What the driver drops by their marks the card must drop as well: these rules go together.
+    let fits = |section: &str, values: &Value| {
+        let table = values.as_table();
+        section != "classifier" && !table.is_some_and(|table| table.contains_key("marking"))
+    };
+    let sections = nic.into_iter().flatten();
+    for (section, values) in sections.filter(|(section, values)| fits(section, values)) {
         list.extend(without(scenario, &["nic", section]).filter(|_| section != "preset"));
         for key in values.as_table().into_iter().flatten().map(|(key, _)| key) {
             list.extend(without(scenario, &["nic", section, key]));
