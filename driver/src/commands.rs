@@ -18,6 +18,7 @@ use nic_model::host::memory::HostMemory;
 use nic_model::host::registers as reg;
 use nic_model::host::seal::{is_whole, seal_command};
 use std::collections::VecDeque;
+pub(crate) use words::InsertRequest;
 use words::{about, insert_command, marking_command, reading, rewrite_command, waiting};
 
 /// Places of the completion ring looked at while commands wait: more than these lost in a row are found with time.
@@ -68,23 +69,6 @@ impl Unposted {
     const fn places(&self) -> u32 {
         self.before.len() as u32 + 1
     }
-}
-
-/// What an insertion says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct InsertRequest {
-    pub(crate) entry: Entry,
-    pub(crate) cookie: Cookie,
-    pub(crate) egress: [u8; 2],
-    pub(crate) decrement_ttl: bool,
-    /// Packets go to the host until none of the flow is on its way through there.
-    pub(crate) barrier: bool,
-    /// Mark and labels, if it gets any.
-    pub(crate) marking: Option<Marking>,
-    /// Whether the card is to check windows: the window scales of both sides, by key direction.
-    pub(crate) window_scales: Option<[u8; 2]>,
-    /// When the driver decided on it.
-    pub(crate) since: Picos,
 }
 
 /// What a look after the commands found.

@@ -182,6 +182,9 @@ impl Layout {
     /// Since which version entries may have a mark and labels.
     pub const MARKINGS: u32 = 0x0002_0004;
 
+    /// Since which version the card tells its clock, and how often that was stepped.
+    pub const CLOCK: u32 = 0x0002_0004;
+
     /// Bytes of DMA memory a layout needs, alignment included.
     pub fn memory_bytes(rings: &RingConfig, buffer_bytes: u32) -> usize {
         let r = |entries: u32, size: usize| entries as usize * size + 64;

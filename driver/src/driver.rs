@@ -16,6 +16,7 @@ mod sending;
 mod taken;
 mod update;
 
+use crate::card_clock::CardClock;
 use crate::commands::{CommandQueue, InsertRequest, Pending};
 use crate::counter_pool::CounterPool;
 use crate::device::{DeviceError, Layout, Services};
@@ -212,6 +213,7 @@ pub struct Driver {
     /// Milliseconds before which nothing at all is put in, with [`Flaw::FullForAll`].
     holds_until_ms: u32,
     health: Health,
+    clock: CardClock,
     card_log: card_log::CardLog,
     updating: update::Updating,
     stats: DriverStats,
@@ -253,6 +255,7 @@ impl Driver {
                 .map(|pool| CounterPool::new(pool, layout.table_capacity)),
             holds_until_ms: 0,
             health: Health::default(),
+            clock: CardClock::new(config.flaws),
             card_log: card_log::CardLog::default(),
             updating: update::Updating::default(),
             stats: DriverStats::default(),
@@ -313,6 +316,7 @@ impl Driver {
         switch: &mut impl Switch,
         observer: &mut O,
     ) -> Result<Progress, DeviceError> {
+        self.markings_matter = switch.reads_markings();
         while let Some(buffer) = self.transmit.reclaim(platform, &self.layout)? {
             self.receive.post(platform, &self.layout, buffer)?;
         }
@@ -396,7 +400,9 @@ impl Driver {
         }
         if completed {
             self.fetch_ahead_completions(platform);
-            if let Some((completion, pending)) = self.commands.take(platform, &self.layout)? {
+            if let Some((mut completion, pending)) = self.commands.take(platform, &self.layout)? {
+                let time = (completion.era(), completion.last_seen_ns());
+                completion.set_last_seen_ns(self.host_ns(platform, time));
                 self.completed(platform, &completion, pending, observer)?;
                 return Ok(true);
             }
@@ -407,6 +413,11 @@ impl Driver {
             return Ok(true);
         }
         self.poll_counters(platform, observer)
+    }
+
+    /// A time in a message of the card, on the host's clock.
+    fn host_ns(&mut self, platform: &mut impl Platform, time: (u8, u64)) -> u64 {
+        self.clock.host_ns(platform, self.layout.version, time)
     }
 
     /// Goes on behind reports that were lost, if the next ones have come: the card's writes keep their order.
@@ -424,11 +435,13 @@ impl Driver {
         observer: &mut impl Observer,
     ) -> Result<bool, DeviceError> {
         let ring = &self.layout.event;
-        let Some(report) = queues::take_aging(&mut self.events, platform, ring)? else {
+        let Some(mut report) = queues::take_aging(&mut self.events, platform, ring)? else {
             return Ok(false);
         };
         platform.spend(Work::AgingReport, 1);
         self.events.announce(platform, ring, reg::EVENT_HEAD, false);
+        let time = (report.era(), report.last_seen_ns());
+        report.set_last_seen_ns(self.host_ns(platform, time));
         self.aged(platform, &report, observer)?;
         Ok(true)
     }
@@ -450,7 +463,7 @@ impl Driver {
         let reading = Reading {
             packets: [record.packets_0(), record.packets_1()],
             bytes: [record.bytes_0(), record.bytes_1()],
-            last_seen_ns: record.last_seen_ns(),
+            last_seen_ns: self.host_ns(platform, (record.era(), record.last_seen_ns())),
         };
         self.synchronise(platform, Cookie(record.cookie()), &reading, observer);
         Ok(true)

@@ -48,11 +48,13 @@ pub enum Flaw {
     TooLongUnanswered = 19,
     /// Entries keep the mark and labels that their connections had when they were inserted (`ct_mark.blocked` of OVN set later).
     MarkingNotFollowed = 20,
+    /// Times of the card are taken as they are, whoever has set its clock.
+    ClockStepsIgnored = 21,
 }
 
 impl Flaw {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CountersReadZero,
         Self::ExtensionNotApplied,
         Self::ShortTimeoutAfterTeardown,
@@ -74,6 +76,7 @@ impl Flaw {
         Self::FragmentsDropped,
         Self::TooLongUnanswered,
         Self::MarkingNotFollowed,
+        Self::ClockStepsIgnored,
     ];
 
     /// Its name in scenarios.
@@ -100,6 +103,7 @@ impl Flaw {
             Self::FragmentsDropped => "fragments-dropped",
             Self::TooLongUnanswered => "too-long-unanswered",
             Self::MarkingNotFollowed => "marking-not-followed",
+            Self::ClockStepsIgnored => "clock-steps-ignored",
         }
     }
 

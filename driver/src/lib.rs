@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod card_clock;
 mod commands;
 mod counter_pool;
 pub mod device;

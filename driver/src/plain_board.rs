@@ -6,7 +6,7 @@
 
 use crate::device::Layout;
 use crate::platform::{Platform, Work};
-use nic_model::clock::Picos;
+use nic_model::clock::{Picos, ToldTime};
 use nic_model::config::{CounterConfig, KeyConfig};
 use nic_model::datapath::trap::Reason;
 use nic_model::flow_table::entry::KeyDirection;
@@ -71,6 +71,7 @@ pub struct PlainBoard {
     log: VecDeque<CommandCompletion>,
     /// What the last Marking has said, and for which cookie.
     marking: Option<(u32, Marking)>,
+    told_time: ToldTime,
     received: u32,
     sent: u32,
     events: u32,
@@ -112,6 +113,7 @@ impl PlainBoard {
             completions: VecDeque::new(),
             log: VecDeque::new(),
             marking: None,
+            told_time: ToldTime::default(),
             received: 0,
             sent: 0,
             events: 0,
@@ -139,6 +141,11 @@ impl PlainBoard {
         self.reset(false);
         self.before_trial = self.registers.insert(reg::INTERFACE_VERSION, version);
         self.registers.insert(reg::IMAGE, reg::IMAGE_ON_TRIAL);
+    }
+
+    /// Somebody sets the board's clock, so many nanoseconds ahead. What it has written keeps the times it had.
+    pub const fn step_clock(&mut self, by_ns: i64) {
+        self.told_time.step(by_ns);
     }
 
     /// The entries, in order of their keys.
@@ -196,7 +203,7 @@ impl PlainBoard {
             .with_buffer(buffer.buffer())
             .with_captured_bytes(length as u32)
             .with_wire_bytes(frame.frame.len() as u32)
-            .with_arrival_ns(self.now.as_nanos())
+            .with_arrival_ns(self.told_time.ns(self.now))
             .with_ingress_tag(ingress_tag);
         self.received = place.wrapping_add(1);
         self.write(DmaAddress(buffer.address()), &frame.frame[..length]);
@@ -274,7 +281,8 @@ impl PlainBoard {
         let report = AgingReport::new()
             .with_idle(Idle::Reported)
             .with_cookie(entry.cookie)
-            .with_last_seen_ns(entry.last_seen_ns)
+            .with_last_seen_ns(self.told_time.of_ns(entry.last_seen_ns))
+            .with_era(self.told_time.era())
             .with_sequence(self.events)
             .with_phase(ring.phase(self.events));
         let mut bytes = report.into_bytes();
@@ -307,7 +315,8 @@ impl PlainBoard {
                 .with_packets_1(entry.packets[1])
                 .with_bytes_0(entry.bytes[0])
                 .with_bytes_1(entry.bytes[1])
-                .with_last_seen_ns(entry.last_seen_ns)
+                .with_last_seen_ns(self.told_time.of_ns(entry.last_seen_ns))
+                .with_era(self.told_time.era())
                 .with_sequence(self.counters);
             let mut bytes = record.into_bytes();
             seal(&mut bytes);
@@ -389,7 +398,9 @@ impl PlainBoard {
                     self.by_key.remove(&key.0);
                     self.free.push(slot);
                 }
-                entry.map_or(answer, |entry| with_counters(answer, &entry))
+                entry.map_or(answer, |entry| {
+                    with_counters(answer, &entry, self.told_time)
+                })
             }
             Ok(Opcode::Dump) => self.dump(&DumpCommand::from_bytes(command.into_bytes()), answer),
             Ok(Opcode::Nop | Opcode::Rewrite) => answer,
@@ -446,7 +457,7 @@ impl PlainBoard {
             if let Some(entry) = self.slots[next] {
                 let offset = u64::from(records) * size_of::<TableRecord>() as u64;
                 let at = DmaAddress(command.address()).offset(offset);
-                self.write(at, &record_of(&entry, next as u32));
+                self.write(at, &record_of(&entry, next as u32, self.told_time));
                 records += 1;
             }
             next += 1;
@@ -500,6 +511,9 @@ impl Platform for PlainBoard {
             reg::HEARTBEAT => (self.now.as_nanos() / 1_000_000) as u32,
             reg::EVENTS_PRODUCED => self.events,
             reg::COUNTERS_PRODUCED => self.counters,
+            reg::CLOCK_LOW => self.told_time.ns(self.now) as u32,
+            reg::CLOCK_HIGH => (self.told_time.ns(self.now) >> 32) as u32,
+            reg::CLOCK_STEPS => self.told_time.steps(),
             _ => self.register(offset),
         }
     }
@@ -534,16 +548,21 @@ fn answer(command: &Command) -> CommandCompletion {
     }
 }
 
-fn with_counters(answer: CommandCompletion, entry: &PlainEntry) -> CommandCompletion {
+fn with_counters(
+    answer: CommandCompletion,
+    entry: &PlainEntry,
+    told: ToldTime,
+) -> CommandCompletion {
     answer
         .with_packets_0(entry.packets[0])
         .with_packets_1(entry.packets[1])
         .with_bytes_0(entry.bytes[0])
         .with_bytes_1(entry.bytes[1])
-        .with_last_seen_ns(entry.last_seen_ns)
+        .with_last_seen_ns(told.of_ns(entry.last_seen_ns))
+        .with_era(told.era())
 }
 
-fn record_of(entry: &PlainEntry, slot: u32) -> [u8; 96] {
+fn record_of(entry: &PlainEntry, slot: u32, told: ToldTime) -> [u8; 96] {
     let [a, b, c, d, e, f] = entry.key.0;
     let record = TableRecord::new()
         .with_key_0(a)
@@ -558,7 +577,8 @@ fn record_of(entry: &PlainEntry, slot: u32) -> [u8; 96] {
         .with_packets_1(entry.packets[1])
         .with_bytes_0(entry.bytes[0])
         .with_bytes_1(entry.bytes[1])
-        .with_last_seen_ns(entry.last_seen_ns)
+        .with_last_seen_ns(told.of_ns(entry.last_seen_ns))
+        .with_era(told.era())
         .with_marking_crc(entry.marking.checksum());
     let mut bytes = record.into_bytes();
     seal(&mut bytes);

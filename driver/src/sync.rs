@@ -15,7 +15,7 @@ use nic_model::host::descriptors::{CommandCompletion, TableRecord};
 pub(crate) struct Reading {
     pub(crate) packets: [u32; 2],
     pub(crate) bytes: [u64; 2],
-    /// When a packet hit the entry last, nanoseconds of the card's clock.
+    /// When a packet hit the entry last, nanoseconds of the host's clock.
     pub(crate) last_seen_ns: u64,
 }
 

@@ -124,7 +124,8 @@ fn about(
             let report = AgingReport::new()
                 .with_idle(Idle::Evicted)
                 .with_cookie(cookie)
-                .with_last_seen_ns(counters.last_seen.as_nanos_up())
+                .with_last_seen_ns(chip.told_time().ns_up(counters.last_seen))
+                .with_era(chip.told_time().era())
                 .with_packets_0(counters.packets[0])
                 .with_packets_1(counters.packets[1])
                 .with_bytes_0(counters.bytes[0])
@@ -136,6 +137,7 @@ fn about(
     let report = AgingReport::new()
         .with_idle(idle)
         .with_cookie(cookie)
-        .with_last_seen_ns(last_seen.as_nanos_up());
+        .with_last_seen_ns(chip.told_time().ns_up(last_seen))
+        .with_era(chip.told_time().era());
     Some(report)
 }

@@ -108,6 +108,9 @@ impl Board {
             reg::BOOT_COUNT => self.boots,
             reg::EVENTS_PRODUCED => self.processor.events_produced(),
             reg::COUNTERS_PRODUCED => self.processor.counters_produced(),
+            reg::CLOCK_LOW => self.chip.told_time().ns(now) as u32,
+            reg::CLOCK_HIGH => (self.chip.told_time().ns(now) >> 32) as u32,
+            reg::CLOCK_STEPS => self.chip.told_time().steps(),
             _ => self.chip.register_read(offset),
         }
     }

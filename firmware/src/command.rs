@@ -6,7 +6,7 @@ use nic_model::chip::Chip;
 use nic_model::clock::Picos;
 use nic_model::config::FirmwareConfig;
 use nic_model::flow_table::entry::{EntryAction, KeyDirection, RewriteWords, VlanAction, flag};
-use nic_model::flow_table::{InsertError, Marking, Rewrite, Slot};
+use nic_model::flow_table::{EntryCounters, InsertError, Marking, Rewrite, Slot};
 use nic_model::host::descriptors::{
     Command, CommandCompletion, LogCode, MarkingCommand, Opcode, RewriteCommand, Status,
 };
@@ -56,6 +56,7 @@ pub(crate) fn execute(
 ) -> Option<(CommandCompletion, Picos)> {
     processor.stats.commands += 1;
     let completion = CommandCompletion::new()
+        .with_era(chip.told_time().era())
         .with_place(place)
         .with_sequence(command.sequence())
         .with_cookie(command.cookie());
@@ -158,7 +159,7 @@ fn on_entry(
             completion
         }
         _ => match chip.read_counters(now, slot) {
-            Some((counters, _)) => with_counters(completion, slot, &counters),
+            Some((counters, _)) => with_counters(completion, slot, &counters, chip),
             None => completion.with_status(Status::NotFound),
         },
     };
@@ -248,6 +249,7 @@ fn insert(
                     completion,
                     inserted.slot,
                     &chip.final_counters(now, inserted.slot, &state),
+                    chip,
                 )
                 .with_evicted(true)
                 .with_evicted_cookie(state.cookie()),
@@ -330,7 +332,8 @@ fn delete(
 ) -> CommandCompletion {
     match chip.remove(now, slot, schedule) {
         Some((_, state)) => {
-            with_counters(completion, slot, &chip.final_counters(now, slot, &state))
+            let counters = chip.final_counters(now, slot, &state);
+            with_counters(completion, slot, &counters, chip)
         }
         None => completion.with_status(Status::NotFound),
     }
@@ -354,7 +357,8 @@ fn update(
 fn with_counters(
     completion: CommandCompletion,
     slot: Slot,
-    counters: &nic_model::flow_table::EntryCounters,
+    counters: &EntryCounters,
+    chip: &Chip,
 ) -> CommandCompletion {
     completion
         .with_slot(slot.0)
@@ -362,5 +366,5 @@ fn with_counters(
         .with_packets_1(counters.packets[1])
         .with_bytes_0(counters.bytes[0])
         .with_bytes_1(counters.bytes[1])
-        .with_last_seen_ns(counters.last_seen.as_nanos_up())
+        .with_last_seen_ns(chip.told_time().ns_up(counters.last_seen))
 }

@@ -95,7 +95,8 @@ pub(crate) fn read_batch(
             .with_packets_1(counters.packets[1])
             .with_bytes_0(counters.bytes[0])
             .with_bytes_1(counters.bytes[1])
-            .with_last_seen_ns(counters.last_seen.as_nanos_up());
+            .with_last_seen_ns(chip.told_time().ns_up(counters.last_seen))
+            .with_era(chip.told_time().era());
         processor.stats.counter_records += 1;
         let mut record = record.into_bytes();
         let harm = processor.faults.harm(now, Message::Counters);

@@ -64,7 +64,8 @@ fn record(now: Picos, slot: Slot, chip: &Chip) -> Option<[u8; 96]> {
         .with_packets_1(counters.packets[1])
         .with_bytes_0(counters.bytes[0])
         .with_bytes_1(counters.bytes[1])
-        .with_last_seen_ns(counters.last_seen.as_nanos_up())
+        .with_last_seen_ns(chip.told_time().ns_up(counters.last_seen))
+        .with_era(chip.told_time().era())
         .with_idle(state.has(flag::AGE_REPORTED))
         .with_marking_crc(chip.table().marking(slot).checksum());
     let mut bytes = record.into_bytes();

@@ -25,7 +25,7 @@ mod transmit;
 pub use damage::Flip;
 
 use crate::aging::AgingEngine;
-use crate::clock::Picos;
+use crate::clock::{Picos, ToldTime};
 use crate::config::NicConfig;
 use crate::datapath::barrier::Barriers;
 use crate::datapath::classifier::Classifier;
@@ -307,6 +307,7 @@ pub struct Chip {
     interrupt: Interrupt,
     registers: ports::RegisterFile,
     barriers: Barriers,
+    told_time: ToldTime,
     receive: ReceivePath,
     transmit: TransmitPath,
     stats: ChipStats,
@@ -348,6 +349,7 @@ impl Chip {
             interrupt: Interrupt::new(&config.pcie),
             registers: ports::RegisterFile::new(config.firmware.counter_interval_ms),
             barriers: Barriers::new(config.trap.barrier_counters),
+            told_time: ToldTime::default(),
             receive: ReceivePath::new(p.host_buffer_frames),
             transmit: TransmitPath::default(),
             stats: ChipStats::default(),
@@ -452,6 +454,17 @@ impl Chip {
             registers::KEY_FORMAT => registers::key_format(&self.config.key),
             _ => self.registers.read(offset),
         }
+    }
+
+    /// The clock that the card tells the host.
+    pub const fn told_time(&self) -> &ToldTime {
+        &self.told_time
+    }
+
+    /// Steps the clock that the card tells the host, by so many nanoseconds. What the card does by itself has a clock that nobody
+    /// sets.
+    pub const fn step_clock(&mut self, by_ns: i64) {
+        self.told_time.step(by_ns);
     }
 
     /// Reads host memory: when `bytes` bytes will have come.

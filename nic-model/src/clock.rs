@@ -132,6 +132,47 @@ impl ClockDomain {
     }
 }
 
+/// The time that a card tells: that of its own clock, moved by whoever has set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToldTime {
+    /// Nanoseconds it is ahead, modulo 2^64.
+    ahead_ns: u64,
+    steps: u32,
+}
+
+impl ToldTime {
+    /// Moves it by so many nanoseconds.
+    pub const fn step(&mut self, by_ns: i64) {
+        self.ahead_ns = self.ahead_ns.wrapping_add_signed(by_ns);
+        self.steps = self.steps.wrapping_add(1);
+    }
+
+    /// How often it was stepped, modulo 2^32.
+    pub const fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The same modulo 8, as messages have it.
+    pub const fn era(&self) -> u8 {
+        (self.steps % 8) as u8
+    }
+
+    /// What it says at a time, nanoseconds modulo 2^64.
+    pub const fn ns(&self, at: Picos) -> u64 {
+        self.of_ns(at.as_nanos())
+    }
+
+    /// What it says so many nanoseconds after power-on.
+    pub const fn of_ns(&self, ns: u64) -> u64 {
+        ns.wrapping_add(self.ahead_ns)
+    }
+
+    /// The same, rounded up.
+    pub const fn ns_up(&self, at: Picos) -> u64 {
+        self.of_ns(at.as_nanos_up())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,11 +60,13 @@ pub enum FaultKind {
     TableBitFlip,
     /// The driver's process is killed, and after `for_ms` another one begins with its state file.
     DriverKilled,
+    /// Somebody sets the card's clock: it jumps by `step_ms`.
+    ClockStep,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::LoseCompletion,
         Self::DuplicateCompletion,
         Self::DelayCompletion,
@@ -89,6 +91,7 @@ impl FaultKind {
         Self::HostStarved,
         Self::TableBitFlip,
         Self::DriverKilled,
+        Self::ClockStep,
     ];
 
     /// What it does to messages of the firmware, if it is about them.
@@ -132,6 +135,9 @@ pub struct Fault {
     /// How much later something comes, microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub by_us: u64,
+    /// How far a clock jumps, forward or back, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ms: Option<i64>,
     /// How many times as long something takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<u32>,
@@ -154,6 +160,7 @@ impl Fault {
             one_in: None,
             for_ms: 0,
             by_us: 0,
+            step_ms: None,
             factor: None,
             count: None,
         }
@@ -175,6 +182,8 @@ impl Fault {
             "nth, one_in and factor are 1 or more"
         } else if self.kind == FaultKind::DelayCompletion && self.by_us == 0 {
             "say by how much: by_us"
+        } else if (self.kind == FaultKind::ClockStep) != self.step_ms.is_some() {
+            "a clock-step, and no other, says how far the clock jumps: step_ms, such as -3600000"
         } else {
             return Ok(());
         };
@@ -274,6 +283,10 @@ impl FaultPlan {
             FaultKind::FullReset => return OnHost::Reset(Reset::Full),
             FaultKind::HostStarved => return OnHost::Starve(until),
             FaultKind::DriverKilled => return OnHost::Kill(until),
+            FaultKind::ClockStep => {
+                let step_ns = fault.step_ms.unwrap_or(0).saturating_mul(1_000_000);
+                board.chip_mut().step_clock(step_ns);
+            }
             FaultKind::TableBitFlip => {
                 board.flip_bits(now, self.chance.draw() >> 16, count);
             }
@@ -297,6 +310,8 @@ mod tests {
             "kind = \"reset\"\nnth = 3",
             "kind = \"lose-event\"\nnth = 3\none_in = 4",
             "kind = \"delay-completion\"\nat_ms = 4",
+            "kind = \"clock-step\"\nat_ms = 4",
+            "kind = \"reset\"\nat_ms = 4\nstep_ms = 5",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

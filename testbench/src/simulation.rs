@@ -87,6 +87,13 @@ pub struct FrameOutcome {
     pub latency: Picos,
 }
 
+impl FrameOutcome {
+    /// Whether it ended in hardware, by an entry of its connection: forwarded, or dropped behind the flow table.
+    pub fn has_hit(&self) -> bool {
+        self.hardware.is_some() || self.dropped == Some(DropReason::BehindCt)
+    }
+}
+
 /// What lies outside the card: memory, the interrupt, the wire, and those who watch.
 pub(crate) struct World {
     memory: HostMemory,
@@ -377,19 +384,12 @@ impl Simulation {
                 );
                 if self.world.watch.wants_outcomes() {
                     let id = self.driver.connection_of_cookie(cookie);
-                    self.world.watch.tell(FrameOutcome {
-                        number: meta.number,
-                        verdict: None,
+                    let outcome = FrameOutcome {
                         hardware: Some(from_originator),
-                        leaving: id.is_some_and(|id| self.is_deleted(id)),
-                        remarking: id.is_some_and(|id| self.world.watch.is_remarking(id)),
-                        refused: false,
-                        tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
-                        reason: None,
-                        dropped: None,
-                        answered: None,
                         latency,
-                    });
+                        ..self.outcome_of(meta.number, id)
+                    };
+                    self.world.watch.tell(outcome);
                 }
             }
             Fate::ToHost(reason) => {
@@ -403,13 +403,16 @@ impl Simulation {
                 cookie,
                 from_originator,
             } => {
-                let id = self.driver.connection_of_cookie(cookie);
+                let outcome = self.world.watch.wants_outcomes().then(|| {
+                    let id = self.driver.connection_of_cookie(cookie);
+                    self.outcome_of(meta.number, id)
+                });
                 self.world
                     .watch
                     .counted(meta, parsed, from_originator, front.lookup_at);
                 self.world
                     .watch
-                    .dropped_at((meta, id), reason, front.lookup_at, arrival);
+                    .dropped_at(outcome, reason, front.lookup_at, arrival);
             }
             Fate::Dropped(reason) => {
                 self.world
@@ -453,6 +456,23 @@ impl Simulation {
             } else {
                 self.host_step()?;
             }
+        }
+    }
+
+    /// What is known of a frame that hit an entry, of this connection as far as the driver knows.
+    fn outcome_of(&self, number: u64, id: Option<ConnectionId>) -> FrameOutcome {
+        FrameOutcome {
+            number,
+            verdict: None,
+            hardware: None,
+            leaving: id.is_some_and(|id| self.is_deleted(id)),
+            remarking: id.is_some_and(|id| self.world.watch.is_remarking(id)),
+            refused: false,
+            tuple: id.and_then(|id| self.driver.tracker().original_tuple(id)),
+            reason: None,
+            dropped: None,
+            answered: None,
+            latency: Picos::ZERO,
         }
     }
 

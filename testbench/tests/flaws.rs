@@ -167,6 +167,10 @@ const PLANTED: &[(Planted, &str)] = &[
         "[[action]]\nkind = \"flush\"\nat_ms = 500",
     ),
     (
+        planted(Flaw::ClockStepsIgnored, 3, IDLE),
+        "[[fault]]\nkind = \"clock-step\"\nat_ms = 20_000\nstep_ms = -86_400_000",
+    ),
+    (
         planted(Flaw::MarkingNotFollowed, 5, MARKED),
         "[[action]]\nkind = \"mark\"\nat_ms = 300\nmatch = \"tcp/443\"\nmark = \"1/1\"",
     ),

@@ -1,6 +1,6 @@
 //! What each command says, word by word.
 
-use super::{InsertRequest, Pending, Unposted, Words};
+use super::{Pending, Unposted, Words};
 use crate::entries::Entry;
 use crate::offload::Cookie;
 use nic_model::clock::Picos;
@@ -8,6 +8,23 @@ use nic_model::flow_table::entry::{KeyDirection, VlanAction};
 use nic_model::flow_table::{FlowKey, Marking, Rewrite};
 use nic_model::host::descriptors::{Command, DumpCommand, MarkingCommand, Opcode, RewriteCommand};
 use nic_model::host::memory::DmaAddress;
+
+/// What an insertion says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InsertRequest {
+    pub(crate) entry: Entry,
+    pub(crate) cookie: Cookie,
+    pub(crate) egress: [u8; 2],
+    pub(crate) decrement_ttl: bool,
+    /// Packets go to the host until none of the flow is on its way through there.
+    pub(crate) barrier: bool,
+    /// Mark and labels, if it gets any.
+    pub(crate) marking: Option<Marking>,
+    /// Whether the card is to check windows: the window scales of both sides, by key direction.
+    pub(crate) window_scales: Option<[u8; 2]>,
+    /// When the driver decided on it.
+    pub(crate) since: Picos,
+}
 
 /// A command that was not posted yet.
 pub(super) const fn waiting(

@@ -42,7 +42,6 @@ impl Driver {
             None
         };
         let expired = self.config.route && ttl(frame).is_some_and(|ttl| ttl <= 1);
-        self.markings_matter = switch.reads_markings();
         let egress = switch.egress(&Received {
             marking: self.marking_of_packet(verdict.as_ref()),
             port: completion.port(),

@@ -87,6 +87,7 @@ impl Driver {
     pub(super) fn meet(&mut self, platform: &mut impl Platform) {
         self.health.boots = read(platform, reg::BOOT_COUNT);
         self.health.same_beats = 0;
+        self.clock.look(platform, self.layout.version);
         write(platform, reg::INTERRUPT_ARM, 1);
     }
 
@@ -322,7 +323,7 @@ impl Driver {
 
     /// The records that a reading has brought, and whether all of them came whole.
     pub(super) fn dumped_entries(
-        &self,
+        &mut self,
         platform: &mut impl Platform,
         completion: &CommandCompletion,
     ) -> Result<(Vec<TableRecord>, bool), DeviceError> {
@@ -333,7 +334,10 @@ impl Driver {
             if !is_whole(&bytes) {
                 return Ok((entries, false));
             }
-            entries.push(TableRecord::from_bytes(bytes));
+            let mut entry = TableRecord::from_bytes(bytes);
+            let time = (entry.era(), entry.last_seen_ns());
+            entry.set_last_seen_ns(self.host_ns(platform, time));
+            entries.push(entry);
         }
         Ok((entries, completion.status_or_err() == Ok(Status::Done)))
     }

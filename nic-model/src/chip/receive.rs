@@ -113,7 +113,7 @@ impl Chip {
             .with_captured_bytes(frame.len() as u32)
             .with_wire_bytes(wire_len)
             .with_cookie(cookie.unwrap_or(0))
-            .with_arrival_ns(first_bit.as_nanos())
+            .with_arrival_ns(self.told_time.ns(first_bit))
             .with_ingress_tag(ingress_tag)
             .with_zone(parsed.class.zone)
             .with_ip_offset(parsed.ip_offset)

@@ -189,7 +189,7 @@ descriptors! {
         code: LogCode "What it is about.";
         - B28;
         number: B32 "Entries before it since power-on, modulo 2^32.";
-        at_ns: B64 "When, nanoseconds on the card's clock.";
+        at_ns: B64 "When, nanoseconds since power-on.";
         value: B32 "See the code.";
         - B64;
         crc: B32 "CRC-32C of the first 28 bytes.";
@@ -210,7 +210,8 @@ descriptors! {
         bytes_1: B48 "Bytes higher to lower, modulo 2^48.";
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         idle: bool "It was reported idle and was not hit since.";
-        - B31;
+        era: B3 "Era of its times (since 2.4).";
+        - B28;
         marking_crc: B32 "CRC-32C of its mark and labels, 24 bytes as they lie in the entry; 0 if it has none (since 2.4).";
         crc: B32 "CRC-32C of the first 92 bytes.";
     }
@@ -227,7 +228,7 @@ descriptors! {
 
     64 CommandCompletion "Completion of a command; counters are those of the entry at that moment (delete, read), or of the one that gave way (insert)." {
         phase: bool "Phase of the ring.";
-        - B3;
+        era: B3 "Era of its times: CLOCK_STEPS modulo 8 (since 2.4).";
         status: Status "How the command ended.";
         opcode: Opcode "What it was.";
         evicted: bool "Insert: another entry gave way; counters and last-seen time are its final ones.";
@@ -258,7 +259,8 @@ descriptors! {
     64 AgingReport "An idle entry, reported by the aging engine." {
         phase: bool "Phase of the ring.";
         idle: Idle "What becomes of it.";
-        - B27;
+        era: B3 "Era of its times (since 2.4).";
+        - B24;
         cookie: B32 "The entry's name.";
         last_seen_ns: B64 "No packet hit the entry after this time, nanoseconds.";
         slot: B32 "Where it lies or lay.";
@@ -273,7 +275,8 @@ descriptors! {
 
     64 CounterRecord "Counters of an entry that was hit since its last record." {
         phase: bool "Phase of the ring.";
-        - B31;
+        era: B3 "Era of its times (since 2.4).";
+        - B28;
         cookie: B32 "The entry's name.";
         packets_0: B32 "Packets lower to higher, modulo 2^32.";
         packets_1: B32 "Packets higher to lower, modulo 2^32.";

@@ -177,7 +177,8 @@ impl Watch {
         now: Picos,
         arrival: Picos,
     ) {
-        self.dropped_at((meta, None), reason, now, arrival);
+        let outcome = self.wants_outcomes().then(|| nothing_known(meta.number));
+        self.dropped_at(outcome, reason, now, arrival);
     }
 
     /// Whether a connection's entries are about to get another mark or other labels.
@@ -185,29 +186,21 @@ impl Watch {
         self.remarking.contains(&id)
     }
 
-    /// The hardware dropped a frame, of which it knew the connection or not.
+    /// The hardware dropped a frame; what is known of that, if somebody wants to know.
     pub(super) fn dropped_at(
         &mut self,
-        (meta, id): (&FrameMeta, Option<ConnectionId>),
+        outcome: Option<FrameOutcome>,
         reason: DropReason,
         now: Picos,
         arrival: Picos,
     ) {
         self.packets.ended_in_hardware();
-        let remarking = id.is_some_and(|id| self.is_remarking(id));
-        if self.wants_outcomes() {
+        if let Some(outcome) = outcome {
             self.tell(FrameOutcome {
-                number: meta.number,
-                verdict: None,
-                hardware: None,
-                tuple: None,
-                reason: None,
-                leaving: false,
-                remarking,
                 refused: reason == DropReason::BehindCt,
                 dropped: Some(reason),
-                answered: None,
                 latency: now - arrival,
+                ..outcome
             });
         }
     }
@@ -257,17 +250,8 @@ impl Watch {
     fn unseen(&mut self, number: u64) {
         if self.wants_outcomes() {
             self.tell(FrameOutcome {
-                number,
-                verdict: None,
-                hardware: None,
-                tuple: None,
-                reason: None,
-                leaving: false,
-                remarking: false,
-                refused: false,
                 dropped: Some(DropReason::Reset),
-                answered: None,
-                latency: Picos::ZERO,
+                ..nothing_known(number)
             });
         }
     }
@@ -373,6 +357,23 @@ impl Watch {
     }
 }
 
+/// A frame of which nothing is known but its number.
+const fn nothing_known(number: u64) -> FrameOutcome {
+    FrameOutcome {
+        number,
+        verdict: None,
+        hardware: None,
+        leaving: false,
+        remarking: false,
+        refused: false,
+        tuple: None,
+        reason: None,
+        dropped: None,
+        answered: None,
+        latency: Picos::ZERO,
+    }
+}
+
 /// Whether a frame's sender was told that it is too long; `None` if it was not asked whether it is.
 const fn answered(disposition: Disposition) -> Option<bool> {
     match disposition {
@@ -402,17 +403,10 @@ impl Observer for Watch {
             && let Some(frame) = self.in_host.get_mut(&tag)
         {
             frame.outcome = Some(FrameOutcome {
-                number: tag,
                 verdict: report.verdict.copied(),
-                hardware: None,
                 tuple: report.original,
                 reason: Some(report.reason),
-                leaving: false,
-                remarking: false,
-                refused: false,
-                dropped: None,
-                answered: None,
-                latency: Picos::ZERO,
+                ..nothing_known(tag)
             });
         }
         self.drop_of(tag, report.disposition, now);

@@ -463,6 +463,10 @@ fn fault(rng: &mut SourceRng, duration_ms: u64) -> Fault {
             fault.count = Some(1 + below(rng, 20))
         }
         FaultKind::TableBitFlip => fault.count = Some(1 + below(rng, 2)),
+        FaultKind::ClockStep => {
+            let steps = [-86_400_000, -3_000, -40, 7, 2_500, 3_600_000];
+            fault.step_ms = Some(steps[below(rng, 6) as usize]);
+        }
         FaultKind::Reset | FaultKind::FullReset | FaultKind::DmaError => {}
         _ => {
             if kind == FaultKind::DelayCompletion {

@@ -46,20 +46,37 @@ fn candidates(scenario: &Table) -> Vec<Table> {
             }));
         }
     }
+    let marked = without(scenario, &["driver", "drop_marked"]);
+    list.extend(marked.map(|copy| without_rules(&copy)));
     let nic = scenario.get("nic").and_then(Value::as_table);
-    // What the driver drops by their marks the card must drop as well: these rules go together.
-    let fits = |section: &str, values: &Value| {
-        let table = values.as_table();
-        section != "classifier" && !table.is_some_and(|table| table.contains_key("marking"))
-    };
-    let sections = nic.into_iter().flatten();
-    for (section, values) in sections.filter(|(section, values)| fits(section, values)) {
+    for (section, values) in nic.into_iter().flatten() {
         list.extend(without(scenario, &["nic", section]).filter(|_| section != "preset"));
         for key in values.as_table().into_iter().flatten().map(|(key, _)| key) {
             list.extend(without(scenario, &["nic", section, key]));
         }
     }
+    // What the driver drops by their marks the card must drop as well, if it can.
+    list.retain(|copy| rules(copy) == rules(scenario) || !drops(copy));
     list
+}
+
+/// Whether the driver drops packets of marked connections.
+fn drops(scenario: &Table) -> bool {
+    let driver = scenario.get("driver");
+    driver.is_some_and(|driver| driver.get("drop_marked").is_some())
+}
+
+/// What the card has of marks, and of rules about them.
+fn rules(scenario: &Table) -> [Option<&Value>; 2] {
+    let nic = scenario.get("nic");
+    let of = |section: &str, key: &str| nic.and_then(|nic| nic.get(section)?.get(key));
+    [of("classifier", "rule"), of("table", "marking")]
+}
+
+/// The scenario without the card's rules, and with marks in its entries if that is usual.
+fn without_rules(scenario: &Table) -> Table {
+    let copy = without(scenario, &["nic", "classifier"]).unwrap_or_else(|| scenario.clone());
+    without(&copy, &["nic", "table", "marking"]).unwrap_or(copy)
 }
 
 /// The scenario with the value at a path changed.
