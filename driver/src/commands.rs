@@ -6,7 +6,6 @@
 mod words;
 
 use crate::device::{DeviceError, Layout, write};
-use crate::entries::Entry;
 use crate::flaw::{Flaw, Flaws};
 use crate::offload::Cookie;
 use crate::platform::{Platform, Work};
