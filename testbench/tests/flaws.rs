@@ -167,8 +167,8 @@ const PLANTED: &[(Planted, &str)] = &[
         "[[action]]\nkind = \"flush\"\nat_ms = 500",
     ),
     (
-        planted(Flaw::ClockStepsIgnored, 3, IDLE),
-        "[[fault]]\nkind = \"clock-step\"\nat_ms = 20_000\nstep_ms = -86_400_000",
+        planted(Flaw::ClockStepsIgnored, 3, STREAMS),
+        "aging = { udp_timeout_ms = 200, scan_period_ms = 20 }\n[[fault]]\nkind = \"clock-step\"\nat_ms = 2_500\nstep_ms = -2_000",
     ),
     (
         planted(Flaw::MarkingNotFollowed, 5, MARKED),
