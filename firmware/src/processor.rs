@@ -56,10 +56,10 @@ pub enum Work {
 
 /// Codes of the work on the waveform beside those of command opcodes.
 mod wave_code {
-    pub(super) const REPORT: u8 = 11;
-    pub(super) const COUNTERS: u8 = 12;
-    pub(super) const COMPLETE: u8 = 13;
-    pub(super) const INVALID: u8 = 14;
+    pub(super) const REPORT: u8 = 16;
+    pub(super) const COUNTERS: u8 = 17;
+    pub(super) const COMPLETE: u8 = 18;
+    pub(super) const INVALID: u8 = 19;
 }
 
 /// What the firmware did.

@@ -132,7 +132,7 @@ impl ActionTable {
             .image
             .is_none_or(|image| (1..=LONGEST_KIB).contains(&image.kib));
         if is_update != self.image.is_some() || !fits {
-            let expected = "kind = \"update-firmware\", and no other, has an image such as { minor = 3, kib = 64 }, of 1 to 65536 KiB";
+            let expected = "kind = \"update-firmware\", and no other, has an image such as { minor = 5, kib = 64 }, of 1 to 65536 KiB";
             let found = self
                 .image
                 .map_or("(missing)".to_owned(), |image| format!("{} KiB", image.kib));

@@ -58,7 +58,7 @@ fn a_good_image_runs() {
 #[test]
 fn a_damaged_image_never_begins() {
     let run = run(&update("damaged"));
-    assert_eq!(run["card"]["firmware"], "2.3");
+    assert_eq!(run["card"]["firmware"], "2.4");
     assert_eq!(
         run["card"]["update"],
         "failed: the card found the image damaged"
@@ -70,9 +70,9 @@ fn a_damaged_image_never_begins() {
 #[test]
 fn an_image_that_stands_still_is_given_up() {
     let run = run(&update("stands-still"));
-    assert_eq!(run["card"]["firmware"], "2.3");
+    assert_eq!(run["card"]["firmware"], "2.4");
     let update = run["card"]["update"].as_str().expect("words");
-    assert!(update.contains("gave it up: it runs 2.3 again"), "{update}");
+    assert!(update.contains("gave it up: it runs 2.4 again"), "{update}");
     let expected = [
         "began afresh with the image of slot B, on trial",
         "the image in slot B was given up: nobody confirmed it",
@@ -86,7 +86,7 @@ fn an_image_for_another_driver_is_not_sent() {
     let run = run(&update("next-interface"));
     let update = run["card"]["update"].as_str().expect("words");
     assert!(
-        update.contains("not begun") && update.contains("3.3"),
+        update.contains("not begun") && update.contains("3.4"),
         "{update}"
     );
     assert!(log(&run).is_empty());

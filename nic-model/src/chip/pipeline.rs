@@ -126,8 +126,7 @@ impl Chip {
         }
         let (found, looked_up) = self.find(front, parsed);
         let trapped = looked_up + self.timing.trap;
-        let behind = self.classify_behind(parsed, port, frame.bytes(), found);
-        let decided = self.classified_behind(trapped, behind.searches);
+        let (behind, decided) = self.classify_behind(parsed, port, frame.bytes(), found, trapped);
         let verdict = self.look_up(front, parsed, found, &behind, schedule);
         self.probe
             .decided(decided, verdict.err().map(|(reason, _)| reason));
@@ -239,7 +238,8 @@ impl Chip {
         }
     }
 
-    /// What rules behind the flow table say of a packet that has an entry, if there are any.
+    /// What rules behind the flow table say of a packet that has an entry, if there are any, and when; another memory holds them
+    /// than those before it.
     #[inline]
     fn classify_behind(
         &mut self,
@@ -247,13 +247,22 @@ impl Chip {
         port: u8,
         frame: &[u8],
         found: Option<Slot>,
-    ) -> Class {
+        trapped: Picos,
+    ) -> (Class, Picos) {
         let (Some(slot), Some(chain)) = (found, parsed.class.behind_ct) else {
-            return Class::default();
+            return (Class::default(), trapped);
         };
         let marking = self.table.marking(slot);
-        self.classifier
-            .classify_tracked(port, frame, chain, &marking)
+        let class = (self.classifier).classify_tracked(port, frame, chain, &marking);
+        let passage = searched(
+            &mut self.behind_stage,
+            trapped,
+            class.searches,
+            &self.timing,
+        );
+        self.probe
+            .behind_ct(trapped, &passage, class.searches, &marking);
+        (class, passage.done)
     }
 
     /// The slot of the entry that forwards the packet; else why not, and the cookie of an entry it hit.
@@ -345,12 +354,6 @@ impl Chip {
     #[inline]
     fn classified(&mut self, parsed: Picos, searches: u8) -> Passage {
         searched(&mut self.classifier_stage, parsed, searches, &self.timing)
-    }
-
-    /// The same behind the flow table, where another memory holds the rules.
-    #[inline]
-    fn classified_behind(&mut self, trapped: Picos, searches: u8) -> Picos {
-        searched(&mut self.behind_stage, trapped, searches, &self.timing).done
     }
 
     /// A copy of a frame, as it came, leaves by a port.

@@ -14,7 +14,7 @@ use crate::config::NicConfig;
 use crate::datapath::mac::{MIN_FRAME_BYTES, Reception};
 use crate::datapath::parser::Parsed;
 use crate::datapath::trap::Reason;
-use crate::flow_table::{KeyDirection, Slot};
+use crate::flow_table::{KeyDirection, Marking, Slot};
 use crate::stage::Passage;
 use signals::{Dma, Handshake, Signals};
 use std::path::Path;
@@ -292,6 +292,30 @@ impl Probe {
         let code = reason.map_or(NO_REASON, |reason| reason.code().into());
         r.change(s.trap_reason, at.0, code);
         r.rest(s.trap_reason, (at + active.cycle).0, NO_REASON);
+    }
+
+    /// The rules behind the flow table were searched so many times for a packet of a connection with this mark and these labels.
+    #[inline]
+    pub(crate) fn behind_ct(
+        &mut self,
+        offered: Picos,
+        passage: &Passage,
+        searches: u8,
+        marking: &Marking,
+    ) {
+        let Some(active) = self.active() else { return };
+        let interval = Picos(active.cycle.0 * u64::from(searches));
+        active.stage(|s| s.behind_ct, offered, passage, interval);
+        let (s, r) = (&active.signals, &mut active.recorder);
+        let [mark, low, high] = marking.words();
+        for (signal, value) in [
+            (s.behind_ct_searches, searches.into()),
+            (s.behind_ct_mark, mark),
+            (s.behind_ct_labels, low),
+            (s.behind_ct_labels_high, high),
+        ] {
+            r.change(signal, passage.done.0, value);
+        }
     }
 
     /// A packet that waited for the counters from `from` was counted at `at`.

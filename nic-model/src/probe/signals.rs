@@ -81,6 +81,11 @@ signals! {
     memory_cache_miss: number("board.memory.cache_miss", 1),
     trap_valid: number("board.trap.valid", 1),
     trap_reason: named("board.trap.reason", 5, reasons()),
+    behind_ct: stage("board.behind_ct"),
+    behind_ct_searches: number("board.behind_ct.searches", 8),
+    behind_ct_mark: number("board.behind_ct.mark", 32),
+    behind_ct_labels: number("board.behind_ct.labels", 64),
+    behind_ct_labels_high: number("board.behind_ct.labels_high", 64),
     counter_valid: number("board.counter.valid", 1),
     counter_wait: number("board.counter.waiting", 8),
     rewrite_valid: number("board.rewrite.valid", 1),
@@ -106,7 +111,7 @@ signals! {
     aging_block: number("board.aging.block", 32),
     aging_found: number("board.aging.found", 16),
     firmware_busy: number("board.firmware.busy", 1),
-    firmware_opcode: named("board.firmware.opcode", 4, OPCODES),
+    firmware_opcode: named("board.firmware.opcode", 5, OPCODES),
     firmware_queue: number("board.firmware.queue", 16),
 }
 
@@ -114,7 +119,7 @@ signals! {
 pub(super) const DROP_REASON_BITS: u32 = 4;
 
 /// What the firmware works on, as [`super::Probe::firmware`] is told.
-const OPCODES: [(u64, &str); 15] = [
+const OPCODES: [(u64, &str); 17] = [
     (0, "nop"),
     (1, "insert"),
     (2, "delete"),
@@ -126,10 +131,12 @@ const OPCODES: [(u64, &str); 15] = [
     (8, "read-log"),
     (9, "write-image"),
     (10, "accept-image"),
-    (11, "aging-report"),
-    (12, "counter-batch"),
-    (13, "place"),
-    (14, "invalid"),
+    (11, "marking"),
+    (12, "mark"),
+    (16, "aging-report"),
+    (17, "counter-batch"),
+    (18, "place"),
+    (19, "invalid"),
 ];
 
 fn reasons() -> Vec<(u64, &'static str)> {
@@ -204,4 +211,19 @@ fn ports(design: &mut Design) -> [PortSignals; PORTS] {
 
 fn rings(design: &mut Design) -> [SignalId; RingIndex::ALL.len()] {
     RingIndex::ALL.map(|index| number(design, index.path(), 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::descriptors::Opcode;
+
+    #[test]
+    fn every_opcode_has_its_name() {
+        for (code, name, _) in Opcode::LAYOUT.values {
+            let known = OPCODES.iter().find(|(known, _)| *known == u64::from(*code));
+            let known = known.map(|(_, name)| name.replace('-', ""));
+            assert_eq!(known, Some(name.to_lowercase()));
+        }
+    }
 }
