@@ -114,9 +114,10 @@ impl Bench {
         Ok(())
     }
 
-    /// Packets of `count` connections, here and there; how long the host took.
-    fn visit(&mut self, count: usize) -> Result<Duration, String> {
-        let (mut taken, mut left) = (Duration::ZERO, count);
+    /// Packets of `count` connections, here and there: how long the host took for these and what it decided, and for the
+    /// completions of what it asked for.
+    fn visit(&mut self, count: usize) -> Result<[Duration; 2], String> {
+        let (mut taken, mut completed, mut left) = (Duration::ZERO, Duration::ZERO, count);
         while left > 0 {
             let batch = left.min(BATCH);
             for _ in 0..batch {
@@ -127,11 +128,15 @@ impl Bench {
             self.board.now += Picos::from_micros(batch as u64);
             taken += self.work()?;
             left -= batch;
+            let mut asked = false;
             while self.board.execute() {
-                self.board.complete(false);
+                asked |= self.board.complete(false);
+            }
+            if asked {
+                completed += self.work()?;
             }
         }
-        Ok(taken)
+        Ok([taken, completed])
     }
 
     /// All installed entries are hit, and their counters are read; how long the host took for that.
@@ -173,14 +178,19 @@ pub fn driver(connections: u32, packets: u64, seed: u64) -> Result<Measurement, 
     let after = resident_bytes();
     let per_round = (packets / ROUNDS).clamp(1, u64::from(connections));
     let rounds = (0..ROUNDS).map(|_| bench.visit(per_round as usize));
-    let slow: Vec<Duration> = rounds.collect::<Result<_, _>>()?;
+    let slow: Vec<[Duration; 2]> = rounds.collect::<Result<_, _>>()?;
+    let slow = slow.iter().map(|[packets, _]| *packets).collect();
     let (ns_per_packet, spread_ns) = median(slow, per_round);
     bench.driver.set_stopped(false);
     // Every connection once: an insertion each, in as many parts as there are rounds.
     let part = connections as usize / ROUNDS as usize;
     let inserting = (0..ROUNDS).map(|_| bench.visit(part));
-    let inserting: Vec<Duration> = inserting.collect::<Result<_, _>>()?;
-    let (with_insertion, _) = median(inserting, part as u64);
+    let inserting: Vec<[Duration; 2]> = inserting.collect::<Result<_, _>>()?;
+    let of = |which: usize| {
+        let times = inserting.iter().map(|times| times[which]).collect();
+        median(times, part as u64).0
+    };
+    let (with_insertion, completion) = (of(0), of(1));
     bench.visit(connections as usize % ROUNDS as usize)?;
     bench.work()?;
     let installed = bench.driver.installed();
@@ -200,8 +210,8 @@ pub fn driver(connections: u32, packets: u64, seed: u64) -> Result<Measurement, 
         what: "driver",
         how: format!(
             "60-byte frames in the receive ring, {BATCH} at a time, of connections here and there: taken, tracked, the policy asked, \
-             put into the transmit ring; the card takes no time; an insertion and its completion is what a packet costs more that \
-             brings its connection into hardware; median of {ROUNDS} rounds"
+             put into the transmit ring; the card takes no time; a decision and its command are what a packet costs more that \
+             brings its connection into hardware; completions by themselves, as many as there are of {BATCH} packets; median of {ROUNDS} rounds"
         ),
         connections: connections.into(),
         packets: per_round * ROUNDS,
@@ -210,9 +220,10 @@ pub fn driver(connections: u32, packets: u64, seed: u64) -> Result<Measurement, 
         bytes_per_connection: per_connection(before, after, connections.into()),
         also: vec![
             also(
-                "decision, command and completion, beyond the packet",
+                "decision and command, beyond the packet",
                 with_insertion - ns_per_packet,
             ),
+            also("completion of an insertion", completion),
             also("one counter record", each_reading),
             also(
                 "counters of all connections (nanoseconds in all)",
