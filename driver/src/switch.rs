@@ -28,6 +28,14 @@ pub enum Egress {
     Drop,
 }
 
+/// Mark and labels of a connection.
+pub fn marking_of(connection: &Connection) -> Marking {
+    Marking {
+        mark: connection.mark(),
+        labels: connection.labels(),
+    }
+}
+
 /// Decides where packets go.
 ///
 /// For an offloaded connection the hardware sends packets of a direction where the switch sent the packet on which the

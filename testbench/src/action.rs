@@ -140,7 +140,7 @@ impl ActionTable {
         }
         let is_mark = self.kind == ActionKind::Mark;
         let says = self.which.is_some() || self.mark.is_some() || self.labels.is_some();
-        if is_mark != says {
+        if is_mark != says || is_mark && self.which.is_none() {
             let expected = "kind = \"mark\", and no other, has a match such as \"tcp/443\", and mark or labels";
             let found = self.which.as_deref().unwrap_or("(missing)");
             return Err(ScenarioError::value("match", found, expected));
@@ -148,13 +148,6 @@ impl ActionTable {
         let parse =
             |which: &String| MarkRule::parse(which, self.mark.as_deref(), self.labels.as_deref());
         let mark = self.which.as_ref().map(parse).transpose()?;
-        if is_mark && mark.is_none() {
-            return Err(ScenarioError::value(
-                "match",
-                "(missing)",
-                "such as \"tcp/443\"",
-            ));
-        }
         Ok(Action {
             mark,
             kind: self.kind,

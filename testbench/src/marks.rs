@@ -2,8 +2,9 @@
 //! rule that drops packets of marked connections (`[driver] drop_marked`).
 
 use crate::scenario::ScenarioError;
-use conntrack_core::{Connection, ConnectionId, Time, Tracker};
+use conntrack_core::{ConnectionId, Time, Tracker};
 use driver::Selection;
+use driver::switch::marking_of;
 use nic_model::config::masked;
 use nic_model::flow_table::Marking;
 use serde::Deserialize;
@@ -117,14 +118,6 @@ fn read_masked(key: &str, text: &str, bits: u32) -> Result<(u128, u128), Scenari
         let expected = format!("a number of {bits} bits, and a mask, such as \"0x1/0x1\"");
         ScenarioError::value(key, text, expected)
     })
-}
-
-/// Mark and labels of a connection.
-pub(crate) fn marking_of(connection: &Connection) -> Marking {
-    Marking {
-        mark: connection.mark(),
-        labels: connection.labels(),
-    }
 }
 
 #[cfg(test)]

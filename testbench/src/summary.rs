@@ -145,6 +145,8 @@ pub struct ConnectionTotals {
     pub offloaded: u64,
     /// Times a connection was taken out of hardware, by cause.
     pub un_offloaded: Vec<CauseCount>,
+    /// Entries that were given another mark or other labels.
+    pub marks_sent: u64,
     /// Refused insertions, by cause (table full...).
     pub refused: Vec<CauseCount>,
     /// In the software table at the end.

@@ -5,17 +5,10 @@
 use super::*;
 use crate::entries::Plan;
 use crate::explain::{Why, unfit};
+use crate::switch::marking_of;
 use conntrack_core::{Changes, Connection};
 use nic_model::flow_table::Marking;
 use nic_model::host::descriptors::TableRecord;
-
-/// Mark and labels of a connection.
-pub(super) fn marking_of(connection: &Connection) -> Marking {
-    Marking {
-        mark: connection.mark(),
-        labels: connection.labels(),
-    }
-}
 
 impl Driver {
     /// Why hardware must not forward packets of a connection; `None` if it may.
@@ -71,7 +64,9 @@ impl Driver {
         id: ConnectionId,
     ) -> Result<(), DeviceError> {
         let recovering = self.is_recovering();
-        let Some(record) = self.records.get_mut(id) else {
+        let ways = self.records.ways(id.index());
+        let connection = self.tracker.connection(id);
+        let (Some(record), Some(connection)) = (self.records.get_mut(id), connection) else {
             return Ok(());
         };
         if record.marks > 0 || recovering {
@@ -85,10 +80,6 @@ impl Driver {
         record.marks = to.len();
         record.marks_again = false;
         let first = record.cookie(id.index());
-        let ways = self.records.ways(id.index());
-        let Some(connection) = self.tracker.connection(id) else {
-            return Ok(());
-        };
         let marking = marking_of(connection);
         let plan = Plan::of(connection, &self.layout.key, &ways);
         for (part, entry) in plan.iter().filter(|(part, _)| to.has(*part)) {

@@ -186,6 +186,14 @@ fn connections(out: &mut String, s: &RunSummary) {
     if !c.refused.is_empty() {
         writeln!(out, "  not offloaded: {}", causes(&c.refused)).ok();
     }
+    if c.marks_sent > 0 {
+        writeln!(
+            out,
+            "  {} entries got another mark or other labels",
+            thousands(c.marks_sent)
+        )
+        .ok();
+    }
     writeln!(
         out,
         "  live at the end {}, of these in hardware {}",

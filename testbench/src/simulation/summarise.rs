@@ -69,6 +69,7 @@ impl Simulation {
                 seen: driver.connections,
                 offloaded: driver.installed,
                 un_offloaded: causes(RemoveCause::ALL.map(RemoveCause::name), driver.removed),
+                marks_sent: driver.marks_sent,
                 refused: causes(RefuseCause::ALL.map(RefuseCause::name), driver.refused),
                 live_at_end: self.tracker().len() as u64,
                 in_hardware_at_end: self.driver.installed(),
