@@ -2,7 +2,7 @@
 
 use nic_model::chip::{Chip, ChipEvent, Fate};
 use nic_model::clock::Picos;
-use nic_model::config::{ConfigError, MemoryKind, NicConfig, PRESETS};
+use nic_model::config::{ConfigError, MemoryKind, NicConfig, PRESETS, Rule, RuleAction};
 use nic_model::datapath::parser::Parser;
 use nic_model::event::EventQueue;
 use nic_model::flow_table::entry::{EntryAction, EntryState};
@@ -122,13 +122,22 @@ fn rows(config: &NicConfig) -> Vec<Row> {
         "all choices at once",
     ));
     rows.extend(look_up(config, &cycle));
-    rows.extend([
-        row(
-            "trap",
-            cycles(p.trap_latency_cycles),
+    rows.push(row(
+        "trap",
+        cycles(p.trap_latency_cycles),
+        cycle.clone(),
+        "flags, TTL, MTU, options",
+    ));
+    let goes_on = |rule: &Rule| rule.action == RuleAction::Ct && rule.chain_to != 0;
+    if config.classifier.rule.iter().any(goes_on) {
+        rows.push(row(
+            "behind ct",
+            cycles(p.classifier_search_cycles),
             cycle.clone(),
-            "flags, TTL, MTU, options",
-        ),
+            "rules of one chain, by mark and labels too; each further chain is another search",
+        ));
+    }
+    rows.extend([
         row(
             "counters",
             Picos::ZERO,
