@@ -184,7 +184,7 @@ impl CommandQueue {
         &mut self,
         platform: &mut impl Platform,
         layout: &Layout,
-        request: &InsertRequest,
+        request: &InsertRequest<'_>,
     ) -> Result<(), DeviceError> {
         let rewrite = &request.entry.rewrite;
         let mut command = waiting(

@@ -79,9 +79,9 @@ impl Plan {
     }
 
     /// Number and entry of each.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Entry)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
         let numbered = self.entries.iter().enumerate();
-        numbered.filter_map(|(part, entry)| Some((part, (*entry)?)))
+        numbered.filter_map(|(part, entry)| Some((part, entry.as_ref()?)))
     }
 }
 

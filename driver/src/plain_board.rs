@@ -19,7 +19,8 @@ use nic_model::host::memory::{DmaAddress, HostMemory};
 use nic_model::host::registers as reg;
 use nic_model::host::rings::Ring;
 use nic_model::host::seal::{is_whole_command, seal};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// An entry of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,8 @@ pub struct PlainBoard {
     before_trial: Option<u32>,
     boots: u32,
     slots: Vec<Option<PlainEntry>>,
-    by_key: BTreeMap<[u64; 6], usize>,
+    /// Never gone through: what is told in an order is told in that of the keys.
+    by_key: HashMap<[u64; 6], usize, BuildHasherDefault<DefaultHasher>>,
     free: Vec<usize>,
     /// Commands taken from the ring so far, completions written, and those that wait to be.
     fetched: u32,
@@ -106,7 +108,7 @@ impl PlainBoard {
             before_trial: None,
             boots: 0,
             slots: vec![None; capacity as usize],
-            by_key: BTreeMap::new(),
+            by_key: HashMap::default(),
             free: (0..capacity as usize).rev().collect(),
             fetched: 0,
             completed: 0,
@@ -150,9 +152,9 @@ impl PlainBoard {
 
     /// The entries, in order of their keys.
     pub fn entries(&self) -> impl Iterator<Item = &PlainEntry> {
-        self.by_key
-            .values()
-            .filter_map(|slot| self.slots[*slot].as_ref())
+        let mut entries: Vec<&PlainEntry> = self.slots.iter().flatten().collect();
+        entries.sort_unstable_by_key(|entry| entry.key.0);
+        entries.into_iter()
     }
 
     /// The entry of a key.

@@ -11,8 +11,8 @@ use nic_model::host::memory::DmaAddress;
 
 /// What an insertion says.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct InsertRequest {
-    pub(crate) entry: Entry,
+pub(crate) struct InsertRequest<'a> {
+    pub(crate) entry: &'a Entry,
     pub(crate) cookie: Cookie,
     pub(crate) egress: [u8; 2],
     pub(crate) decrement_ttl: bool,
@@ -85,7 +85,7 @@ fn with_key(command: Command, key: &FlowKey) -> Command {
         .with_key_5(key.0[5])
 }
 
-pub(super) fn insert_command(request: &InsertRequest) -> Command {
+pub(super) fn insert_command(request: &InsertRequest<'_>) -> Command {
     let Entry {
         rewrite,
         only,
@@ -99,17 +99,17 @@ pub(super) fn insert_command(request: &InsertRequest) -> Command {
         VlanAction::Push(_) => push = true,
         VlanAction::Set(_) => (pop, push) = (true, true),
     }
-    let command = with_key(Command::new(), &key)
+    let command = with_key(Command::new(), key)
         .with_opcode(Opcode::Insert)
         .with_cookie(request.cookie.0)
         .with_egress_lower_to_higher(request.egress[0])
         .with_egress_higher_to_lower(request.egress[1])
-        .with_originator_is_lower(originator_is_lower)
+        .with_originator_is_lower(*originator_is_lower)
         .with_decrement_ttl(request.decrement_ttl)
         .with_barrier(request.barrier)
         .with_marked(request.marking.is_some())
         .with_one_way(only.is_some())
-        .with_from_higher(only == Some(KeyDirection::HigherToLower))
+        .with_from_higher(*only == Some(KeyDirection::HigherToLower))
         .with_rewrite_source(rewrite.source.is_some())
         .with_rewrite_destination(rewrite.destination.is_some())
         .with_rewrite_mac(rewrite.mac.is_some())

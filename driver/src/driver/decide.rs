@@ -1,7 +1,7 @@
 //! What goes into hardware: whom the policy wants, whether there is room, and the insertion's commands.
 
 use super::*;
-use crate::entries::{Entry, Plan, Ways};
+use crate::entries::{Plan, Ways};
 use crate::explain::Why;
 use crate::offload::Parts;
 use crate::policy::{Candidate, Pressure};
@@ -212,28 +212,6 @@ impl Driver {
         let since = platform.now();
         let scales = self.window_scales(id);
         let marking = self.marking_for_card(id);
-        let of = |(part, entry): (usize, Entry)| InsertRequest {
-            entry,
-            cookie: Cookie(0).of_part(part),
-            egress: if plan.len() > 1 {
-                [paths[part].egress; 2]
-            } else if entry.originator_is_lower {
-                paths.map(|path| path.egress)
-            } else {
-                [paths[1].egress, paths[0].egress]
-            },
-            decrement_ttl,
-            barrier,
-            marking,
-            window_scales: scales.filter(|_| plan.len() == 1).map(|[original, reply]| {
-                if entry.originator_is_lower {
-                    [original, reply]
-                } else {
-                    [reply, original]
-                }
-            }),
-            since,
-        };
         let markings = plan.len() as u32 * u32::from(marking.is_some());
         let commands = plan.commands() + markings;
         if !self.commands.has_room(&self.layout, commands) {
@@ -253,9 +231,14 @@ impl Driver {
         self.records.set_ways(id.index(), ways);
         self.records.reserve(id.index(), Parts::first(plan.len()));
         self.count_in_zone(id);
+        let posted = if self.config.flaws.has(Flaw::OneDirectionOnly) {
+            1
+        } else {
+            plan.len()
+        };
         if let Some((record, _)) = self.records.by_cookie(cookie) {
             record.one_way = plan.one_way;
-            record.waiting = plan.len() as u8;
+            record.waiting = posted as u8;
             record.from_higher = Parts::default();
             for (part, entry) in plan.iter() {
                 record.originator_is_lower = entry.originator_is_lower;
@@ -264,17 +247,30 @@ impl Driver {
                 }
             }
         }
-        let most = if self.config.flaws.has(Flaw::OneDirectionOnly) {
-            1
-        } else {
-            2
-        };
-        if let Some((record, _)) = self.records.by_cookie(cookie) {
-            record.waiting = record.waiting.min(most as u8);
-        }
-        for request in plan.iter().take(most).map(of) {
-            let cookie = cookie.of_part(request.cookie.part());
-            let request = InsertRequest { cookie, ..request };
+        for (part, entry) in plan.iter().take(posted) {
+            let alone = plan.len() == 1;
+            // Of one entry for both directions, by key direction.
+            let by_key = |[original, reply]: [u8; 2]| {
+                if entry.originator_is_lower {
+                    [original, reply]
+                } else {
+                    [reply, original]
+                }
+            };
+            let request = InsertRequest {
+                entry,
+                cookie: cookie.of_part(part),
+                egress: if alone {
+                    by_key(paths.map(|path| path.egress))
+                } else {
+                    [paths[part].egress; 2]
+                },
+                decrement_ttl,
+                barrier,
+                marking,
+                window_scales: scales.filter(|_| alone).map(by_key),
+                since,
+            };
             self.commands.insert(platform, &self.layout, &request)?;
         }
         Ok(())
