@@ -56,7 +56,7 @@ descriptors! {
         ReadCounters = 3 "Reads the counters of an entry.";
         Rewrite = 4 "Says what the entry of the next insertion writes into packets (a RewriteCommand).";
         Touch = 5 "Restarts the idle time of an entry, as if a packet had hit it.";
-        Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay.";
+        Update = 6 "Changes what an entry does, as an insertion would have it; its counters and its age stay, and its mark and labels.";
         Dump = 7 "Writes records of the table's entries to host memory (a DumpCommand).";
         ReadLog = 8 "Writes entries of the error log to host memory (a DumpCommand; `slot` is the number of the first, from 0).";
         WriteImage = 9 "Writes a part of a firmware image into the slot that does not run (an ImageCommand). Not while an image is on trial.";

@@ -131,18 +131,22 @@ impl Equivalence {
         if let Some(before) = self.acts.replace(action) {
             self.act(&before);
         }
-        if self.acts.as_ref().is_some_and(marks) {
-            let waiting: Vec<Expected> = self.expected.values().copied().collect();
-            waiting
-                .iter()
-                .for_each(|expected| self.remember_begun(expected));
+        let waiting: Vec<Expected> = self.expected.values().copied().collect();
+        for expected in &waiting {
+            self.comes_before_action(expected);
         }
+    }
+
+    /// A packet has come that the system has not looked at when an administrator does something: after a deletion it will be part of
+    /// a new connection, and one that it begins will not have a new mark.
+    fn comes_before_action(&mut self, expected: &Expected) {
         if self.acts.as_ref().is_some_and(deletes) {
-            // What has come and was not looked at yet will be part of new connections.
-            let waiting: Vec<Expected> = self.expected.values().copied().collect();
-            for expected in &waiting {
-                self.remember_loss(expected);
-            }
+            self.remember_loss(expected);
+        }
+        let begins = expected.verdict.is_some_and(|verdict| verdict.created);
+        let marks = self.acts.as_ref().is_some_and(|act| act.mark.is_some());
+        if marks && begins && self.began_marked.len() < MOST_LOSSY {
+            self.began_marked.extend(expected.tuple);
         }
     }
 
@@ -247,12 +251,7 @@ impl Equivalence {
             fit,
             refused: self.setup.bridge.refuses(&Marking { mark, labels }),
         };
-        if self.acts.as_ref().is_some_and(deletes) {
-            self.remember_loss(&expected);
-        }
-        if self.acts.as_ref().is_some_and(marks) {
-            self.remember_begun(&expected);
-        }
+        self.comes_before_action(&expected);
         self.expected.insert(number, expected);
     }
 
@@ -318,14 +317,6 @@ impl Equivalence {
             self.lossy.extend(expected.tuple);
             let mapped = expected.tuple.and_then(|tuple| self.mapped(tuple));
             self.lossy.extend(mapped);
-        }
-    }
-
-    /// A packet that the system has not looked at when marks change: if it begins a connection, that will not have the new mark.
-    fn remember_begun(&mut self, expected: &Expected) {
-        let begins = expected.verdict.is_some_and(|verdict| verdict.created);
-        if begins && self.began_marked.len() < MOST_LOSSY {
-            self.began_marked.extend(expected.tuple);
         }
     }
 
@@ -513,11 +504,6 @@ impl Equivalence {
 /// Whether an action deletes all connections.
 const fn deletes(action: &Action) -> bool {
     matches!(action.kind, ActionKind::Flush | ActionKind::Nat)
-}
-
-/// Whether an action changes marks.
-const fn marks(action: &Action) -> bool {
-    matches!(action.kind, ActionKind::Mark)
 }
 
 /// A sum over a packet that tells it from others (FNV-1a, 64 bits).
